@@ -1,0 +1,1 @@
+"""The mail world: scripted SMTP and IMAP providers and simulated recipients."""

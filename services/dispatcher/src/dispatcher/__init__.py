@@ -1,0 +1,1 @@
+"""Decides which delivery goes when, through which sender; sends it."""

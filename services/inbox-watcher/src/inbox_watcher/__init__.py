@@ -1,0 +1,1 @@
+"""Decides what arrived in a sender's mailbox, and to which delivery it belongs."""

@@ -1,0 +1,1 @@
+"""Decides domains, DNS and mailboxes on the mail server."""

@@ -1,0 +1,1 @@
+"""Decides whether a hit was a human; counts; unsubscribes; shows."""
