@@ -1,0 +1,77 @@
+"""Addresses as RFC 5321 allows them: accept what is valid, refuse what is not, repair nothing."""
+
+import re
+import unicodedata
+
+_ATEXT = r"[A-Za-z0-9!#$%&'*+\-/=?^_`{|}~\u0080-\U0010FFFF]"
+_DOT_STRING = re.compile(rf"{_ATEXT}+(?:\.{_ATEXT}+)*")
+_QUOTED_STRING = re.compile(r'"(?:[\x20\x21\x23-\x5B\x5D-\x7E\u0080-\U0010FFFF]|\\[\x20-\x7E])*"')
+_LABEL = re.compile(
+    r"[A-Za-z0-9\u0080-\U0010FFFF](?:[A-Za-z0-9\-\u0080-\U0010FFFF]*[A-Za-z0-9\u0080-\U0010FFFF])?"
+)
+_MAX_LOCAL_OCTETS = 64  # RFC 5321 §4.5.3.1.1
+_MAX_DOMAIN_OCTETS = 255
+_MAX_PATH_OCTETS = 254  # RFC 5321 §4.5.3.1.3: 256 with the angle brackets
+_CONTROL = {"Cc", "Cf", "Cs", "Zl", "Zp"}
+
+
+class InvalidAddress(ValueError):
+    """The text names the rule that is broken."""
+
+
+def split_address(address: str) -> tuple[str, str]:
+    """(local part, domain) of a valid Mailbox (RFC 5321 §4.1.2, with RFC 6531). Raises InvalidAddress."""
+    if any(unicodedata.category(c) in _CONTROL for c in address):
+        raise InvalidAddress("a control character is not allowed")
+    local, at, domain = address.rpartition("@")
+    if not at:
+        raise InvalidAddress("there is no @")
+    if not (_DOT_STRING.fullmatch(local) or _QUOTED_STRING.fullmatch(local)):
+        raise InvalidAddress("the part before the @ is not valid")
+    if len(local.encode()) > _MAX_LOCAL_OCTETS:
+        raise InvalidAddress("the part before the @ has more than 64 octets")
+    check_domain(domain)
+    if len(address.encode()) > _MAX_PATH_OCTETS:
+        raise InvalidAddress("the address has more than 254 octets")
+    return local, domain
+
+
+def check_domain(domain: str) -> str:
+    """The domain, if it is a valid host name of at least two labels. Raises InvalidAddress."""
+    try:
+        encoded = domain.encode("ascii") if domain.isascii() else domain.encode("idna")
+    except UnicodeError as error:
+        raise InvalidAddress(f"the domain {domain!r} is not valid") from error
+    labels = domain.split(".")
+    if len(labels) < 2 or len(encoded) > _MAX_DOMAIN_OCTETS:
+        raise InvalidAddress(f"the domain {domain!r} is not a full host name")
+    for label, octets in zip(labels, encoded.split(b"."), strict=True):
+        if not _LABEL.fullmatch(label) or len(octets) > 63:
+            raise InvalidAddress(f"the domain {domain!r} is not valid")
+    if labels[-1].isdigit():
+        raise InvalidAddress(f"the domain {domain!r} ends in a number")
+    return domain
+
+
+def canonical(address: str) -> str:
+    """The form under which we compare addresses: everything in lower case, domain in ASCII."""
+    local, domain = split_address(address)
+    ascii_domain = domain if domain.isascii() else domain.encode("idna").decode()
+    return f"{local.lower()}@{ascii_domain.lower()}"
+
+
+def domain_of(address: str) -> str:
+    return address.rpartition("@")[2].lower()
+
+
+def check_text(value: str, *, max_octets: int = 998) -> str:
+    """A header's text: no control character of any kind, and no longer than a line may be.
+
+    Raises ValueError with the code point that is refused.
+    """
+    for character in value:
+        if unicodedata.category(character) in {"Cc", "Cs", "Zl", "Zp"}:
+            raise ValueError(f"the control character U+{ord(character):04X} is not allowed")
+    if len(value.encode()) > max_octets:
+        raise ValueError(f"longer than {max_octets} octets")
+    return value

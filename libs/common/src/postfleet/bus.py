@@ -1,0 +1,423 @@
+"""The bus: confirmed publishing and consuming with delayed retries and dead letters.
+
+The only code that knows JetStream's options. Streams and consumers are made by
+`postfleet.reconcile`; here we bind to what exists.
+"""
+
+import asyncio
+import logging
+import os
+import random
+from collections.abc import Awaitable, Callable, Iterable, Sequence
+from dataclasses import dataclass
+from datetime import timedelta
+from typing import Any
+
+import orjson
+from faststream import AckPolicy
+from faststream.nats import JStream, NatsBroker, PullSub
+from faststream.nats.annotations import NatsMessage
+from nats.aio.client import Client
+from nats.aio.msg import Msg
+from nats.errors import Error as NatsError
+from nats.js import JetStreamContext
+from nats.js.api import ConsumerConfig
+from nats.js.errors import NotFoundError
+
+from postfleet import metrics
+from postfleet.cloudevents import Announcement, Received, Unreadable, parse
+from postfleet.events import Event
+from postfleet.pull import PullLimits, PullLoop
+from postfleet.topology import DEAD_LETTERS, MAX_DELIVERIES, Durable, durables_of
+from postfleet.topology import durable as find_durable
+
+log = logging.getLogger(__name__)
+
+_PUBLISH_TIMEOUT = 20.0  # rides out a leader election of 15 s
+_WINDOW = 1000  # unconfirmed publishes at most
+_RETRY_DELAYS = (1.0, 5.0, 30.0, 120.0)  # seconds before deliveries 2…5, each ±50 %
+
+Handler = Callable[[Received[Any]], Awaitable[None]]
+BatchHandler = Callable[[list[Received[Event]]], Awaitable[None]]
+MessageHandler = Callable[[list[Msg]], Awaitable[None]]
+
+
+class NotConfirmed(Exception):
+    """JetStream did not confirm these messages; publishing them again under their ids is safe."""
+
+    def __init__(self, ids: Sequence[str], cause: BaseException | None) -> None:
+        super().__init__(f"{len(ids)} messages were not confirmed: {cause!r}")
+        self.ids = tuple(ids)
+
+
+class Unavailable(Exception):
+    """A dependency did not answer; trying again later is right."""
+
+
+class RequestRefused(Exception):
+    """The other side answered with an error; its text says why."""
+
+
+@dataclass(frozen=True, slots=True)
+class Message:
+    """A message that is no event: a job, a hit. `id` deduplicates it within the stream's window."""
+
+    subject: str
+    id: str
+    body: bytes
+
+
+def _retry_delay(deliveries: int) -> float:
+    base = _RETRY_DELAYS[min(deliveries, len(_RETRY_DELAYS)) - 1]
+    return base * random.uniform(0.5, 1.5)  # noqa: S311 (spreads load, guards nothing)
+
+
+class Bus:
+    """One service's connection. `start` returns when NATS answers and all durables exist."""
+
+    def __init__(
+        self,
+        url: str,
+        service: str,
+        *,
+        user: str | None = None,
+        password: str | None = None,
+        graceful_timeout: timedelta = timedelta(seconds=30),
+    ) -> None:
+        self.service = service
+        self._stopping = False
+        self._loops: list[PullLoop] = []
+        self._pulls: list[tuple[Durable, MessageHandler, PullLimits]] = []
+        self._inbox_prefix = f"_INBOX_{service}"
+        options: dict[str, Any] = {"user": user, "password": password} if user else {}
+        self.broker = NatsBroker(
+            url,
+            name=service,
+            inbox_prefix=self._inbox_prefix,
+            logger=logging.getLogger("faststream"),
+            log_level=logging.DEBUG,
+            connect_timeout=5,
+            reconnect_time_wait=1,
+            max_reconnect_attempts=-1,
+            ping_interval=20,
+            max_outstanding_pings=2,
+            pending_size=16 * 1024 * 1024,
+            drain_timeout=20,
+            graceful_timeout=graceful_timeout.total_seconds(),
+            ack_policy=AckPolicy.NACK_ON_ERROR,
+            error_cb=self._on_error,
+            closed_cb=self._on_closed,
+            **options,
+        )
+        self._client: Client | None = None
+        self._jetstream: JetStreamContext | None = None
+
+    # -- life cycle ------------------------------------------------------------------------------
+
+    @property
+    def client(self) -> Client:
+        if self._client is None:
+            raise RuntimeError("the bus is not started")
+        return self._client
+
+    @property
+    def jetstream(self) -> JetStreamContext:
+        if self._jetstream is None:
+            raise RuntimeError("the bus is not started")
+        return self._jetstream
+
+    async def connect(self) -> None:
+        """Connect, waiting for NATS as long as it takes, saying so every few seconds."""
+        while self._client is None:
+            try:
+                self._client = await self.broker.connect()
+            except (TimeoutError, OSError, NatsError) as error:
+                log.warning("waiting for NATS: %s", str(error) or type(error).__name__)
+                await asyncio.sleep(1)
+        self._jetstream = self._client.jetstream(
+            timeout=_PUBLISH_TIMEOUT, publish_async_max_pending=_WINDOW
+        )
+
+    async def start(self) -> None:
+        """Connect, wait until every durable of this service exists, then consume."""
+        await self.connect()
+        while missing := await self.missing_durables():
+            log.warning("waiting for durables %s: run `postfleet bus apply`", ", ".join(missing))
+            await asyncio.sleep(1)
+        await self.broker.start()
+        for durable, handler, limits in self._pulls:
+            loop = PullLoop(self.client, durable.stream, durable.name, handler, limits)
+            await loop.start()
+            self._loops.append(loop)
+
+    async def stop(self) -> None:
+        """Stop pulling, let running handlers finish, drain the connection."""
+        self._stopping = True
+        await asyncio.gather(*(loop.stop() for loop in self._loops))
+        await self.broker.stop()
+
+    async def missing_durables(self) -> list[str]:
+        """The durables of this service that NATS does not have (or cannot tell of) now."""
+        missing = []
+        for durable in durables_of(self.service):
+            try:
+                await self.jetstream.consumer_info(durable.stream, durable.name, timeout=2)
+            except NotFoundError:
+                missing.append(durable.name)
+            except (TimeoutError, NatsError):
+                missing.append(durable.name)
+        return missing
+
+    async def ready(self) -> bool:
+        """Connected, not stopping, and every durable exists."""
+        if self._stopping or self._client is None or not self._client.is_connected:
+            return False
+        return not await self.missing_durables()
+
+    async def _on_error(self, error: Exception) -> None:
+        log.warning("NATS: %s", str(error) or type(error).__name__)
+
+    async def _on_closed(self) -> None:
+        if not self._stopping:
+            log.critical("the NATS client gave up; ending the process so that it is started again")
+            os._exit(70)
+
+    # -- publishing ------------------------------------------------------------------------------
+
+    async def publish(self, *announcements: Announcement) -> None:
+        """Publish and wait for the PubAck of each. Raises NotConfirmed; saying them again is safe."""
+        failed = await self.publish_each(announcements)
+        if failed:
+            raise NotConfirmed(list(failed), next(iter(failed.values())))
+
+    async def publish_each(
+        self, announcements: Iterable[Announcement]
+    ) -> dict[str, BaseException | None]:
+        """Publish all; return the ids that were not confirmed, with the reason."""
+        entries = [(a.subject, a.id, a.body(), a.headers(self.service)) for a in announcements]
+        failed = await self._send(entries)
+        for subject, id_, _, _ in entries:
+            if id_ not in failed:
+                metrics.events_published.labels(self.service, subject).inc()
+        return failed
+
+    async def put(self, messages: Iterable[Message]) -> dict[str, BaseException | None]:
+        """Publish jobs or hits; return the ids that were not confirmed, with the reason."""
+        return await self._send(
+            [
+                (m.subject, m.id, m.body, {"Nats-Msg-Id": m.id, "content-type": "application/json"})
+                for m in messages
+            ]
+        )
+
+    async def _send(
+        self, entries: Sequence[tuple[str, str, bytes, dict[str, str]]]
+    ) -> dict[str, BaseException | None]:
+        failed: dict[str, BaseException | None] = {}
+        for start in range(0, len(entries), _WINDOW):
+            failed.update(await self._send_window(entries[start : start + _WINDOW]))
+        return failed
+
+    async def _send_window(
+        self, entries: Sequence[tuple[str, str, bytes, dict[str, str]]]
+    ) -> dict[str, BaseException | None]:
+        futures: dict[str, asyncio.Future[Any]] = {}
+        failed: dict[str, BaseException | None] = {}
+        for subject, id_, body, headers in entries:
+            try:
+                futures[id_] = await self.jetstream.publish_async(subject, body, headers=headers)
+            except (NatsError, OSError) as error:
+                failed[id_] = error
+        if futures:
+            await asyncio.wait(futures.values(), timeout=_PUBLISH_TIMEOUT)
+        for id_, future in futures.items():
+            if not future.done():
+                future.cancel()  # gives the slot back; a later try has the same id
+                failed[id_] = TimeoutError("no PubAck")
+            elif future.cancelled() or future.exception() is not None:
+                failed[id_] = None if future.cancelled() else future.exception()
+        return failed
+
+    # -- request and reply -----------------------------------------------------------------------
+
+    def answer(
+        self, subject: str, handler: Callable[[dict[str, Any]], Awaitable[dict[str, Any]]]
+    ) -> None:
+        """Answer requests on `subject`; replicas share them. An exception is an `error` reply."""
+
+        async def reply(message: NatsMessage) -> dict[str, Any]:
+            try:
+                return await handler(orjson.loads(message.body))
+            except RequestRefused as refusal:
+                return {"error": str(refusal)}
+            except Exception:
+                log.exception("%s failed", subject)
+                return {"error": "internal error"}
+
+        self.broker.subscriber(subject, queue=self.service, title=subject)(reply)
+
+    async def request(
+        self, subject: str, body: dict[str, Any], timeout: float = 5.0
+    ) -> dict[str, Any]:
+        """Ask; raises Unavailable when nobody answers in time, RequestRefused on an error reply."""
+        try:
+            message = await self.client.request(subject, orjson.dumps(body), timeout=timeout)
+        except (TimeoutError, NatsError) as error:
+            raise Unavailable(f"{subject}: {str(error) or 'no answer'}") from error
+        answer: dict[str, Any] = orjson.loads(message.data)
+        if "error" in answer:
+            raise RequestRefused(answer["error"])
+        return answer
+
+    # -- consuming -------------------------------------------------------------------------------
+
+    def consume(self, durable_name: str, reactions: dict[type[Event], Handler]) -> None:
+        """One event at a time through FastStream. The reactions must be the durable's subjects."""
+        durable = self._own(durable_name)
+        declared, handled = set(durable.subjects), {cls.subject for cls in reactions}
+        if declared != handled:
+            raise ValueError(f"{durable_name}: declared and handled differ: {declared ^ handled}")
+        by_subject = {cls.subject: handler for cls, handler in reactions.items()}
+
+        async def react(message: NatsMessage) -> None:
+            raw = message.raw_message
+            if isinstance(raw, Msg):
+                await self._one(durable, raw, by_subject[raw.subject])
+
+        self.broker.subscriber(
+            "",
+            stream=JStream(durable.stream, declare=False),
+            durable=durable.name,
+            config=ConsumerConfig(
+                durable_name=durable.name,
+                filter_subjects=list(durable.subjects),
+                ack_wait=durable.ack_wait.total_seconds(),
+                max_ack_pending=durable.max_ack_pending,
+            ),
+            pull_sub=PullSub(batch_size=100, timeout=5.0),
+            ack_policy=AckPolicy.MANUAL,
+            inbox_prefix=f"{self._inbox_prefix}.".encode(),
+            title=durable.name,
+        )(react)
+
+    def consume_batches(
+        self,
+        durable_name: str,
+        handler: BatchHandler,
+        limits: PullLimits = PullLimits(),  # noqa: B008
+    ) -> None:
+        """Hot consumers: up to `limits.batch` events at a time, in the order of the stream.
+
+        When a batch fails, its events come back, and redelivered events are handed over one by
+        one: a poison event takes no other with it.
+        """
+        durable = self._own(durable_name)
+
+        async def handle(messages: list[Msg]) -> None:
+            fresh = [m for m in messages if m.metadata.num_delivered == 1]
+            readable = await self._readable(durable, fresh)
+            if readable:
+                try:
+                    await handler([received for _, received in readable])
+                except Exception as error:
+                    log.exception("%s: a batch of %d failed", durable.name, len(readable))
+                    for message, _ in readable:
+                        await self._retry_or_bury(durable, message, error)
+                else:
+                    await self._ack_all(durable, [message for message, _ in readable])
+            for message in messages:
+                if message.metadata.num_delivered > 1:
+                    await self._one(durable, message, lambda received: handler([received]))
+
+        self._pulls.append((durable, handle, limits))
+
+    def consume_messages(
+        self,
+        durable_name: str,
+        handler: MessageHandler,
+        limits: PullLimits = PullLimits(),  # noqa: B008
+    ) -> None:
+        """Raw messages of an own work queue: the handler acks or naks every one itself."""
+        self._pulls.append((self._own(durable_name), handler, limits))
+
+    def _own(self, name: str) -> Durable:
+        durable = find_durable(name)
+        if durable.service != self.service:
+            raise ValueError(f"{name} belongs to {durable.service}, not to {self.service}")
+        return durable
+
+    async def _readable(
+        self, durable: Durable, messages: list[Msg]
+    ) -> list[tuple[Msg, Received[Event]]]:
+        readable = []
+        for message in messages:
+            try:
+                readable.append((message, _received(message)))
+            except Unreadable as error:
+                await self._bury(durable, message, str(error))
+        return readable
+
+    async def _one(self, durable: Durable, message: Msg, handler: Handler) -> None:
+        try:
+            received = _received(message)
+        except Unreadable as error:
+            return await self._bury(durable, message, str(error))
+        try:
+            await handler(received)
+        except Exception as error:
+            log.exception("%s: %s %s failed", durable.name, message.subject, received.id)
+            return await self._retry_or_bury(durable, message, error)
+        return await self._ack_all(durable, [message])
+
+    async def _ack_all(self, durable: Durable, messages: list[Msg]) -> None:
+        for message in messages:
+            await self.client.publish(message.reply, b"+ACK")
+        metrics.events_consumed.labels(self.service, durable.name, "ok").inc(len(messages))
+
+    async def _retry_or_bury(self, durable: Durable, message: Msg, error: Exception) -> None:
+        deliveries = message.metadata.num_delivered
+        if deliveries >= MAX_DELIVERIES:
+            await self._bury(durable, message, f"{type(error).__name__}: {error}")
+            return
+        await message.nak(delay=_retry_delay(deliveries))
+        metrics.events_consumed.labels(self.service, durable.name, "retried").inc()
+
+    async def bury(self, durable_name: str, message: Msg, reason: str) -> None:
+        """Move a work queue's message that can never be used to the dead letters."""
+        await self._bury(self._own(durable_name), message, reason)
+
+    async def _bury(self, durable: Durable, message: Msg, reason: str) -> None:
+        """To the dead letters, with reason and original headers; terminated only when stored."""
+        metadata = message.metadata
+        headers = {
+            **(message.headers or {}),
+            "Nats-Msg-Id": f"dead-{durable.name}-{metadata.sequence.stream}",
+            "x-dead-reason": " ".join(reason.split())[:500],
+            "x-dead-durable": durable.name,
+            "x-dead-subject": message.subject,
+            "x-dead-stream": metadata.stream,
+            "x-dead-sequence": str(metadata.sequence.stream),
+            "x-dead-deliveries": str(metadata.num_delivered),
+        }
+        await self.jetstream.publish(
+            f"dead.{durable.name}.{message.subject}",
+            message.data,
+            stream=DEAD_LETTERS.name,
+            headers={k: v for k, v in headers.items() if not k.startswith("Nats-Expected")},
+        )
+        await message.term()
+        metrics.events_consumed.labels(self.service, durable.name, "dead").inc()
+        log.error("%s: dead letter %s: %s", durable.name, message.subject, reason)
+
+
+def _received(message: Msg) -> Received[Event]:
+    headers = message.headers or {}
+    metadata = message.metadata
+    return Received(
+        event=parse(message.subject, headers, message.data),
+        id=headers.get("ce-id") or f"{metadata.stream}-{metadata.sequence.stream}",
+        source=headers.get("ce-source", ""),
+        deliveries=metadata.num_delivered,
+        sequence=metadata.sequence.stream,
+        stored_at=metadata.timestamp,
+    )

@@ -1,0 +1,34 @@
+"""Times as the stores keep them: integer milliseconds since 1970 in UTC, which sort and index."""
+
+import time
+from datetime import UTC, datetime
+
+
+def now() -> datetime:
+    return datetime.now(UTC)
+
+
+def now_ms() -> int:
+    return int(time.time() * 1000)
+
+
+def to_ms(moment: datetime) -> int:
+    return int(moment.timestamp() * 1000)
+
+
+def from_ms(milliseconds: int) -> datetime:
+    return datetime.fromtimestamp(milliseconds / 1000, UTC)
+
+
+def maybe_from_ms(milliseconds: int | None) -> datetime | None:
+    return None if milliseconds is None else from_ms(milliseconds)
+
+
+def day_of(milliseconds: int) -> str:
+    """The UTC calendar day, `2026-11-21`."""
+    return from_ms(milliseconds).strftime("%Y-%m-%d")
+
+
+def month_of(milliseconds: int) -> str:
+    """The UTC calendar month, `2026-11`."""
+    return from_ms(milliseconds).strftime("%Y-%m")

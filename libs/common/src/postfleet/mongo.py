@@ -1,0 +1,58 @@
+"""The database client: made here and nowhere else. Stores speak the portable dialect of docs/."""
+
+import asyncio
+import logging
+from typing import Any
+
+from motor.motor_asyncio import AsyncIOMotorClient
+from pymongo.errors import PyMongoError
+
+log = logging.getLogger(__name__)
+
+Document = dict[str, Any]
+Database = Any  # motor ships no types
+Collection = Any
+
+_SELECTION_TIMEOUT_MS = 5000
+
+
+class Mongo:
+    """One service's connection and its own database, named after the service."""
+
+    def __init__(self, url: str, service: str, prefix: str = "") -> None:
+        self._client: Any = AsyncIOMotorClient(
+            url,
+            appname=service,
+            serverSelectionTimeoutMS=_SELECTION_TIMEOUT_MS,
+            w="majority",
+            journal=True,
+            retryWrites=False,  # the writes that matter are guarded, and the embedded server has none
+            uuidRepresentation="standard",
+        )
+        self.database: Database = self._client[prefix + service.replace("-", "_")]
+
+    async def connect(self) -> None:
+        """Wait until the server answers, saying so every few seconds."""
+        while not await self.ready():
+            log.warning("waiting for MongoDB")
+            await asyncio.sleep(1)
+
+    async def ready(self) -> bool:
+        try:
+            await self._client.admin.command("ping")
+        except PyMongoError:
+            return False
+        return True
+
+    async def close(self) -> None:
+        self._client.close()
+
+
+async def ensure_indexes(
+    collection: Collection, *fields: str, unique: tuple[str, ...] = ()
+) -> None:
+    """Single-field indexes: the embedded server uses a compound index only beside them."""
+    for name in fields:
+        await collection.create_index(name)
+    for name in unique:
+        await collection.create_index(name, unique=True)

@@ -1,0 +1,78 @@
+"""What every service reads from the environment. Each service's `settings.py` adds its own."""
+
+import sys
+from typing import NoReturn, TypeVar
+
+from pydantic import AliasChoices, Field, SecretStr, ValidationError, field_validator
+from pydantic_settings import BaseSettings, SettingsConfigDict
+
+from postfleet.secrets import BadMasterKey, KeyRing
+
+EX_CONFIG = 78  # sysexits.h: something was found in an unconfigured or misconfigured state
+
+
+class ServiceSettings(BaseSettings):
+    """Subclasses set `env_prefix="POSTFLEET_<SERVICE>_"` and add fields with a default and a reason."""
+
+    model_config = SettingsConfigDict(frozen=True, extra="ignore", populate_by_name=True)
+
+    nats_url: str = Field(validation_alias="NATS_URL")
+    nats_user: str | None = Field(None, validation_alias="NATS_USER")
+    nats_password: SecretStr | None = Field(None, validation_alias="NATS_PASSWORD")
+    mongodb_url: str = Field(validation_alias="MONGODB_URL")
+    database_prefix: str = Field("", validation_alias="POSTFLEET_DATABASE_PREFIX")
+    master_key: SecretStr = Field(validation_alias="MASTER_KEY")
+    api_key: SecretStr = Field(validation_alias="POSTFLEET_API_KEY", min_length=16)
+    public_url: str = Field("http://127.0.0.1:8080", validation_alias="POSTFLEET_PUBLIC_URL")
+    http_host: str = Field("127.0.0.1", validation_alias="POSTFLEET_HTTP_HOST")
+    http_port: int = Field(8000, validation_alias="POSTFLEET_HTTP_PORT", ge=0, le=65535)
+    tls_ca_file: str | None = Field(None, validation_alias="POSTFLEET_TLS_CA_FILE")
+    log_level: str = Field("INFO", validation_alias="POSTFLEET_LOG_LEVEL")
+
+    @field_validator("master_key")
+    @classmethod
+    def _check_master_key(cls, value: SecretStr) -> SecretStr:
+        try:
+            KeyRing.parse(value.get_secret_value())
+        except BadMasterKey as error:
+            raise ValueError(str(error)) from None
+        return value
+
+    @field_validator("public_url")
+    @classmethod
+    def _check_public_url(cls, value: str) -> str:
+        if not value.startswith(("http://", "https://")):
+            raise ValueError("must start with http:// or https://")
+        return value.rstrip("/")
+
+    @property
+    def key_ring(self) -> KeyRing:
+        return KeyRing.parse(self.master_key.get_secret_value())
+
+
+S = TypeVar("S", bound=ServiceSettings)
+
+
+def load(cls: type[S]) -> S:
+    """The settings, or the end of the process with a line for each variable that is wrong."""
+    try:
+        return cls()
+    except ValidationError as error:
+        _explain(cls, error)
+
+
+def _explain(cls: type[ServiceSettings], error: ValidationError) -> NoReturn:
+    for problem in error.errors(include_url=False, include_input=False):
+        variable = _variable(cls, str(problem["loc"][0]))
+        what = "is not set" if problem["type"] == "missing" else problem["msg"]
+        print(f"postfleet: {variable}: {what}", file=sys.stderr)  # noqa: T201
+    sys.exit(EX_CONFIG)
+
+
+def _variable(cls: type[ServiceSettings], location: str) -> str:
+    """The environment variable behind a field or alias."""
+    field = cls.model_fields.get(location)
+    if field is None or field.validation_alias is not None:
+        alias = field.validation_alias if field else location
+        return alias.choices[0].__str__() if isinstance(alias, AliasChoices) else str(alias)
+    return f"{cls.model_config.get('env_prefix', '')}{location}".upper()

@@ -1,0 +1,79 @@
+"""The tokens in tracking and unsubscribe addresses: what the dispatcher writes and the tracker reads.
+
+A token is keyed (HMAC-SHA256, 128 bits), bound to one purpose, names its key, and holds ids only:
+no address, no destination.
+"""
+
+import hmac
+from base64 import urlsafe_b64decode, urlsafe_b64encode
+from binascii import Error as Base64Error
+from dataclasses import dataclass
+from enum import StrEnum
+from hashlib import sha256
+
+from postfleet.secrets import KeyRing
+
+_MAC_BYTES = 16
+_DELIVERY_BYTES = 16
+_LINK_BYTES = 8
+
+
+class Purpose(StrEnum):
+    OPEN = "open"
+    CLICK = "click"
+    UNSUBSCRIBE = "unsubscribe"
+
+
+@dataclass(frozen=True, slots=True)
+class TokenContent:
+    delivery_id: str  # 32 hexadecimal digits
+    link_id: str = ""  # 16 hexadecimal digits, for clicks
+
+
+class TokenKeys:
+    """Makes and reads tokens with keys derived from MASTER_KEY; any key still in the ring reads."""
+
+    def __init__(self, ring: KeyRing) -> None:
+        self._keys = {
+            purpose: {bytes.fromhex(kid)[:1]: key for kid, key in reversed(derived.items())}
+            for purpose in Purpose
+            for derived in (ring.derive(f"token {purpose}"),)
+        }
+        self._newest = bytes.fromhex(ring.newest)[:1]
+        self._links = next(iter(ring.derive("link id").values()))
+
+    def make(self, purpose: Purpose, delivery_id: str, link_id: str = "") -> str:
+        payload = self._newest + bytes.fromhex(delivery_id) + bytes.fromhex(link_id)
+        mac = _mac(self._keys[purpose][self._newest], payload)
+        return urlsafe_b64encode(payload + mac).rstrip(b"=").decode()
+
+    def read(self, purpose: Purpose, token: str) -> TokenContent | None:
+        """What the token holds, or None if it is not ours, not for this purpose, or damaged."""
+        size = 1 + _DELIVERY_BYTES + (_LINK_BYTES if purpose is Purpose.CLICK else 0)
+        raw = _decode(token)
+        if raw is None or len(raw) != size + _MAC_BYTES:
+            return None
+        payload, mac = raw[:size], raw[size:]
+        key = self._keys[purpose].get(payload[:1], b"no such key")
+        if not hmac.compare_digest(_mac(key, payload), mac):
+            return None
+        split = 1 + _DELIVERY_BYTES
+        return TokenContent(payload[1:split].hex(), payload[split:].hex())
+
+    def link_id(self, *parts: object) -> str:
+        """The id of a tracked link: a keyed SHA-256 over where it stands and where it leads."""
+        text = "\x1f".join(map(str, parts)).encode()
+        return hmac.digest(self._links, text, sha256)[:_LINK_BYTES].hex()
+
+
+def _mac(key: bytes, payload: bytes) -> bytes:
+    return hmac.digest(key, payload, sha256)[:_MAC_BYTES]
+
+
+def _decode(token: str) -> bytes | None:
+    try:
+        raw = urlsafe_b64decode(token.encode("ascii") + b"=" * (-len(token) % 4))
+    except (Base64Error, ValueError):
+        return None
+    # Only the one canonical spelling: a token must not have two forms.
+    return raw if urlsafe_b64encode(raw).rstrip(b"=").decode() == token else None

@@ -1,0 +1,159 @@
+"""The streams, the durable consumers and who may do what: declared here and nowhere else.
+
+`postfleet bus apply` makes NATS look like this; services bind to what exists; the NATS permissions
+and `docs/events.md` are generated from it.
+"""
+
+from dataclasses import dataclass
+from datetime import timedelta
+
+from postfleet.events import EVENTS
+
+MAX_DELIVERIES = 5  # then the event goes to the dead letters
+
+
+@dataclass(frozen=True, slots=True)
+class Stream:
+    name: str
+    subjects: tuple[str, ...]
+    description: str
+    work_queue: bool = False  # a message is gone once its one consumer has acked it
+    max_age: timedelta | None = None
+    duplicate_window: timedelta = timedelta(minutes=10)  # above the longest retry of a publisher
+    schedules: bool = False  # messages may carry Nats-Schedule
+
+
+@dataclass(frozen=True, slots=True)
+class Durable:
+    """`ack_wait` outlasts the slowest honest run; `max_ack_pending` bounds what is in flight."""
+
+    name: str
+    stream: str
+    service: str
+    subjects: tuple[str, ...]
+    ack_wait: timedelta = timedelta(seconds=60)
+    max_ack_pending: int = 5000
+
+
+@dataclass(frozen=True, slots=True)
+class Service:
+    """What one service may say and call; its durables are in DURABLES."""
+
+    name: str
+    says: tuple[str, ...]
+    calls: tuple[str, ...] = ()
+    answers: tuple[str, ...] = ()
+    queues: tuple[str, ...] = ()  # subjects of its own work queue
+
+
+EVENT_STREAM = Stream(
+    "EVENTS",
+    tuple(sorted({f"{subject.split('.')[0]}.*" for subject in EVENTS})),
+    "Every event of the platform; a new subscriber can replay all that is kept",
+    max_age=timedelta(days=30),
+)
+JOBS = Stream("JOBS", ("job.>",), "Batches to send; the ledger is the truth", work_queue=True)
+HITS = Stream(
+    "HITS", ("hit.>",), "Pixel loads, clicks and unsubscribes as they came", work_queue=True
+)
+DEAD_LETTERS = Stream(
+    "DEAD_LETTERS",
+    ("dead.>",),
+    "What a consumer could not use, with the reason",
+    max_age=timedelta(days=90),
+)
+STREAMS = (EVENT_STREAM, JOBS, HITS, DEAD_LETTERS)
+
+RPC_CREDENTIALS = "rpc.sender.credentials"
+RPC_API_KEY = "rpc.api_key.verify"
+RPC_MAILBOX_SECRET = "rpc.mailbox.secret"  # noqa: S105
+
+
+def _events(*families: str) -> tuple[str, ...]:
+    """The subjects of whole families (`sender`) or single events (`email.sent`), sorted."""
+    wanted = set(families)
+    return tuple(sorted(s for s in EVENTS if s in wanted or s.split(".")[0] in wanted))
+
+
+DURABLES = (
+    Durable(
+        "sender-registry-outcomes",
+        "EVENTS",
+        "sender-registry",
+        _events(
+            "email.sent", "email.deferred", "email.failed", "email.unknown", "bounce", "complaint"
+        ),
+    ),
+    Durable("sender-registry-mailboxes", "EVENTS", "sender-registry", _events("mailbox", "domain")),
+    Durable(
+        "dispatcher-feedback",
+        "EVENTS",
+        "dispatcher",
+        _events(
+            "sender",
+            "reply",
+            "bounce",
+            "complaint",
+            "recipient.unsubscribed",
+            "email.opened",
+            "email.clicked",
+        ),
+    ),
+    Durable(
+        "dispatcher-jobs",
+        "JOBS",
+        "dispatcher",
+        ("job.send",),
+        ack_wait=timedelta(seconds=120),  # kept alive by in-progress acks while a batch is sent
+        max_ack_pending=2000,
+    ),
+    Durable("inbox-watcher-feed", "EVENTS", "inbox-watcher", _events("sender", "email.sent")),
+    Durable("tracker-events", "EVENTS", "tracker", tuple(sorted(EVENTS))),
+    Durable("tracker-hits", "HITS", "tracker", ("hit.>",)),
+)
+
+_EVERY_SERVICE_CALLS = (RPC_API_KEY,)
+
+
+def _says(service: str) -> tuple[str, ...]:
+    return tuple(sorted(s for s, event in EVENTS.items() if event.source == service))
+
+
+SERVICES = (
+    Service(
+        "sender-registry",
+        _says("sender-registry"),
+        calls=(RPC_MAILBOX_SECRET,),
+        answers=(RPC_CREDENTIALS, RPC_API_KEY),
+    ),
+    Service(
+        "dispatcher",
+        tuple(sorted({*_says("dispatcher"), "bounce.hard", "bounce.soft"})),
+        calls=(RPC_CREDENTIALS, *_EVERY_SERVICE_CALLS),
+        queues=("job.send",),
+    ),
+    Service(
+        "inbox-watcher",
+        tuple(sorted({*_says("inbox-watcher"), "bounce.hard", "bounce.soft"})),
+        calls=(RPC_CREDENTIALS, *_EVERY_SERVICE_CALLS),
+    ),
+    Service("tracker", _says("tracker"), calls=_EVERY_SERVICE_CALLS, queues=("hit.>",)),
+    Service(
+        "mail-provisioner",
+        _says("mail-provisioner"),
+        calls=_EVERY_SERVICE_CALLS,
+        answers=(RPC_MAILBOX_SECRET,),
+    ),
+)
+
+
+def durables_of(service: str) -> tuple[Durable, ...]:
+    return tuple(durable for durable in DURABLES if durable.service == service)
+
+
+def durable(name: str) -> Durable:
+    """The durable of this name; KeyError names the ones there are."""
+    for candidate in DURABLES:
+        if candidate.name == name:
+            return candidate
+    raise KeyError(f"no durable {name!r}; there are {', '.join(d.name for d in DURABLES)}")
