@@ -1,0 +1,36 @@
+"""Servers that many tests share: started by the first test that asks, stopped after the last."""
+
+from collections.abc import Iterator
+
+import pytest
+
+from tests.support.mailpair import MailPair
+from tests.support.mongo import MongoServer
+from tests.support.natsserver import NatsServer
+
+
+@pytest.fixture(scope="session")
+def mail_pair() -> Iterator[MailPair]:
+    """Domains one.test and two.test; every test adds mailboxes of its own."""
+    if reason := MailPair.missing():
+        pytest.skip(reason)
+    with MailPair(domains=["one.test", "two.test"]) as pair:
+        yield pair
+
+
+@pytest.fixture(scope="session")
+def nats_server() -> Iterator[NatsServer]:
+    """Shared: use stream and subject prefixes of your own, and do not kill it."""
+    if reason := NatsServer.missing():
+        pytest.skip(reason)
+    with NatsServer() as server:
+        yield server
+
+
+@pytest.fixture(scope="session")
+def mongo_server() -> Iterator[MongoServer]:
+    """Shared: name databases by `mongo_server.database(...)`, and do not kill it."""
+    if reason := MongoServer.missing():
+        pytest.skip(reason)
+    with MongoServer() as server:
+        yield server
