@@ -8,6 +8,7 @@ import shutil
 import smtplib
 import socket
 import subprocess
+import sys
 import time
 from collections.abc import Callable
 from email.message import Message
@@ -275,14 +276,14 @@ def test_nothing_is_left_after_stop() -> None:
         socket.create_connection(("127.0.0.1", pair.smtp_port), 1)
 
 
-def test_nothing_is_left_when_the_test_run_is_killed(tmp_path) -> None:
+def test_nothing_is_left_when_the_test_run_is_killed() -> None:
     code = (
         "from tests.support.mailpair import MailPair; import time\n"
         "with MailPair(['one.test']) as pair:\n"
         "    print(*pair.server_pids(), pair.config_dir.parent, flush=True); time.sleep(60)\n"
     )
     repository = Path(__file__).parents[2]
-    argv = [shutil.which("python3", path=str(repository / ".venv/bin")) or "python3", "-c", code]
+    argv = [sys.executable, "-c", code]
     with subprocess.Popen(argv, cwd=repository, stdout=subprocess.PIPE, text=True) as run:
         assert run.stdout
         *pids, root = run.stdout.readline().split()

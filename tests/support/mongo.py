@@ -68,6 +68,8 @@ class MongoServer:
         argv += ["--data-dir", str(self._root / "data")]
         # Both default to one fixed name in the temporary directory, shared by all servers.
         argv += ["--pid-file", str(self._root / "pid"), "--log-file", str(self._root / "nx.log")]
+        if self._server:
+            self._server.kill()  # it ended by itself: forget it properly
         self._server = ServerProcess(argv, self._root / "out")
         self._server.wait_until(self._ready, "answer to ping")
 

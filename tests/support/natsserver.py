@@ -66,6 +66,8 @@ class NatsServer:
             config.write_text(_DEFAULT_CONFIG)
         argv = [binary, "-c", config, "-a", "127.0.0.1", "-p", self.port, "-m", self.monitor_port]
         argv += ["-js", "-sd", self._root / "store"]
+        if self._server:
+            self._server.kill()  # it ended by itself: forget it properly
         self._server = ServerProcess([str(a) for a in argv], self._root / "nats.log")
         self._server.wait_until(self._ready, "JetStream")
 

@@ -20,6 +20,7 @@ class ServerProcess:
     def __init__(
         self, argv: Sequence[str | Path], log: Path, env: Mapping[str, str] | None = None
     ) -> None:
+        self._ended = False
         self.argv, self.log = [str(part) for part in argv], log
         with log.open("ab") as output:
             self._server = subprocess.Popen(
@@ -50,10 +51,13 @@ class ServerProcess:
     def signal(self, number: signal.Signals) -> None:
         """Send a signal to the whole group; nothing happens if it has ended."""
         with contextlib.suppress(ProcessLookupError):
-            os.killpg(self.pid, number)
+            if not self._ended:
+                os.killpg(self.pid, number)
 
     def kill(self) -> None:
-        """End the group with SIGKILL and wait until it is gone."""
+        """End the group with SIGKILL and wait until it is gone; once only, as ids are reused."""
+        if self._ended:
+            return
         self.signal(signal.SIGKILL)
         self._server.wait()
         _wait(lambda: not _group_alive(self.pid), 5, lambda: f"{self.argv[0]} outlived SIGKILL")
@@ -62,15 +66,7 @@ class ServerProcess:
         self._leash.wait()
         if self._leash.stdin:
             self._leash.stdin.close()
-
-    def stop(self, grace_seconds: float = 0.5) -> None:
-        """Ask with SIGTERM, then kill what is left."""
-        with contextlib.suppress(ProcessLookupError):
-            if self.running:
-                os.kill(self.pid, signal.SIGTERM)
-        with contextlib.suppress(subprocess.TimeoutExpired):
-            self._server.wait(grace_seconds)
-        self.kill()
+        self._ended = True
 
     def wait_until(self, ready: Callable[[], bool], what: str, timeout: float = 15) -> None:
         """Poll `ready`; raise RuntimeError with the log if the server ends or time is up."""
