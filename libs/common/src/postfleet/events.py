@@ -408,6 +408,18 @@ class DeliveryDelayed(InboxEvent):
     diagnostic: str = ""
 
 
+class DeliveryConfirmed(InboxEvent):
+    """A mail whose outcome was unknown was found in the sender's Sent folder: it was accepted."""
+
+    subject: ClassVar[str] = "delivery.confirmed"
+
+
+class DeliveryRefuted(InboxEvent):
+    """A mail whose outcome was unknown is not in the Sent folder, where its neighbours are."""
+
+    subject: ClassVar[str] = "delivery.refuted"
+
+
 class WatcherEvent(Event):
     """Common to the state of watching one mailbox."""
 

@@ -94,6 +94,7 @@ DURABLES = (
             "reply",
             "bounce",
             "complaint",
+            "delivery",
             "recipient.unsubscribed",
             "email.opened",
             "email.clicked",
@@ -107,7 +108,12 @@ DURABLES = (
         ack_wait=timedelta(seconds=120),  # kept alive by in-progress acks while a batch is sent
         max_ack_pending=2000,
     ),
-    Durable("inbox-watcher-feed", "EVENTS", "inbox-watcher", _events("sender", "email.sent")),
+    Durable(
+        "inbox-watcher-feed",
+        "EVENTS",
+        "inbox-watcher",
+        _events("sender", "email.sent", "email.unknown"),
+    ),
     Durable("tracker-events", "EVENTS", "tracker", tuple(sorted(EVENTS))),
     Durable("tracker-hits", "HITS", "tracker", ("hit.>",)),
 )
