@@ -31,6 +31,7 @@ class _Server(uvicorn.Server):
     def __init__(self, config: uvicorn.Config) -> None:
         super().__init__(config)
         self.listening = asyncio.Event()
+        self.stopping = asyncio.Event()
 
     @contextlib.contextmanager
     def capture_signals(self) -> Iterator[None]:
@@ -40,6 +41,11 @@ class _Server(uvicorn.Server):
         """Listen, and say so."""
         await super().startup(sockets)
         self.listening.set()
+
+    async def main_loop(self) -> None:
+        """Serve until told to stop, at once; uvicorn's own loop looks every 0.1 s."""
+        await self.on_tick(0)
+        await self.stopping.wait()
 
 
 class ControlServer:
@@ -66,7 +72,7 @@ class ControlServer:
 
     async def stop(self) -> None:
         """Stop listening; requests under way have a second."""
-        self._server.should_exit = True
+        self._server.stopping.set()
         if self._serving is not None:
             await self._serving
 

@@ -123,6 +123,11 @@ class Connection(SMTP):
         self._server.connections.add(self)
         super().connection_made(transport)
 
+    def eof_received(self) -> bool:
+        """Let the transport close itself; TLS knows no half-closed connections."""
+        super().eof_received()
+        return False
+
     def connection_lost(self, error: Exception | None) -> None:
         """Forget the connection."""
         self._server.connections.discard(self)
