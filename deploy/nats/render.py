@@ -32,11 +32,22 @@ lame_duck_grace_period: "2s"
 lame_duck_duration: "30s" # shorter than the container's grace period
 
 jetstream {
-  store_dir: "/data"
+  # The store is where --store_dir says.
   max_memory_store: 64MB  # every stream is on disk
   max_file_store: 8GB     # below the volume: JetStream refuses before the disk is full
   sync_interval: always   # one node: a PubAck means that the message is on disk
   strict: true
+}
+"""
+
+ACCOUNTS = """\
+accounts {
+  POSTFLEET: {
+    jetstream: enabled
+    users: [
+USERS
+    ]
+  }
 }
 """
 
@@ -112,7 +123,7 @@ def render() -> str:
             )
         )
     accounts = "\n".join(users)
-    return f"{HEAD}\naccounts {{\n  POSTFLEET: {{\n    jetstream: enabled\n    users: [\n{accounts}\n    ]\n  }}\n}}\n"
+    return f"{HEAD}\n{ACCOUNTS.replace('USERS', accounts)}"
 
 
 def main() -> None:

@@ -1,0 +1,254 @@
+"""Compose, image and repository files: valid, and as careful as we say they are.
+
+There is no container engine here; what only an engine can show is the job `compose` in
+.github/workflows/ci.yml.
+"""
+
+import os
+import re
+import subprocess
+import sys
+import sysconfig
+from pathlib import Path
+from typing import Any
+
+import pytest
+import yaml
+
+ROOT = Path(__file__).parents[2]
+SCRIPTS = Path(sysconfig.get_path("scripts"))
+SERVICES = sorted(folder.name for folder in (ROOT / "services").iterdir() if folder.is_dir())
+OURS = [*SERVICES, "gateway", "bus-apply"]
+ONE_SHOT = ["mongo-init", "bus-apply"]
+REMEDY = "Run deploy/make-env"
+
+
+def _compose() -> dict[str, Any]:
+    loaded: dict[str, Any] = yaml.safe_load((ROOT / "docker-compose.yml").read_text())
+    return loaded
+
+
+COMPOSE = _compose()["services"]
+WORKFLOW = ROOT / ".github/workflows/ci.yml"
+
+
+def _run(
+    *command: str | Path, env: dict[str, str] | None = None
+) -> subprocess.CompletedProcess[str]:
+    return subprocess.run(
+        [str(part) for part in command], cwd=ROOT, capture_output=True, text=True, env=env
+    )
+
+
+@pytest.mark.parametrize(
+    ("schema", "file"),
+    [
+        ("vendor.compose-spec", "docker-compose.yml"),
+        ("vendor.github-workflows", ".github/workflows/ci.yml"),
+        ("custom.github-workflows-require-timeout", ".github/workflows/ci.yml"),
+        ("vendor.dependabot", ".github/dependabot.yml"),
+    ],
+)
+def test_the_file_follows_its_published_schema(schema: str, file: str) -> None:
+    result = _run(SCRIPTS / "check-jsonschema", "--builtin-schema", schema, file)
+    assert result.returncode == 0, result.stdout + result.stderr
+
+
+def test_compose_runs_every_service_there_is() -> None:
+    servers = {"nats", "mongo", "mongo-init", "prometheus", "grafana"}
+    assert set(COMPOSE) == {*OURS, *servers}
+
+
+@pytest.mark.parametrize("name", COMPOSE)
+def test_a_container_is_bounded_hardened_and_comes_back(name: str) -> None:
+    service = COMPOSE[name]
+    limits = service["deploy"]["resources"]["limits"]
+    assert {"cpus", "memory", "pids"} <= set(limits)
+    assert service["cap_drop"] == ["ALL"]
+    assert service["read_only"] is True
+    assert "/tmp" in service["tmpfs"]
+    assert service["security_opt"] == ["no-new-privileges:true"]
+    assert "privileged" not in service
+    assert not any("docker.sock" in volume for volume in service.get("volumes", []))
+    expected = "on-failure:5" if name in ONE_SHOT else "unless-stopped"
+    assert service["restart"] == expected
+    assert service["logging"]["options"]["max-size"]
+
+
+@pytest.mark.parametrize("name", [name for name in COMPOSE if name not in ONE_SHOT])
+def test_a_container_says_whether_it_is_ready(name: str) -> None:
+    check = COMPOSE[name]["healthcheck"]
+    assert check["test"][0] == "CMD"
+    assert {"interval", "timeout", "retries", "start_period"} <= set(check)
+
+
+@pytest.mark.parametrize("name", COMPOSE)
+def test_an_image_has_a_version(name: str) -> None:
+    image = COMPOSE[name]["image"]
+    tag = image.split(":", 1)[1]
+    assert "latest" not in tag
+    assert re.search(r"\d+\.\d+\.\d+", tag), f"{image}: all three numbers"
+    assert "bitnami" not in image
+
+
+def test_containers_start_in_order() -> None:
+    for service in SERVICES:
+        assert COMPOSE[service]["depends_on"] == {
+            "mongo-init": {"condition": "service_completed_successfully"},
+            "bus-apply": {"condition": "service_completed_successfully"},
+        }
+    healthy = {"condition": "service_healthy"}
+    assert COMPOSE["gateway"]["depends_on"] == dict.fromkeys(SERVICES, healthy)
+    assert COMPOSE["bus-apply"]["depends_on"] == {"nats": healthy}
+    assert COMPOSE["mongo-init"]["depends_on"] == {"mongo": healthy}
+
+
+@pytest.mark.parametrize("name", [*SERVICES, "gateway"])
+def test_a_drain_has_its_time(name: str) -> None:
+    assert COMPOSE[name]["stop_grace_period"] == ("180s" if name == "dispatcher" else "45s")
+
+
+def test_only_the_gateway_and_the_views_are_published_and_on_loopback() -> None:
+    published = {name: service["ports"] for name, service in COMPOSE.items() if "ports" in service}
+    assert set(published) == {"gateway", "prometheus", "grafana"}
+    assert published["gateway"] == ["${POSTFLEET_HTTP_BIND:-127.0.0.1}:8080:8000"]
+    assert published["prometheus"][0].startswith("127.0.0.1:")
+    assert published["grafana"][0].startswith("127.0.0.1:")
+
+
+def test_the_servers_have_no_way_out() -> None:
+    assert _compose()["networks"]["data"] == {"internal": True}
+    for name in ("nats", "mongo", "mongo-init", "bus-apply"):
+        assert COMPOSE[name]["networks"] == ["data"]
+
+
+def test_what_must_survive_is_on_a_volume() -> None:
+    volumes = set(_compose()["volumes"])
+    kept = {
+        volume.split(":")[1]
+        for service in COMPOSE.values()
+        for volume in service.get("volumes", [])
+        if volume.split(":")[0] in volumes
+    }
+    assert kept == {"/data", "/data/db", "/data/configdb", "/prometheus", "/var/lib/grafana"}
+
+
+@pytest.mark.parametrize("name", COMPOSE)
+def test_no_secret_is_written_down(name: str) -> None:
+    for variable, value in COMPOSE[name].get("environment", {}).items():
+        if re.search(r"PASSWORD|KEY|SECRET|TOKEN", variable):
+            assert re.fullmatch(r"\$\{\w+:\?.*\}", value), variable
+            assert REMEDY in value, f"{variable}: the message names the remedy"
+        if credentials := re.search(r"://[^/@]+:([^@]+)@", value):
+            assert re.fullmatch(r"\$\{\w+_PASSWORD\}", credentials.group(1)), variable
+
+
+@pytest.mark.parametrize("service", SERVICES)
+def test_a_service_has_users_and_a_database_of_its_own(service: str) -> None:
+    environment = COMPOSE[service]["environment"]
+    module, variable = service.replace("-", "_"), f"{service.upper().replace('-', '_')}_PASSWORD"
+    assert environment["NATS_USER"] == service
+    assert environment["NATS_PASSWORD"].startswith(f"${{{variable}:?")
+    assert environment["MONGODB_URL"] == (
+        f"mongodb://{module}:${{{variable}}}@mongo:27017/{module}?replicaSet=rs0"
+    )
+    assert f'"{module}"' in (ROOT / "deploy/mongo/init.js").read_text()
+    route = f"POSTFLEET_GATEWAY_{module.upper()}_URL"
+    assert COMPOSE["gateway"]["environment"][route] == f"http://{service}:8000"
+
+
+def test_the_gateway_holds_no_secret() -> None:
+    secrets = re.compile("PASSWORD|KEY|SECRET|NATS|MONGO")
+    assert not any(secrets.search(variable) for variable in COMPOSE["gateway"]["environment"])
+
+
+def test_the_example_lists_every_variable_that_compose_asks_for() -> None:
+    asked = set(re.findall(r"\$\{(\w+)", (ROOT / "docker-compose.yml").read_text()))
+    listed = set(re.findall(r"(?m)^(\w+)=", (ROOT / ".env.example").read_text()))
+    assert asked - {"POSTFLEET_VERSION"} == listed
+
+
+def test_make_env_invents_every_secret_once(tmp_path: Path) -> None:
+    target = tmp_path / "env"
+    assert _run(ROOT / "deploy/make-env", target).returncode == 0
+    values = dict(re.findall(r"(?m)^(\w+)=(.*)$", target.read_text()))
+    secrets = {k: v for k, v in values.items() if re.search(r"PASSWORD$|KEY$", k)}
+    assert len(set(secrets.values())) == len(secrets) == 10
+    assert all(len(value) >= 44 for value in secrets.values())
+    passwords = [value for name, value in secrets.items() if name.endswith("PASSWORD")]
+    assert all(re.fullmatch(r"[a-z][a-z0-9]+", value) for value in passwords)
+    assert target.stat().st_mode & 0o777 == 0o600
+
+    before = target.read_text()
+    again = _run(ROOT / "deploy/make-env", target)
+    assert again.returncode == 1
+    assert "stays as it is" in again.stderr
+    assert target.read_text() == before
+
+
+def test_only_the_watchers_image_contains_gpl_code() -> None:
+    for service in [*SERVICES, "cli"]:
+        locked = "aioimaplib==" in (ROOT / f"requirements/{service}.txt").read_text()
+        assert locked == (service == "inbox-watcher"), service
+    notice = (ROOT / "NOTICE").read_text()
+    assert "aioimaplib" in notice
+    assert "GPL-3.0" in notice
+    assert COMPOSE["inbox-watcher"]["build"]["args"]["LICENSES"] == "Apache-2.0 AND GPL-3.0-only"
+
+
+def test_the_licence_is_complete() -> None:
+    text = (ROOT / "LICENSE").read_text()
+    assert "Version 2.0, January 2004" in text
+    assert "END OF TERMS AND CONDITIONS" in text
+
+
+def test_actions_are_pinned_and_hold_no_right() -> None:
+    text = WORKFLOW.read_text()
+    uses = re.findall(r"uses: (\S+)( # v[\d.]+)?", text)
+    assert uses
+    for action, version in uses:
+        assert re.fullmatch(r"[\w/-]+@[0-9a-f]{40}", action), action
+        assert version, f"{action}: the version beside it, for people"
+    assert yaml.safe_load(text)["permissions"] == {"contents": "read"}
+    assert text.count("persist-credentials: false") == text.count("actions/checkout@")
+    assert "pull_request_target" not in text
+
+
+def test_the_workflow_runs_what_people_run() -> None:
+    jobs = yaml.safe_load(WORKFLOW.read_text())["jobs"]
+    commands = {name: [step.get("run", "") for step in job["steps"]] for name, job in jobs.items()}
+    assert "make lint" in commands["lint"]
+    assert any("make test" in command for command in commands["test"])
+    assert ".ci/run" in commands["bare-debian"]
+    assert jobs["bare-debian"]["container"] == "debian:12"
+    assert 'make test ARGS="-m real_mongo"' in commands["real-mongodb"]
+
+
+@pytest.mark.parametrize(
+    ("lint", "test", "expected"),
+    [
+        pytest.param(0, 0, 0, id="both pass"),
+        pytest.param(2, 0, 1, id="lint fails, the tests run all the same"),
+        pytest.param(0, 2, 1, id="a test fails"),
+    ],
+)
+def test_ci_run_reports_both_halves(lint: int, test: int, expected: int, tmp_path: Path) -> None:
+    """With a `make` that only pretends."""
+    make = tmp_path / "make"
+    make.write_text(
+        f'#!/bin/sh\necho "made $1"\nread line && exit 9\n[ "$1" = lint ] && exit {lint}\n'
+        f'echo "SKIPPED [1] tests/x.py:1: no browser"\nexit {test}\n'
+    )
+    make.chmod(0o755)
+    result = _run(ROOT / ".ci/run", env={"PATH": f"{tmp_path}:{os.environ['PATH']}"})
+    assert result.returncode == expected
+    assert "made lint" in result.stdout
+    assert "made test" in result.stdout
+    assert result.stdout.count("no browser") == 2, "once as it runs, once in the list at the end"
+
+
+def test_the_scripts_can_be_run() -> None:
+    for script in (".ci/run", "deploy/make-env", "deploy/docker/install", "deploy/mongo/start"):
+        assert os.access(ROOT / script, os.X_OK), script
+        assert _run("bash", "-n", script).returncode == 0, script
+    assert sys.version_info >= (3, 11)

@@ -1,0 +1,312 @@
+"""The Kubernetes manifests, rendered: valid, hardened, closed by default.
+
+`Kustomization` reads as much of kustomize as our overlays use, so that this runs where there is no
+kubectl; where there is one, the last test shows that both see the same.
+"""
+
+import re
+import shutil
+import subprocess
+import sysconfig
+from pathlib import Path
+from typing import Any
+
+import pytest
+import yaml
+
+ROOT = Path(__file__).parents[2]
+BASE = ROOT / "deploy/k8s/base"
+OVERLAYS = [BASE, *sorted((ROOT / "deploy/k8s/overlays").iterdir())]
+SERVICES = sorted(folder.name for folder in (ROOT / "services").iterdir() if folder.is_dir())
+SCRIPTS = Path(sysconfig.get_path("scripts"))
+
+Object = dict[str, Any]
+
+
+class Kustomization:
+    """Resources, ConfigMaps from files, namespace, images, replicas, strategic merge patches."""
+
+    KNOWN = frozenset(
+        {"apiVersion", "kind", "namespace", "resources", "configMapGenerator", "generatorOptions"}
+        | {"patches", "images", "replicas"}
+    )
+
+    def __init__(self, folder: Path) -> None:
+        self.folder = folder
+        self.spec: Object = yaml.safe_load((folder / "kustomization.yaml").read_text())
+        if unknown := set(self.spec) - self.KNOWN:
+            raise ValueError(f"{folder}: this renderer does not know {unknown}")
+
+    def render(self) -> list[Object]:
+        objects = [o for resource in self.spec.get("resources", []) for o in self._load(resource)]
+        objects += [self._config_map(entry) for entry in self.spec.get("configMapGenerator", [])]
+        for item in objects:
+            if "namespace" in self.spec and item["kind"] != "Namespace":
+                item["metadata"]["namespace"] = self.spec["namespace"]
+        for patch in self.spec.get("patches", []):
+            overlay = yaml.safe_load((self.folder / patch["path"]).read_text())
+            kinds = patch["target"]["kind"]
+            objects = [
+                _merge(o, {"spec": overlay["spec"]}) if re.fullmatch(kinds, o["kind"]) else o
+                for o in objects
+            ]
+        for change in self.spec.get("replicas", []):
+            for item in objects:
+                if item["metadata"]["name"] == change["name"] and "replicas" in item.get(
+                    "spec", {}
+                ):
+                    item["spec"]["replicas"] = change["count"]
+        for change in self.spec.get("images", []):
+            for container in (c for o in objects for c in _containers(o)):
+                name, _, tag = container["image"].partition(":")
+                if name == change["name"]:
+                    new = change.get("newName", name), change.get("newTag", tag)
+                    container["image"] = ":".join(new)
+        return objects
+
+    def _load(self, resource: str) -> list[Object]:
+        path = self.folder / resource
+        if path.is_dir():
+            return Kustomization(path).render()
+        return [o for o in yaml.safe_load_all(path.read_text()) if o]
+
+    def _config_map(self, entry: Object) -> Object:
+        if not self.spec["generatorOptions"]["disableNameSuffixHash"]:
+            raise ValueError("this renderer does not compute the suffix of kustomize")
+        data = {name: (self.folder / name).read_text() for name in entry["files"]}
+        metadata = {"name": entry["name"]}
+        return {"apiVersion": "v1", "kind": "ConfigMap", "metadata": metadata, "data": data}
+
+
+def _merge(base: Any, patch: Any) -> Any:
+    """Strategic merge: maps by key, lists of named things by name, all else is replaced."""
+    if isinstance(base, dict) and isinstance(patch, dict):
+        merged = {key: _merge(base.get(key), value) for key, value in patch.items()}
+        return {**base, **merged}
+    if isinstance(base, list) and patch and isinstance(patch[0], dict) and "name" in patch[0]:
+        names = {item["name"] for item in base}
+        patches = {item["name"]: item for item in patch}
+        kept = [_merge(i, patches[i["name"]]) if i["name"] in patches else i for i in base]
+        return [i for i in patch if i["name"] not in names] + kept
+    return patch
+
+
+def _containers(item: Object) -> list[Object]:
+    spec = item.get("spec", {}).get("template", {}).get("spec", {})
+    return [*spec.get("initContainers", []), *spec.get("containers", [])]
+
+
+OBJECTS = {overlay.name: Kustomization(overlay).render() for overlay in OVERLAYS}
+WORKLOADS = [
+    pytest.param(o, id=f"{name}-{o['kind']}-{o['metadata']['name']}")
+    for name, objects in OBJECTS.items()
+    for o in objects
+    if "template" in o.get("spec", {})
+]
+LONG_RUNNING = [p for p in WORKLOADS if p.values[0]["kind"] != "Job"]
+
+
+def _find(kind: str) -> dict[str, Object]:
+    return {o["metadata"]["name"]: o for o in OBJECTS["base"] if o["kind"] == kind}
+
+
+@pytest.mark.parametrize("overlay", OBJECTS)
+def test_the_api_server_would_accept_it(overlay: str, tmp_path: Path) -> None:
+    rendered = tmp_path / "rendered.yaml"
+    rendered.write_text(yaml.safe_dump_all(OBJECTS[overlay]))
+    command = [str(SCRIPTS / "kubernetes-validate"), "--strict", str(rendered)]
+    result = subprocess.run(command, capture_output=True, text=True)
+    assert result.returncode == 0, result.stdout + result.stderr
+
+
+@pytest.mark.parametrize("overlay", OBJECTS)
+def test_every_object_is_in_the_one_namespace_and_there_once(overlay: str) -> None:
+    seen = [(o["kind"], o["metadata"]["name"]) for o in OBJECTS[overlay]]
+    assert len(seen) == len(set(seen))
+    others = {o["metadata"].get("namespace") for o in OBJECTS[overlay] if o["kind"] != "Namespace"}
+    assert others == {"postfleet"}
+
+
+def test_the_namespace_enforces_the_restricted_standard() -> None:
+    labels = _find("Namespace")["postfleet"]["metadata"]["labels"]
+    assert labels["pod-security.kubernetes.io/enforce"] == "restricted"
+
+
+def test_everything_runs() -> None:
+    assert set(_find("Deployment")) == {*SERVICES, "gateway"}
+    assert set(_find("StatefulSet")) == {"nats", "mongo"}
+    assert set(_find("Job")) == {"bus-apply", "mongo-init"}
+    for kind in ("Service", "PodDisruptionBudget"):
+        assert set(_find(kind)) == {*SERVICES, "gateway", "nats", "mongo"}
+
+
+@pytest.mark.parametrize("workload", WORKLOADS)
+def test_a_pod_meets_the_restricted_standard(workload: Object) -> None:
+    pod = workload["spec"]["template"]["spec"]
+    context = pod["securityContext"]
+    assert context["runAsNonRoot"] is True
+    assert context["runAsUser"] > 0
+    assert context["seccompProfile"] == {"type": "RuntimeDefault"}
+    assert pod["automountServiceAccountToken"] is False
+    assert pod["enableServiceLinks"] is False
+    assert not {"hostNetwork", "hostPID", "hostIPC"} & set(pod)
+    assert all(set(v) - {"name"} <= {"emptyDir", "configMap"} for v in pod["volumes"])
+    for container in _containers(workload):
+        context = container["securityContext"]
+        assert context["allowPrivilegeEscalation"] is False
+        assert context["readOnlyRootFilesystem"] is True
+        assert context["capabilities"] == {"drop": ["ALL"]}
+        assert not {"privileged", "runAsUser"} & set(context)
+        assert not any("hostPort" in port for port in container.get("ports", []))
+
+
+@pytest.mark.parametrize("workload", WORKLOADS)
+def test_a_container_has_requests_limits_and_a_version(workload: Object) -> None:
+    for container in _containers(workload):
+        for bound in ("requests", "limits"):
+            assert {"cpu", "memory"} <= set(container["resources"][bound])
+        assert ":" in container["image"]
+        assert not container["image"].endswith(":latest")
+
+
+@pytest.mark.parametrize("workload", LONG_RUNNING)
+def test_a_server_has_all_three_probes_and_time_to_end(workload: Object) -> None:
+    name = workload["metadata"]["name"]
+    (container,) = _containers(workload)
+    assert {"startupProbe", "livenessProbe", "readinessProbe"} <= set(container)
+    if workload["kind"] == "Deployment":
+        assert container["livenessProbe"]["httpGet"] == {"path": "/healthz", "port": "http"}
+        assert container["readinessProbe"]["httpGet"] == {"path": "/readyz", "port": "http"}
+        assert container["ports"] == [{"name": "http", "containerPort": 8000}]
+    expected = {"dispatcher": 180, "nats": 60, "mongo": 60}.get(name, 45)
+    assert workload["spec"]["template"]["spec"]["terminationGracePeriodSeconds"] == expected
+
+
+@pytest.mark.parametrize("overlay", OBJECTS)
+def test_no_secret_is_committed(overlay: str) -> None:
+    listed = set(re.findall(r"(?m)^(\w+)=", (ROOT / ".env.example").read_text()))
+    assert not any(o["kind"] == "Secret" for o in OBJECTS[overlay])
+    for container in (c for o in OBJECTS[overlay] for c in _containers(o)):
+        for variable in container.get("env", []):
+            if re.search(r"PASSWORD|KEY|SECRET|TOKEN", variable["name"]):
+                reference = variable["valueFrom"]["secretKeyRef"]
+                assert reference["name"] == "postfleet"
+                assert reference["key"] in listed, "deploy/make-env does not write it"
+
+
+@pytest.mark.parametrize("service", SERVICES)
+def test_a_service_gets_its_own_secrets_and_no_others(service: str) -> None:
+    (container,) = _containers(_find("Deployment")[service])
+    module = service.replace("-", "_")
+    environment = {variable["name"]: variable for variable in container["env"]}
+    keys = {
+        variable["valueFrom"]["secretKeyRef"]["key"]
+        for variable in container["env"]
+        if "secretKeyRef" in variable.get("valueFrom", {})
+    }
+    assert keys == {f"{module.upper()}_PASSWORD", "MASTER_KEY", "POSTFLEET_API_KEY"}
+    assert environment["NATS_USER"]["value"] == service
+    url = environment["MONGODB_URL"]["value"]
+    assert f"/{module}?" in url
+    order = [variable["name"] for variable in container["env"]]
+    for used in re.findall(r"\$\((\w+)\)", url):
+        assert order.index(used) < order.index("MONGODB_URL"), "expanded only if set before"
+
+
+def _selects(selector: Object, name: str) -> bool:
+    label = "app.kubernetes.io/name"
+    wanted = selector.get("matchLabels", {}).get(label, name)
+    rules = selector.get("matchExpressions", [])
+    return bool(wanted == name and all(name in rule["values"] for rule in rules))
+
+
+def _edges(direction: str) -> set[tuple[str, str, int]]:
+    """(from, to, port) inside the namespace as the policies of one direction allow it."""
+    names = [*SERVICES, "gateway", "nats", "mongo", "bus-apply", "mongo-init"]
+    far, near = ("to", "egress") if direction == "egress" else ("from", "ingress")
+    found = set()
+    for policy in _find("NetworkPolicy").values():
+        for rule in policy["spec"].get(near, []):
+            peers = [p for p in rule.get(far, []) if set(p) == {"podSelector"}]
+            pairs = (
+                (here, there)
+                for here in names
+                if _selects(policy["spec"]["podSelector"], here)
+                for there in names
+                if any(_selects(p["podSelector"], there) for p in peers)
+            )
+            for here, there in pairs:
+                edge = (here, there) if direction == "egress" else (there, here)
+                found |= {(*edge, port["port"]) for port in rule["ports"]}
+    return found
+
+
+def test_everything_is_denied_that_no_policy_allows() -> None:
+    assert _find("NetworkPolicy")["default-deny"]["spec"] == {
+        "podSelector": {},
+        "policyTypes": ["Ingress", "Egress"],
+    }
+
+
+def test_the_ways_inside_are_these_and_open_at_both_ends() -> None:
+    expected = {
+        *((service, "nats", 4222) for service in [*SERVICES, "bus-apply"]),
+        *((service, "mongo", 27017) for service in [*SERVICES, "mongo-init", "mongo"]),
+        *(("gateway", service, 8000) for service in SERVICES),
+    }
+    assert _edges("egress") == expected
+    assert _edges("ingress") == expected
+
+
+@pytest.mark.parametrize(
+    ("service", "ports"),
+    [
+        pytest.param("dispatcher", {25, 465, 587, 2525, 443}, id="SMTP and OAuth"),
+        pytest.param("inbox-watcher", {143, 993, 443}, id="IMAP and OAuth"),
+        pytest.param("sender-registry", {25, 465, 587, 2525, 143, 993, 443}, id="tries log-ins"),
+        pytest.param("tracker", {443}, id="webhooks, never a mail server"),
+        pytest.param("mail-provisioner", {53, 25, 443, 465, 587, 993, 4190}, id="DNS and server"),
+        pytest.param("gateway", set(), id="nowhere"),
+        pytest.param("nats", set(), id="the bus, nowhere"),
+        pytest.param("mongo", set(), id="the database, nowhere"),
+    ],
+)
+def test_who_may_leave_the_cluster_and_where_to(service: str, ports: set[int]) -> None:
+    private = {"10.0.0.0/8", "172.16.0.0/12", "192.168.0.0/16", "169.254.0.0/16", "127.0.0.0/8"}
+    found: set[int] = set()
+    for policy in _find("NetworkPolicy").values():
+        if not _selects(policy["spec"]["podSelector"], service):
+            continue
+        for rule in policy["spec"].get("egress", []):
+            blocks = [peer["ipBlock"] for peer in rule["to"] if "ipBlock" in peer]
+            found |= {port["port"] for port in rule["ports"]} if blocks else set()
+            for block in blocks:
+                v4 = block["cidr"] == "0.0.0.0/0"
+                assert set(block["except"]) >= (private if v4 else {"fc00::/7", "fe80::/10"})
+    assert found == ports
+
+
+def test_a_selector_finds_its_pods() -> None:
+    for kind in ("Deployment", "StatefulSet"):
+        for name, workload in _find(kind).items():
+            labels = workload["spec"]["template"]["metadata"]["labels"].items()
+            assert workload["spec"]["selector"]["matchLabels"].items() <= labels
+            assert _find("Service")[name]["spec"]["selector"].items() <= labels
+            budget = _find("PodDisruptionBudget")[name]["spec"]
+            assert budget["selector"]["matchLabels"].items() <= labels
+            assert budget["maxUnavailable"] == 1, "a single replica can still be moved"
+
+
+@pytest.mark.parametrize("folder", OVERLAYS, ids=lambda folder: folder.name)
+def test_kubectl_renders_the_same(folder: Path) -> None:
+    kubectl = shutil.which("kubectl")
+    if kubectl is None:
+        pytest.skip("no kubectl here: the manifests were read by our own renderer only")
+    result = subprocess.run([kubectl, "kustomize", folder], capture_output=True, text=True)
+    assert result.returncode == 0, result.stderr
+
+    def key(item: Object) -> tuple[str, str]:
+        return item["kind"], item["metadata"]["name"]
+
+    theirs = sorted((o for o in yaml.safe_load_all(result.stdout)), key=key)
+    assert sorted(OBJECTS[folder.name], key=key) == theirs
