@@ -34,7 +34,11 @@ LABEL org.opencontainers.image.title="postfleet-${SERVICE}" \
       org.opencontainers.image.version="${VERSION}" \
       org.opencontainers.image.revision="${REVISION}" \
       org.opencontainers.image.licenses="${LICENSES}"
-ENV PATH=/app/bin:$PATH PYTHONUNBUFFERED=1 PYTHONDONTWRITEBYTECODE=1 POSTFLEET_HTTP_PORT=8000
+ENV PATH=/app/bin:$PATH PYTHONUNBUFFERED=1 PYTHONDONTWRITEBYTECODE=1 \
+    POSTFLEET_HTTP_HOST=0.0.0.0 POSTFLEET_HTTP_PORT=8000 \
+    POSTFLEET_DATA_DIR=/data POSTFLEET_TRACKER_SPOOL_DIR=/data/spool
+# A fresh volume takes the owner of what it covers.
+RUN install -d -o 10001 -g 10001 /data /data/spool /data/mailserver
 COPY LICENSE NOTICE /app/share/postfleet/
 COPY --from=build /app /app
 WORKDIR /app

@@ -130,7 +130,8 @@ def test_what_must_survive_is_on_a_volume() -> None:
         for volume in service.get("volumes", [])
         if volume.split(":")[0] in volumes
     }
-    assert kept == {"/data", "/data/db", "/data/configdb", "/prometheus", "/var/lib/grafana"}
+    servers = {"/data", "/data/db", "/data/configdb", "/prometheus", "/var/lib/grafana"}
+    assert kept == {*servers, "/data/spool", "/data/mailserver"}
 
 
 @pytest.mark.parametrize("name", COMPOSE)

@@ -32,6 +32,7 @@ def test_the_image_is_built_from_locks_and_runs_without_root() -> None:
     assert re.search(r"(?m)^USER \d+:\d+$", text), "Kubernetes checks runAsNonRoot by number"
     assert re.search(r'(?m)^ENTRYPOINT \["/app/bin/start"\]$', text)
     assert re.search(r"(?m)^ARG PYTHON=3\.11\.\d+-slim-\w+$", text)
+    assert "POSTFLEET_HTTP_HOST=0.0.0.0" in text, "the loopback default answers nobody"
     assert "HEALTHCHECK" in text
     for lock in [*SERVICES, "cli", "build"]:
         assert "--hash=sha256:" in (ROOT / f"requirements/{lock}.txt").read_text()

@@ -150,7 +150,8 @@ def test_a_pod_meets_the_restricted_standard(workload: Object) -> None:
     assert pod["automountServiceAccountToken"] is False
     assert pod["enableServiceLinks"] is False
     assert not {"hostNetwork", "hostPID", "hostIPC"} & set(pod)
-    assert all(set(v) - {"name"} <= {"emptyDir", "configMap"} for v in pod["volumes"])
+    kinds = {kind for volume in pod["volumes"] for kind in set(volume) - {"name"}}
+    assert kinds <= {"emptyDir", "configMap", "persistentVolumeClaim"}
     for container in _containers(workload):
         context = container["securityContext"]
         assert context["allowPrivilegeEscalation"] is False
@@ -284,6 +285,17 @@ def test_who_may_leave_the_cluster_and_where_to(service: str, ports: set[int]) -
                 v4 = block["cidr"] == "0.0.0.0/0"
                 assert set(block["except"]) >= (private if v4 else {"fc00::/7", "fe80::/10"})
     assert found == ports
+
+
+def test_a_claim_has_one_pod() -> None:
+    for claim in _find("PersistentVolumeClaim"):
+        users = [
+            workload
+            for workload in _find("Deployment").values()
+            if f"'claimName': '{claim}'" in str(workload)
+        ]
+        assert len(users) == 1
+        assert users[0]["spec"]["strategy"] == {"type": "Recreate"}, "or two pods write at once"
 
 
 def test_a_selector_finds_its_pods() -> None:

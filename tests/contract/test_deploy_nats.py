@@ -19,11 +19,11 @@ import pytest
 from nats.aio.client import Client
 from nats.errors import Error as NatsError
 from nats.js.api import ConsumerConfig
+
 from postfleet import reconcile
 from postfleet.bus import Bus
 from postfleet.events import EVENTS
 from postfleet.topology import DURABLES, JOBS, RPC_CREDENTIALS, SERVICES, STREAMS, durables_of
-
 from tests.support.natsserver import NatsServer
 
 ROOT = Path(__file__).parents[2]

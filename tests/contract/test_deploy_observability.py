@@ -9,8 +9,9 @@ from typing import Any
 
 import pytest
 import yaml
-from postfleet import metrics
 from prometheus_client.metrics import MetricWrapperBase
+
+from postfleet import metrics
 
 ROOT = Path(__file__).parents[2]
 PROMETHEUS = ROOT / "deploy/prometheus"
