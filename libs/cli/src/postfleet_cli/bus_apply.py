@@ -1,0 +1,66 @@
+"""`postfleet bus apply`: streams and durables as the code declares them."""
+
+import asyncio
+import os
+import time
+from collections.abc import AsyncIterator, Mapping
+from contextlib import asynccontextmanager
+from typing import Any
+
+import nats
+from nats.aio.client import Client
+from nats.errors import Error as NatsError
+
+from postfleet import reconcile
+from postfleet_cli.exits import ExitCode, Refused
+
+DEFAULT_URL = "nats://127.0.0.1:4222"
+
+
+async def _ignore(_: Exception) -> None:
+    """Attempts to connect fail until the server is up; the last error is reported once."""
+
+
+@asynccontextmanager
+async def connection(
+    environ: Mapping[str, str] = os.environ, *, patience_s: float = 0, url: str | None = None
+) -> AsyncIterator[Client]:
+    """A connection to NATS_URL as NATS_USER. Raises Refused if it does not answer in time."""
+    url = url or environ.get("NATS_URL") or DEFAULT_URL
+    user = environ.get("NATS_USER")
+    # Inboxes are private to a user: the server's permissions name this prefix.
+    options: dict[str, Any] = {"inbox_prefix": f"_INBOX_{user}".encode()} if user else {}
+    if user:
+        options |= {"user": user, "password": environ.get("NATS_PASSWORD")}
+    client = await _connected(url, patience_s, options)
+    try:
+        yield client
+    finally:
+        await client.close()
+
+
+async def _connected(url: str, patience_s: float, options: dict[str, Any]) -> Client:
+    deadline = time.monotonic() + patience_s
+    while True:
+        try:
+            return await nats.connect(
+                url, connect_timeout=5, allow_reconnect=False, error_cb=_ignore, **options
+            )
+        except (OSError, TimeoutError, NatsError) as error:
+            if time.monotonic() >= deadline:
+                raise Refused(
+                    ExitCode.UNAVAILABLE,
+                    f"NATS at {url} does not answer: {str(error) or type(error).__name__}. "
+                    "NATS_URL says where it is",
+                ) from error
+            await asyncio.sleep(0.1)
+
+
+async def apply(client: Client, replicas: int = 1) -> list[str]:
+    """Make NATS look as declared; a line for each thing that was touched."""
+    try:
+        return await reconcile.apply(client.jetstream(timeout=20), replicas=replicas)
+    except (TimeoutError, NatsError) as error:
+        raise Refused(
+            ExitCode.UNAVAILABLE, f"NATS refused a stream or a durable: {error or 'no answer'}"
+        ) from error

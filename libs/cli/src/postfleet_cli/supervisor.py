@@ -1,0 +1,166 @@
+"""Starts everything in order, keeps it running, and ends it in the reverse order."""
+
+import asyncio
+import contextlib
+import json
+import time
+from collections.abc import Mapping, Sequence
+
+import httpx
+
+from postfleet_cli import bus_apply, plan
+from postfleet_cli.child import Child, Program, Say
+from postfleet_cli.datadir import DataDir, Keys
+from postfleet_cli.exits import ExitCode, Refused
+from postfleet_cli.plan import Addresses, Options
+
+_SERVER_PATIENCE_S = 60.0  # a stream or database is read back after a crash
+_DRAIN_S = 25.0
+_SERVERS_END_S = 2.0
+_REMIND_EVERY_S = 20.0
+_POLL_S = 0.2
+
+
+class Supervisor:
+    """Everything `postfleet up` runs. `start`, wait `until_ready`, `drain`."""
+
+    def __init__(
+        self,
+        options: Options,
+        data: DataDir,
+        keys: Keys,
+        where: Addresses,
+        environ: Mapping[str, str],
+        say: Say,
+    ) -> None:
+        self.where, self.data, self.keys = where, data, keys
+        self._options, self._environ, self._say = options, environ, say
+        self._children: dict[str, Child] = {}
+        self._housekeeping: asyncio.Task[None] | None = None
+
+    async def start(self) -> None:
+        """Servers first, side by side; then streams and durables; then the services."""
+        self._housekeeping = asyncio.create_task(self._cap_logs())
+        await asyncio.gather(*(self._run(program) for program in self._servers()))
+        _, _, ca_file = await asyncio.gather(
+            self._apply_bus(), self._database_answers(), self._sandbox_ca_file()
+        )
+        services = plan.services(self.data, self.where, self.keys, ca_file, self._environ)
+        await asyncio.gather(*(self._run(program) for program in services))
+
+    async def until_ready(self) -> None:
+        """Wait until all services are ready, saying who is not every 20 s."""
+        remind_at = time.monotonic() + _REMIND_EVERY_S
+        async with httpx.AsyncClient(base_url=self.where.url, timeout=5) as client:
+            while missing := await _unready(client):
+                if time.monotonic() > remind_at:
+                    self._say(
+                        f"waiting for {', '.join(missing)}; their logs are in {self.data.logs}"
+                    )
+                    remind_at = time.monotonic() + _REMIND_EVERY_S
+                await asyncio.sleep(_POLL_S)
+
+    async def drain(self) -> None:
+        """Gateway and services finish what they do; then sandbox, database and NATS end."""
+        if self._housekeeping:
+            self._housekeeping.cancel()
+        servers = [
+            self._children.pop(n) for n in ("sandbox", "database", "nats") if n in self._children
+        ]
+        await self._stop(list(self._children.values()), _DRAIN_S)
+        for server in servers:
+            await self._stop([server], _SERVERS_END_S)
+
+    def kill(self) -> None:
+        """End everything at once; the ledger is made for that."""
+        for child in self._children.values():
+            child.kill()
+
+    def pid_of(self, name: str) -> int | None:
+        """The pid of a running child."""
+        return self._children[name].pid
+
+    def _servers(self) -> list[Program]:
+        programs = [plan.gateway(self.where, self._environ)]
+        if port := self.where.embedded_nats_port:
+            programs.append(plan.nats(self.data, port, self._environ))
+        if port := self.where.embedded_mongo_port:
+            programs.append(plan.database(self.data, port, self._environ))
+        if self._options.with_sandbox:
+            programs.append(plan.sandbox(self.data, self._environ))
+        return programs
+
+    async def _run(self, program: Program) -> None:
+        child = Child(program, self.data.logs, self._say)
+        self._children[program.name] = child
+        await child.start()
+
+    async def _apply_bus(self) -> None:
+        environ = {} if self.where.embedded_nats_port else self._environ
+        try:
+            async with bus_apply.connection(
+                environ, patience_s=_SERVER_PATIENCE_S, url=self.where.nats_url
+            ) as client:
+                await bus_apply.apply(client)
+        except Refused as refusal:
+            raise self._explained(refusal, "nats") from refusal
+
+    async def _database_answers(self) -> None:
+        from postfleet.mongo import Mongo  # takes a while to import: the servers start meanwhile
+
+        mongo = Mongo(self.where.mongodb_url, "postfleet-up")
+        try:
+            async with asyncio.timeout(_SERVER_PATIENCE_S):
+                await mongo.connect()
+        except TimeoutError:
+            refusal = Refused(
+                ExitCode.UNAVAILABLE, "the database does not answer; MONGODB_URL says where it is"
+            )
+            raise self._explained(refusal, "database") from None
+        finally:
+            await mongo.close()
+
+    async def _sandbox_ca_file(self) -> str | None:
+        """Wait until this run's sandbox has said where it listens."""
+        sandbox = self._children.get("sandbox")
+        if sandbox is None:
+            return None
+        deadline = time.monotonic() + _SERVER_PATIENCE_S
+        while time.monotonic() < deadline:
+            with contextlib.suppress(FileNotFoundError):
+                said = json.loads((self.data.sandbox / "sandbox.json").read_text())
+                if said["pid"] == sandbox.pid:
+                    return str(said["ca_file"])
+            await asyncio.sleep(_POLL_S)
+        refusal = Refused(ExitCode.UNAVAILABLE, "the sandbox does not start")
+        raise self._explained(refusal, "sandbox")
+
+    def _explained(self, refusal: Refused, name: str) -> Refused:
+        child = self._children.get(name)
+        if child is None:
+            return refusal
+        return Refused(refusal.code, *refusal.lines, f"from {child.log}:", *child.last_lines())
+
+    async def _stop(self, children: Sequence[Child], grace_s: float) -> None:
+        stopped = await asyncio.gather(*(child.stop(grace_s) for child in children))
+        for child, in_time in zip(children, stopped, strict=True):
+            if not in_time:
+                self._say(f"{child.name} did not end within {grace_s:.0f} s and was killed")
+
+    async def _cap_logs(self) -> None:
+        while True:
+            await asyncio.sleep(5)
+            for child in self._children.values():
+                child.cap_log()
+
+
+async def _unready(client: httpx.AsyncClient) -> list[str]:
+    """Who is not ready; the gateway itself, while it does not answer."""
+    try:
+        response = await client.get("/readyz")
+        if response.status_code == httpx.codes.OK:
+            return []
+        services = response.json()["services"]
+    except (httpx.HTTPError, ValueError, KeyError):
+        return ["gateway"]
+    return [name for name, state in services.items() if not state["ready"]]
