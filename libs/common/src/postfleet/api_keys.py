@@ -60,7 +60,10 @@ class Authenticator:
         self._known: dict[str, tuple[float, ApiKey | None]] = {}
 
     async def check(self, key: str) -> ApiKey | None:
-        hashed = hash_key(key)
+        return await self.check_hash(hash_key(key))
+
+    async def check_hash(self, hashed: str) -> ApiKey | None:
+        """The same for who kept only the key's hash."""
         if hmac.compare_digest(hashed, self._bootstrap):
             return BOOTSTRAP
         cached = self._known.get(hashed)

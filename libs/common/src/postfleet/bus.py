@@ -168,6 +168,11 @@ class Bus:
                 missing.append(durable.name)
         return missing
 
+    @property
+    def connected(self) -> bool:
+        """There is a connection to NATS at this moment; says nothing of JetStream."""
+        return self._client is not None and self._client.is_connected
+
     async def ready(self) -> bool:
         """Connected, not stopping, and every durable exists."""
         if self._stopping or self._client is None or not self._client.is_connected:
