@@ -8,18 +8,19 @@ from pathlib import Path
 
 import aiosmtplib
 import pytest
+
 from postfleet_sandbox import Sandbox
 
 SENDER = "ann@fleet.test"
 PASSWORD = "correct horse"
-HUMAN_DELAY_S = (0.05, 0.1)
+DELAYS_S = {"human_delay_s": (0.2, 0.3), "machine_delay_s": (0.01, 0.05)}
 
 Send = Callable[..., Awaitable[str]]
 
 
 @pytest.fixture
 async def box(tmp_path: Path) -> AsyncIterator[Sandbox]:
-    async with Sandbox(data=tmp_path / "box", human_delay_s=HUMAN_DELAY_S) as running:
+    async with Sandbox(data=tmp_path / "box", **DELAYS_S) as running:
         running.add_account(SENDER, PASSWORD)
         yield running
 

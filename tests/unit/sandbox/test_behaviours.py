@@ -3,6 +3,7 @@
 from collections import Counter
 
 import pytest
+
 from postfleet_sandbox.behaviours import (
     NAMED,
     SHARES,

@@ -10,6 +10,7 @@ from pathlib import Path
 
 import aioimaplib
 import pytest
+
 from postfleet_sandbox import Sandbox
 
 SENDER, PASSWORD = "ann@fleet.test", "correct horse"

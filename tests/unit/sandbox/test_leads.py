@@ -6,6 +6,7 @@ import subprocess
 import sys
 
 import pytest
+
 from postfleet_sandbox.behaviours import SHARES, drawn
 from postfleet_sandbox.leads import COLUMNS, demo_leads
 

@@ -1,5 +1,6 @@
 """The sandbox as a process: its files, its signals, what a kill leaves, and the control API."""
 
+import imaplib
 import json
 import signal
 import smtplib
@@ -79,8 +80,20 @@ def test_it_says_where_it_listens_and_stops_quickly(run: Callable[..., Process],
     assert process.endpoints["pid"] == process.popen.pid
     assert str(process.endpoints["smtp_port"]) in process.line
     assert process.api.get("/healthz").json() == {"status": "ok"}
-    code, seconds = process.stop(sign)
+    process.api.post("/accounts", json={"address": SENDER, "password": PASSWORD})
+    with smtplib.SMTP("localhost", process.endpoints["smtp_port"]), idle_connection(process):
+        code, seconds = process.stop(sign)
     assert (code, seconds < 2) == (0, True)
+
+
+def idle_connection(process: Process) -> imaplib.IMAP4_SSL:
+    context = ssl.create_default_context(cafile=process.endpoints["ca_file"])
+    client = imaplib.IMAP4_SSL("localhost", process.endpoints["imap_port"], ssl_context=context)
+    client.login(SENDER, PASSWORD)
+    client.select("INBOX")
+    client.send(b"x IDLE\r\n")
+    assert client.readline().startswith(b"+")
+    return client
 
 
 def test_a_port_in_use_is_one_clear_line(run: Callable[..., Process], tmp_path: Path) -> None:

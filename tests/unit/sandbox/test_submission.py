@@ -8,6 +8,7 @@ from collections.abc import Awaitable, Callable
 
 import aiosmtplib
 import pytest
+
 from postfleet_sandbox import Behaviour, Sandbox
 
 SENDER, PASSWORD = "ann@fleet.test", "correct horse"

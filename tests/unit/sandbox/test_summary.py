@@ -1,6 +1,7 @@
 """The arithmetic of the summary."""
 
 import pytest
+
 from postfleet_sandbox.ledger import Record
 from postfleet_sandbox.summary import Summary
 

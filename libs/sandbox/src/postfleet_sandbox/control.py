@@ -2,10 +2,8 @@
 
 import asyncio
 import contextlib
-import json
 import socket
 from collections.abc import AsyncIterator, Iterator
-from dataclasses import asdict
 from typing import TYPE_CHECKING, Any
 
 import uvicorn
@@ -57,6 +55,7 @@ class ControlServer:
             _Api(box).application(),
             log_config=None,
             access_log=False,
+            date_header=False,
             lifespan="off",
             timeout_graceful_shutdown=1,
         )
@@ -147,15 +146,15 @@ class _Api:
             raise HTTPException(409, str(error)) from error
         return JSONResponse({"seconds": wanted["seconds"]}, status_code=202)
 
-    async def _lines(self, after: int) -> AsyncIterator[str]:
-        chunk: list[str] = []
+    async def _lines(self, after: int) -> AsyncIterator[bytes]:
+        chunk: list[bytes] = []
         for record in self._box.ledger.records(after):
-            chunk.append(json.dumps(asdict(record)) + "\n")
+            chunk.append(record.as_line())
             if len(chunk) == _LINES_A_CHUNK:
-                yield "".join(chunk)
+                yield b"".join(chunk)
                 chunk.clear()
                 await asyncio.sleep(0)
-        yield "".join(chunk)
+        yield b"".join(chunk)
 
 
 async def _body(request: Request, **required: type | tuple[type, ...]) -> dict[str, Any]:

@@ -8,7 +8,7 @@ import json
 import os
 import time
 from collections.abc import Callable, Iterator, Mapping
-from dataclasses import asdict, dataclass
+from dataclasses import dataclass
 from pathlib import Path
 from types import TracebackType
 from typing import Any, Self
@@ -32,6 +32,11 @@ class Record:
     sender: str
     message_id: str
     detail: Mapping[str, Any]
+
+    def as_line(self) -> bytes:
+        """Return the record as it stands in the file."""
+        fields = {name: getattr(self, name) for name in self.__slots__}
+        return json.dumps(fields).encode() + b"\n"
 
 
 def now_ms() -> int:
@@ -76,7 +81,7 @@ class Ledger:
         record = Record(
             self._last_seq + 1, now_ms(), kind, recipient, sender, message_id, detail or {}
         )
-        os.write(self._descriptor, json.dumps(asdict(record)).encode() + b"\n")
+        os.write(self._descriptor, record.as_line())
         self._tell(record)
         return record
 

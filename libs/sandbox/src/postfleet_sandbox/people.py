@@ -21,8 +21,8 @@ from postfleet_sandbox.behaviours import (
 from postfleet_sandbox.ledger import Record
 
 _ACCOUNT = Behaviour(acts=(Act.DELIVER,))
-_PROMPT_MS = (100, 800)  # machines answer within a second of the delivery
-_AFTER_OPENING_MS = {Act.CLICK: (400, 1200), Act.REPLY: (500, 1500), Act.UNSUBSCRIBE: (600, 1400)}
+_AFTER_OPENING = {Act.CLICK: 0.15, Act.UNSUBSCRIBE: 0.2, Act.REPLY: 0.3}
+"""How long after opening a mail, in parts of the time that it took to open it."""
 
 
 class People:
@@ -33,11 +33,13 @@ class People:
         seed: int,
         people_domain: str,
         human_delay_ms: tuple[int, int],
+        machine_delay_ms: tuple[int, int],
         accounts: Container[str],
     ) -> None:
         self._seed = seed
         self._people_domain = people_domain
         self._human_delay_ms = human_delay_ms
+        self._machine_delay_ms = machine_delay_ms
         self._accounts = accounts
         self._scripts: dict[str, Behaviour] = {}
         self._misbehaved: Counter[str] = Counter()
@@ -62,18 +64,18 @@ class People:
         if recipient in self._accounts and Act.DELIVER not in acts:
             acts.append(Act.DELIVER)
         due: dict[str, int] = {}
-        opened = now + self._between(self._human_delay_ms, recipient, "opening", str(now))
+        hesitation = self._between(self._human_delay_ms, recipient, "opening", str(now))
         for act in acts:
             if self._once_key(act, recipient, sender) in self._done_once:
                 continue
             if act is Act.DELIVER:
                 due[act] = now
             elif act is Act.HUMAN_OPEN:
-                due[act] = opened
-            elif act in _AFTER_OPENING_MS:
-                due[act] = opened + self._between(_AFTER_OPENING_MS[act], recipient, act)
+                due[act] = now + hesitation
+            elif act in _AFTER_OPENING:
+                due[act] = now + int(hesitation * (1 + _AFTER_OPENING[act]))
             else:
-                due[act] = now + self._between(_PROMPT_MS, recipient, act)
+                due[act] = now + self._between(self._machine_delay_ms, recipient, act)
         return due
 
     def read(self, record: Record) -> None:

@@ -34,8 +34,8 @@ class Sandbox:
     """`async with Sandbox(data=folder) as box:` is a running mail world.
 
     Everything is kept in `data`; started there again, it goes on where it stopped. Port 0 means
-    any free port. `human_delay_s` is how long after acceptance people open a mail; below 2 s
-    their opens look like a scanner's.
+    any free port. `human_delay_s` is how long after acceptance people open a mail (below 2 s
+    their opens look like a scanner's), `machine_delay_s` how long scanners and mail servers take.
     """
 
     def __init__(
@@ -45,6 +45,7 @@ class Sandbox:
         seed: int = 1,
         people_domain: str = "people.test",
         human_delay_s: tuple[float, float] = (3.0, 6.0),
+        machine_delay_s: tuple[float, float] = (0.1, 0.8),
         smtp_port: int = 0,
         smtps_port: int = 0,
         imap_port: int = 0,
@@ -57,9 +58,13 @@ class Sandbox:
         self.ledger = Ledger(self.data / "ledger.jsonl")
         self._ports = (smtp_port, smtps_port, imap_port, control_port)
         self._seed = seed
-        low, high = human_delay_s
-        delay_ms = (int(low * 1000), int(high * 1000))
-        self._people = People(seed, people_domain.lower(), delay_ms, self.accounts)
+        self._people = People(
+            seed,
+            people_domain.lower(),
+            _milliseconds(human_delay_s),
+            _milliseconds(machine_delay_s),
+            self.accounts,
+        )
         self._summary = Summary()
         self._agenda = Agenda()
         self._store = MailStore(self.data / "mail")
@@ -223,3 +228,8 @@ class Sandbox:
         unfinished = self.data / f"sandbox.json.{os.getpid()}"
         unfinished.write_text(json.dumps(self.endpoints(), indent=1) + "\n")
         unfinished.replace(self.data / "sandbox.json")
+
+
+def _milliseconds(span_s: tuple[float, float]) -> tuple[int, int]:
+    low, high = span_s
+    return int(low * 1000), int(high * 1000)
