@@ -1,11 +1,16 @@
 """The command `postfleet`."""
 
+import asyncio
 import sys
-from typing import Any
+from importlib.metadata import version as installed
+from typing import Annotated, Any
 
 import typer
 
+from postfleet_cli import bus_apply, campaigns, dead_letters, event_log, senders
+from postfleet_cli.api import Api
 from postfleet_cli.exits import EXIT_CODES_HELP, Refused
+from postfleet_cli.output import AsJson, console, print_document, print_json
 from postfleet_cli.up import up
 
 
@@ -26,15 +31,67 @@ app = _Commands(
     name="postfleet",
     no_args_is_help=True,
     pretty_exceptions_enable=False,
+    rich_markup_mode=None,
     epilog=EXIT_CODES_HELP,
-    help="Send mail through a fleet of sender mailboxes.",
+    help=(
+        "Send mail through a fleet of sender mailboxes. `postfleet up` runs everything on this "
+        "machine; the other commands talk to a running platform: over HTTP at POSTFLEET_URL "
+        "(http://127.0.0.1:8080) with POSTFLEET_API_KEY (else .postfleet/api-key), or with NATS "
+        "at NATS_URL (nats://127.0.0.1:4222) as NATS_USER with NATS_PASSWORD."
+    ),
 )
+bus = typer.Typer(no_args_is_help=True, help="Streams and durable consumers on NATS.")
+
 app.command()(up)
+app.add_typer(senders.app, name="senders")
+app.add_typer(campaigns.app, name="campaigns")
+app.add_typer(event_log.app, name="events")
+app.add_typer(dead_letters.app, name="dead-letters")
+app.add_typer(bus, name="bus")
+
+
+@app.command()
+def why(
+    delivery: Annotated[str, typer.Argument(metavar="DELIVERY", help="A delivery's id.")],
+    as_json: AsJson = False,
+) -> None:
+    """Explain a delivery: why it went when it went, or why it has not and when it would."""
+    decisions = Api.from_environment().call("GET", f"/deliveries/{delivery}/decisions")
+    if as_json:
+        print_json(decisions)
+    else:
+        print_document(decisions)
+
+
+@bus.command("apply")
+def apply_bus(
+    replicas: Annotated[
+        int, typer.Option(min=1, max=5, help="Copies of every stream: 3 in a cluster of three.")
+    ] = 1,
+) -> None:
+    """Make NATS have the streams and durables that this version declares; safe to repeat."""
+
+    async def apply() -> list[str]:
+        async with bus_apply.connection(patience_s=30) as client:
+            return await bus_apply.apply(client, replicas)
+
+    for line in asyncio.run(apply()):
+        console.print(line, markup=False)
+
+
+@app.command()
+def gateway() -> None:
+    """Serve the one address in front of the five services, as containers do.
+
+    POSTFLEET_GATEWAY_<SERVICE>_URL says where a service is (http://<service>:8000),
+    POSTFLEET_HTTP_HOST and POSTFLEET_HTTP_PORT where to listen (127.0.0.1, 8000).
+    """
+    from postfleet_cli.gateway import serve
+
+    serve()
 
 
 @app.command()
 def version() -> None:
     """Print the version."""
-    from importlib.metadata import version as installed
-
     print(installed("postfleet-cli"))

@@ -1,0 +1,156 @@
+"""`postfleet dead-letters`: what a consumer could not use, why, and giving it another try."""
+
+import asyncio
+import secrets
+from dataclasses import asdict, dataclass
+from typing import Annotated
+
+import typer
+from nats.errors import Error as NatsError
+from nats.js import JetStreamContext
+from nats.js.api import RawStreamMsg
+from rich.table import Table
+
+from postfleet.topology import DEAD_LETTERS
+from postfleet_cli import bus_apply, streams
+from postfleet_cli.exits import ExitCode, Refused
+from postfleet_cli.output import AsJson, console, print_json
+
+app = typer.Typer(
+    no_args_is_help=True,
+    help="What a consumer could not use after five deliveries, and why. Reads NATS at NATS_URL.",
+)
+Number = Annotated[int, typer.Argument(metavar="NUMBER", help="As `dead-letters list` shows it.")]
+
+
+@dataclass(frozen=True, slots=True)
+class DeadLetter:
+    """`number` is its place in the stream; `sequence` the place of the original in its own."""
+
+    number: int
+    stored_at: str
+    durable: str
+    subject: str
+    event_id: str
+    reason: str
+    deliveries: str
+    stream: str
+    sequence: str
+
+    @classmethod
+    def of(cls, message: RawStreamMsg) -> "DeadLetter":
+        """Read the headers that the bus writes beside the original ones."""
+        headers = message.headers or {}
+        return cls(
+            number=message.seq or 0,
+            stored_at=message.time.isoformat(timespec="seconds") if message.time else "",
+            durable=headers.get("x-dead-durable", ""),
+            subject=headers.get("x-dead-subject", ""),
+            event_id=headers.get("ce-id", ""),
+            reason=headers.get("x-dead-reason", ""),
+            deliveries=headers.get("x-dead-deliveries", ""),
+            stream=headers.get("x-dead-stream", ""),
+            sequence=headers.get("x-dead-sequence", ""),
+        )
+
+
+@app.command("list")
+def list_letters(
+    durable: Annotated[str | None, typer.Option(help="Only those of this consumer.")] = None,
+    limit: Annotated[int, typer.Option(min=1, help="At most so many, oldest first.")] = 100,
+    as_json: AsJson = False,
+) -> None:
+    """Show them, oldest first: number, consumer, subject and the reason."""
+    letters = asyncio.run(_list(f"dead.{durable}.>" if durable else "dead.>", limit))
+    if as_json:
+        print_json([asdict(letter) for letter in letters])
+        return
+    table = Table("number", "since", "consumer", "subject", "reason")
+    for letter in letters:
+        row = (str(letter.number), letter.stored_at, letter.durable, letter.subject, letter.reason)
+        table.add_row(*row)
+    console.print(table if letters else "no dead letters")
+
+
+@app.command()
+def show(number: Number, as_json: AsJson = False) -> None:
+    """Show one with its headers and body."""
+    message = asyncio.run(_get(number))
+    body = (message.data or b"").decode(errors="replace")
+    if as_json:
+        letter = asdict(DeadLetter.of(message))
+        print_json({**letter, "headers": message.headers or {}, "body": body})
+        return
+    for name, value in (message.headers or {}).items():
+        console.print(f"{name}: {value}", markup=False, soft_wrap=True)
+    console.print(f"\n{body}", markup=False, soft_wrap=True)
+
+
+@app.command()
+def replay(
+    numbers: Annotated[list[int] | None, typer.Argument(metavar="NUMBER...")] = None,
+    all_of: Annotated[
+        str | None, typer.Option("--durable", help="Every dead letter of this consumer.")
+    ] = None,
+) -> None:
+    """Publish them again where they came from, then remove them from the dead letters.
+
+    Every consumer of the subject hears the event again under its old id; those that have applied
+    it do nothing. Mend the cause first, or it comes back with five more deliveries.
+    """
+    if not numbers and not all_of:
+        raise typer.BadParameter("name the NUMBERs to replay, or --durable NAME for all of one")
+    for line in asyncio.run(_replay(numbers or [], all_of)):
+        console.print(line, markup=False)
+
+
+async def _list(subject: str, limit: int) -> list[DeadLetter]:
+    letters: list[DeadLetter] = []
+    async with bus_apply.connection() as client:
+        async for message in streams.after(client.jetstream(), DEAD_LETTERS.name, 0, subject):
+            letters.append(DeadLetter.of(message))
+            if len(letters) == limit:
+                break
+    return letters
+
+
+async def _get(number: int) -> RawStreamMsg:
+    async with bus_apply.connection() as client:
+        return await streams.one(client.jetstream(), DEAD_LETTERS.name, number)
+
+
+async def _replay(numbers: list[int], durable: str | None) -> list[str]:
+    async with bus_apply.connection() as client:
+        jetstream = client.jetstream(timeout=20)
+        messages = [await streams.one(jetstream, DEAD_LETTERS.name, n) for n in numbers]
+        if durable:
+            subject = f"dead.{durable}.>"
+            stored = streams.after(jetstream, DEAD_LETTERS.name, 0, subject)
+            messages += [m async for m in stored if m.seq not in numbers]
+        return [await _replay_one(jetstream, message) for message in messages]
+
+
+async def _replay_one(jetstream: JetStreamContext, message: RawStreamMsg) -> str:
+    letter = DeadLetter.of(message)
+    if not letter.subject or not letter.stream:
+        raise Refused(
+            ExitCode.REFUSED, f"dead letter {letter.number} does not say where it came from"
+        )
+    # The event keeps its id, which makes it harmless where it was applied; the message gets a new
+    # one, or JetStream would drop it as a duplicate of the first.
+    headers = {k: v for k, v in (message.headers or {}).items() if _is_original(k)}
+    headers["Nats-Msg-Id"] = f"replay-{letter.number}-{secrets.token_hex(8)}"
+    try:
+        await jetstream.publish(
+            letter.subject, message.data or b"", stream=letter.stream, headers=headers
+        )
+        await jetstream.delete_msg(DEAD_LETTERS.name, letter.number)
+    except (TimeoutError, NatsError) as error:
+        raise Refused(
+            ExitCode.UNAVAILABLE, f"dead letter {letter.number}: {str(error) or 'no answer'}"
+        ) from error
+    return f"replayed {letter.number}: {letter.subject} for {letter.durable}"
+
+
+def _is_original(header: str) -> bool:
+    return not header.lower().startswith(("x-dead-", "nats-"))
