@@ -1,0 +1,109 @@
+"""Wiring: settings to clients to routers and consumers."""
+
+import asyncio
+import contextlib
+import logging
+from collections.abc import AsyncIterator, Awaitable, Callable
+
+from fastapi import FastAPI
+from pymongo.errors import PyMongoError
+
+from postfleet import instants
+from postfleet.api_keys import Authenticator
+from postfleet.bus import Bus
+from postfleet.http import create_app
+from postfleet.mongo import Mongo
+from postfleet.outbox import OutboxRelay
+from postfleet.tls import client_context
+from sender_registry import handlers, rpc
+from sender_registry.accounts import SERVICE, Accounts
+from sender_registry.api import build_router
+from sender_registry.applied_store import AppliedStore
+from sender_registry.changing import Changes
+from sender_registry.connecting import Reach
+from sender_registry.key_api import build_key_router
+from sender_registry.key_store import KeyStore
+from sender_registry.settings import Settings
+from sender_registry.store import SenderStore
+from sender_registry.sweep import Sweep
+
+log = logging.getLogger(__name__)
+
+
+def build(settings: Settings) -> FastAPI:
+    """The service. It connects in the background; readiness tells when it has."""
+    mongo = Mongo(settings.mongodb_url, SERVICE, settings.database_prefix)
+    password = settings.nats_password
+    bus = Bus(
+        settings.nats_url,
+        SERVICE,
+        user=settings.nats_user,
+        password=password.get_secret_value() if password else None,
+    )
+    collection = mongo.database["senders"]
+    senders = SenderStore(collection)
+    applied = AppliedStore(mongo.database["applied"])
+    keys = KeyStore(mongo.database["api_keys"])
+    relay = OutboxRelay(collection, bus)
+    changes = Changes(senders, relay, settings.limit_rules, instants.now)
+    reach = Reach(
+        settings.networks,
+        settings.validation_timeout_seconds,
+        client_context(settings.tls_ca_file),
+        settings.ehlo_name,
+    )
+    handlers.subscribe(bus, changes, applied)
+    rpc.answer(bus, senders, keys)
+    sweep = Sweep(changes, applied, settings.sweep_seconds)
+
+    async def run() -> None:
+        await mongo.connect()
+        await _until_it_works(senders.ensure_indexes, applied.ensure_indexes, keys.ensure_indexes)
+        await bus.start()
+        await _until_it_works(relay.start)
+        await sweep.run()
+
+    running: list[asyncio.Task[None]] = []
+
+    async def work() -> bool:
+        return bool(running) and not running[0].done()
+
+    @contextlib.asynccontextmanager
+    async def lifespan() -> AsyncIterator[None]:
+        task = asyncio.create_task(run(), name=SERVICE)
+        task.add_done_callback(_say_why)
+        running[:] = [task]
+        try:
+            yield
+        finally:
+            task.cancel()
+            await asyncio.wait([task])
+            await relay.stop()
+            await bus.stop()
+            await mongo.close()
+
+    return create_app(
+        SERVICE,
+        authenticator=Authenticator(settings.api_key.get_secret_value(), keys.by_hash),
+        checks={"bus": bus.ready, "database": mongo.ready, "work": work},
+        routers=[build_router(Accounts(changes, settings.key_ring, reach)), build_key_router(keys)],
+        idempotency=mongo.database["idempotency"],
+        lifespan=lifespan,
+    )
+
+
+async def _until_it_works(*steps: Callable[[], Awaitable[None]]) -> None:
+    for step in steps:
+        while True:
+            try:
+                await step()
+                break
+            except PyMongoError as error:
+                log.warning("the database fails, tried again soon: %s", error)
+                await asyncio.sleep(1)
+
+
+def _say_why(task: asyncio.Task[None]) -> None:
+    """What nobody expected ends the background work; readiness fails from then on."""
+    if not task.cancelled() and task.exception() is not None:
+        log.critical("the background work ended", exc_info=task.exception())

@@ -1,0 +1,149 @@
+"""Events in: what became of mails, and what became of mailboxes."""
+
+import logging
+from collections import defaultdict
+from collections.abc import Awaitable, Callable
+from dataclasses import replace
+
+from postfleet.bus import Bus, Unavailable
+from postfleet.cloudevents import Received
+from postfleet.events import (
+    DeliveryEvent,
+    DomainAdded,
+    DomainDegraded,
+    DomainDnsChanged,
+    DomainVerified,
+    Event,
+    MailboxCreated,
+    MailboxDeleted,
+    MailboxFailed,
+)
+from postfleet.instants import to_ms
+from sender_registry.applied_store import (
+    AppliedStore,
+    event_key,
+    penalties_in,
+    penalty_key,
+    penalty_keys,
+)
+from sender_registry.changing import Changes
+from sender_registry.domain.announcing import Change
+from sender_registry.domain.health import DELTAS
+from sender_registry.domain.outcomes import apply, outcome_of
+
+log = logging.getLogger(__name__)
+
+OUTCOMES = "sender-registry-outcomes"
+MAILBOXES = "sender-registry-mailboxes"
+_ATTEMPTS = 20
+
+#: what a sender whose mailbox was deleted is restricted with
+MAILBOX_DELETED = "MAILBOX_DELETED"
+
+
+def subscribe(bus: Bus, changes: Changes, applied: AppliedStore) -> None:
+    """Register both consumers; call it before `bus.start`."""
+    outcomes = OutcomeHandler(changes, applied)
+    bus.consume_batches(OUTCOMES, outcomes.handle)
+    bus.consume(
+        MAILBOXES,
+        {
+            MailboxDeleted: _mailbox_deleted(changes),
+            **dict.fromkeys(
+                (
+                    MailboxCreated,
+                    MailboxFailed,
+                    DomainAdded,
+                    DomainVerified,
+                    DomainDegraded,
+                    DomainDnsChanged,
+                ),
+                _noted,
+            ),
+        },
+    )
+
+
+class OutcomeHandler:
+    """Counts outcomes: one guarded write per sender and batch."""
+
+    def __init__(self, changes: Changes, applied: AppliedStore) -> None:
+        self._changes = changes
+        self._applied = applied
+
+    async def handle(self, batch: list[Received[Event]]) -> None:
+        """Apply a batch. Running it again changes nothing: what was applied is known by id."""
+        by_sender: dict[str, list[Received[Event]]] = defaultdict(list)
+        for received in batch:
+            if isinstance(received.event, DeliveryEvent):
+                by_sender[received.event.sender_id].append(received)
+        for sender_id, events in by_sender.items():
+            await self._apply(sender_id, events)
+
+    async def _apply(self, sender_id: str, events: list[Received[Event]]) -> None:
+        for _ in range(_ATTEMPTS):
+            if await self._try(sender_id, events):
+                return
+        raise Unavailable(f"sender {sender_id} changes too fast")
+
+    async def _try(self, sender_id: str, events: list[Received[Event]]) -> bool:
+        """One attempt; False if somebody else wrote the sender meanwhile."""
+        found = await self._changes.store.with_unsettled(sender_id)
+        if found is None:
+            log.debug("%d outcomes of unknown sender %s", len(events), sender_id)
+            return True
+        before, unsettled = found
+        await self._applied.insert(unsettled)
+        new, penalties = await self._news(events)
+        if not new:
+            return True
+        result = apply(before, new, penalties, to_ms(self._changes.clock()))
+        change = self._changes.settle(before, result.sender)
+        if change is None:  # nothing moved, and yet they must count as applied
+            change = Change(before, replace(before, revision=before.revision + 1), ())
+        keys = [event_key(received.id) for received in new]
+        keys += [penalty_key(id_, delta) for id_, delta in result.penalties.items()]
+        if not await self._changes.store.save(change, unsettled=keys):
+            return False
+        if change.announcements:
+            self._changes.relay.wake()
+        return True
+
+    async def _news(
+        self, events: list[Received[Event]]
+    ) -> tuple[list[Received[Event]], dict[str, int]]:
+        """The events that were not applied yet, and earlier punishments of their deliveries."""
+        distinct = {event_key(received.id): received for received in events}
+        judged = {_delivery(received) for received in events if _may_punish(received)}
+        known = await self._applied.known([*distinct, *penalty_keys(judged)])
+        new = [received for key, received in distinct.items() if key not in known]
+        return new, penalties_in(known)
+
+
+def _delivery(received: Received[Event]) -> str:
+    return str(getattr(received.event, "delivery_id", ""))
+
+
+def _may_punish(received: Received[Event]) -> bool:
+    """Also a success: after a soft bounce of the same delivery it earns nothing."""
+    event = received.event
+    if not isinstance(event, DeliveryEvent):
+        return False
+    outcome = outcome_of(event)
+    return outcome is not None and (DELTAS[outcome] < 0 or getattr(event, "attempt", 1) > 1)
+
+
+def _mailbox_deleted(changes: Changes) -> Callable[[Received[MailboxDeleted]], Awaitable[None]]:
+    async def restrict(received: Received[MailboxDeleted]) -> None:
+        """Our own sender on that mailbox can log in no more; an external one is not ours to judge."""
+        sender = await changes.store.by_address(received.event.address)
+        if sender is None or sender.profile.kind != "internal":
+            log.info("mailbox of no internal sender was deleted")
+            return
+        await changes.change(sender.id, lambda s: replace(s, smtp_code=MAILBOX_DELETED))
+
+    return restrict
+
+
+async def _noted(received: Received[Event]) -> None:
+    log.info("%s noted: %s", received.event.subject, received.id)

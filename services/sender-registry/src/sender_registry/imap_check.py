@@ -1,0 +1,107 @@
+"""Whether a log-in over IMAP works: connect, TLS, LOGIN, LOGOUT (RFC 3501, RFC 5530)."""
+
+import asyncio
+import re
+import socket
+from contextlib import suppress
+
+from postfleet.events import MailServer, SmtpSecurity
+from sender_registry.connecting import Reach, open_socket
+from sender_registry.domain.validation import CheckFailed, Code
+
+_MAX_LINE_BYTES = 16 * 1024
+_MAX_LINES = 100  # before the tagged answer; a log-in needs a handful
+_FAREWELL_SECONDS = 1.0  # the log-in has worked; a slow goodbye changes nothing
+_SAFE = re.compile(rb"[\x20-\x7e]*")
+#: response codes that say the server, not the password, is the cause
+_NOT_NOW = (b"[UNAVAILABLE]", b"[INUSE]", b"[LIMIT]", b"[SERVERBUG]")
+
+
+async def imap_log_in(server: MailServer, password: str, reach: Reach) -> str:
+    """Log in and out again; return what was done. Raises CheckFailed, or TimeoutError."""
+    connection = await open_socket(server, reach)
+    reader, writer = await _open(connection, server, reach)
+    try:
+        await _greeted(reader)
+        await _login(reader, writer, server.username.encode(), password.encode())
+        writer.write(b"a2 LOGOUT\r\n")
+        with suppress(OSError, CheckFailed):  # TimeoutError is an OSError
+            async with asyncio.timeout(_FAREWELL_SECONDS):
+                await _answer(reader, b"a2")
+    except OSError as error:
+        if isinstance(error, TimeoutError):
+            raise
+        raise CheckFailed(Code.CONNECTION_FAILED, "the connection was lost") from error
+    finally:
+        writer.transport.abort()
+    return f"logged in to {server.host}:{server.port} ({server.security.value})"
+
+
+async def _open(
+    connection: socket.socket, server: MailServer, reach: Reach
+) -> tuple[asyncio.StreamReader, asyncio.StreamWriter]:
+    tls = server.security is SmtpSecurity.IMPLICIT
+    try:
+        return await asyncio.open_connection(
+            sock=connection,
+            limit=_MAX_LINE_BYTES,
+            ssl=reach.tls if tls else None,
+            server_hostname=server.host if tls else None,
+        )
+    except BaseException as error:
+        connection.close()
+        if not isinstance(error, OSError) or isinstance(error, TimeoutError):
+            raise
+        reason = getattr(error, "verify_message", "") or getattr(error, "reason", None)
+        detail = f"no TLS from the first byte: {reason or type(error).__name__}"
+        raise CheckFailed(Code.SSL_ERROR if tls else Code.CONNECTION_FAILED, detail) from error
+
+
+async def _greeted(reader: asyncio.StreamReader) -> None:
+    greeting = await _line(reader)
+    if not greeting.upper().startswith(b"* OK"):  # PREAUTH would prove no password
+        raise CheckFailed(Code.CONNECTION_FAILED, "the greeting is not that of an IMAP server")
+
+
+async def _login(
+    reader: asyncio.StreamReader, writer: asyncio.StreamWriter, username: bytes, password: bytes
+) -> None:
+    writer.write(b"a1 LOGIN ")
+    for value, end in ((username, b" "), (password, b"\r\n")):
+        if _SAFE.fullmatch(value):
+            writer.write(_quoted(value) + end)
+            continue
+        writer.write(b"{%d}\r\n" % len(value))
+        if not (await _answer(reader, b"a1", continuation=True)).startswith(b"+"):
+            raise CheckFailed(Code.AUTH_FAILED, "the server takes no such user name or password")
+        writer.write(value + end)
+    await writer.drain()
+    answer = (await _answer(reader, b"a1")).upper()
+    if answer.startswith(b"A1 OK"):
+        return
+    if answer.startswith(b"A1 NO") and not any(code in answer for code in _NOT_NOW):
+        raise CheckFailed(Code.AUTH_FAILED, "user name or password refused")
+    raise CheckFailed(Code.CONNECTION_FAILED, "the server checks no log-ins now")
+
+
+def _quoted(value: bytes) -> bytes:
+    return b'"' + value.replace(b"\\", b"\\\\").replace(b'"', b'\\"') + b'"'
+
+
+async def _answer(reader: asyncio.StreamReader, tag: bytes, *, continuation: bool = False) -> bytes:
+    """The line that answers `tag`, or asks for more. Raises CheckFailed after too many others."""
+    for _ in range(_MAX_LINES):
+        line = await _line(reader)
+        if line.lower().startswith(tag + b" ") or (continuation and line.startswith(b"+")):
+            return line
+    raise CheckFailed(Code.CONNECTION_FAILED, "the server does not answer the log-in")
+
+
+async def _line(reader: asyncio.StreamReader) -> bytes:
+    try:
+        line = await reader.readline()
+    except ValueError as error:  # longer than the limit
+        raise CheckFailed(Code.CONNECTION_FAILED, "a line of the server is too long") from error
+    if not line.endswith(b"\n"):
+        raise CheckFailed(Code.CONNECTION_FAILED, "the server closed the connection")
+    return line

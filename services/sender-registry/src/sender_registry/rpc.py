@@ -1,0 +1,54 @@
+"""Requests in, over the bus: sealed credentials, and whose an API key is."""
+
+from typing import Any
+
+from postfleet.bus import Bus, RequestRefused
+from postfleet.topology import RPC_API_KEY, RPC_CREDENTIALS
+from sender_registry.key_store import KeyStore
+from sender_registry.store import SenderStore
+
+
+def answer(bus: Bus, senders: SenderStore, keys: KeyStore) -> None:
+    """Register both answers; call it before `bus.start`."""
+
+    async def credentials(request: dict[str, Any]) -> dict[str, Any]:
+        return await sealed_credentials(senders, request)
+
+    async def api_key(request: dict[str, Any]) -> dict[str, Any]:
+        return await verify_key(keys, request)
+
+    bus.answer(RPC_CREDENTIALS, credentials)
+    bus.answer(RPC_API_KEY, api_key)
+
+
+async def sealed_credentials(senders: SenderStore, request: dict[str, Any]) -> dict[str, Any]:
+    """Ciphertext only: who holds MASTER_KEY opens it. Raises RequestRefused."""
+    sender_id, protocol = request.get("sender_id"), request.get("protocol")
+    if not isinstance(sender_id, str) or protocol not in ("smtp", "imap"):
+        raise RequestRefused("ask with a sender_id and protocol smtp or imap")
+    sender = await senders.get(sender_id)
+    if sender is None:
+        raise RequestRefused(f"there is no sender {sender_id}")
+    if sender.suspension.by:
+        raise RequestRefused(f"sender {sender_id} is suspended")
+    server = sender.smtp if protocol == "smtp" else sender.imap
+    sealed = (await senders.secrets(sender_id)).get(protocol)
+    if server is None or sealed is None:
+        raise RequestRefused(f"sender {sender_id} has no {protocol} log-in")
+    return {
+        "sender_id": sender_id,
+        "protocol": protocol,
+        "username": server.username,
+        "sealed": sealed,
+    }
+
+
+async def verify_key(keys: KeyStore, request: dict[str, Any]) -> dict[str, Any]:
+    """The key with this hash, or `{"id": null}`. Raises RequestRefused."""
+    hashed = request.get("hash")
+    if not isinstance(hashed, str):
+        raise RequestRefused("ask with the hash of a key")
+    found = await keys.by_hash(hashed)
+    if found is None:
+        return {"id": None}
+    return {"id": found.id, "scopes": sorted(scope.value for scope in found.scopes)}

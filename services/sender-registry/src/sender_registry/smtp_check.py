@@ -1,0 +1,116 @@
+"""Whether a log-in over SMTP works: connect, EHLO, TLS, AUTH, QUIT."""
+
+import asyncio
+from contextlib import suppress
+
+import aiosmtplib
+from aiosmtplib import SMTP
+
+from postfleet.events import MailServer, SmtpSecurity
+from postfleet.smtp import SmtpReply
+from sender_registry.connecting import Reach, open_socket
+from sender_registry.domain.validation import CheckFailed, Code
+
+#: over TLS they protect the password equally; one try, because providers lock after several
+_METHODS = ("plain", "login", "cram-md5")
+_FAREWELL_SECONDS = (
+    1.0  # the log-in has worked; a server that is slow to say goodbye changes nothing
+)
+
+
+async def smtp_log_in(server: MailServer, password: str, reach: Reach) -> str:
+    """Log in and out again; return what was done. Raises CheckFailed, or TimeoutError."""
+    connection = await open_socket(server, reach)
+    # Our caller's deadline covers all; aiosmtplib's own timeouts must not come first.
+    client = SMTP(
+        hostname=server.host,
+        sock=connection,
+        port=None,
+        timeout=reach.timeout_seconds * 2,
+        use_tls=server.security is SmtpSecurity.IMPLICIT,
+        start_tls=False,  # done below, where its failure can be told apart
+        tls_context=reach.tls,
+        local_hostname=reach.ehlo_name,
+    )
+    try:
+        await _greet(client, server)
+        if server.security is SmtpSecurity.STARTTLS:
+            await _start_tls(client)
+        await _authenticate(client, server.username, password)
+        with suppress(aiosmtplib.SMTPException, TimeoutError):
+            async with asyncio.timeout(_FAREWELL_SECONDS):
+                await client.quit()
+    finally:
+        client.close()
+        connection.close()
+    return f"logged in to {server.host}:{server.port} ({server.security.value})"
+
+
+async def _greet(client: SMTP, server: MailServer) -> None:
+    try:
+        await client.connect()
+        await client.ehlo()
+    except aiosmtplib.SMTPTimeoutError as error:
+        raise TimeoutError from error
+    except aiosmtplib.SMTPException as error:
+        if server.security is SmtpSecurity.IMPLICIT and _is_below_smtp(error.__cause__):
+            raise CheckFailed(
+                Code.SSL_ERROR, f"no TLS from the first byte: {_reason(error.__cause__)}"
+            ) from error
+        raise CheckFailed(Code.CONNECTION_FAILED, _unexpected("greeting", error)) from error
+    except OSError as error:
+        raise CheckFailed(Code.CONNECTION_FAILED, "the connection was lost") from error
+
+
+async def _start_tls(client: SMTP) -> None:
+    if not client.supports_extension("starttls"):
+        raise CheckFailed(Code.SSL_ERROR, "the server does not offer STARTTLS")
+    try:
+        await client.starttls()
+        await client.ehlo()
+    except aiosmtplib.SMTPTimeoutError as error:
+        raise TimeoutError from error
+    except (aiosmtplib.SMTPException, OSError) as error:
+        raise CheckFailed(Code.SSL_ERROR, f"STARTTLS failed: {_reason(error)}") from error
+
+
+async def _authenticate(client: SMTP, username: str, password: str) -> None:
+    offered = [m for m in _METHODS if m in client.server_auth_methods]
+    if not offered:
+        raise CheckFailed(Code.AUTH_FAILED, "the server offers no log-in with a password")
+    log_in = getattr(client, f"auth_{offered[0].replace('-', '')}")
+    try:
+        await log_in(username.encode(), password.encode())
+    except aiosmtplib.SMTPTimeoutError as error:
+        raise TimeoutError from error
+    except aiosmtplib.SMTPAuthenticationError as error:
+        raise _refused(SmtpReply(error.code, error.message)) from error
+    except (aiosmtplib.SMTPException, OSError) as error:
+        raise CheckFailed(Code.CONNECTION_FAILED, _unexpected("log-in", error)) from error
+
+
+def _refused(reply: SmtpReply) -> CheckFailed:
+    """Codes only: the server's text may say anything."""
+    said = f"{reply.code} {reply.enhanced_status}".strip()
+    if reply.permanent:
+        return CheckFailed(Code.AUTH_FAILED, f"user name or password refused ({said})")
+    return CheckFailed(Code.CONNECTION_FAILED, f"the server checks no log-ins now ({said})")
+
+
+def _is_below_smtp(cause: BaseException | None) -> bool:
+    return isinstance(cause, OSError) and not isinstance(cause, aiosmtplib.SMTPException)
+
+
+def _reason(error: BaseException | None) -> str:
+    """What OpenSSL says, without file names; else the kind of error."""
+    cause = error if not isinstance(error, aiosmtplib.SMTPException) else error.__cause__ or error
+    verify = getattr(cause, "verify_message", "")
+    return verify or getattr(cause, "reason", None) or type(cause).__name__
+
+
+def _unexpected(where: str, error: BaseException) -> str:
+    if isinstance(error, aiosmtplib.SMTPResponseException) and 200 <= error.code < 600:
+        return f"unexpected answer in the {where} ({error.code})"
+    if isinstance(error, aiosmtplib.SMTPResponseException):
+        return f"what came in the {where} is not SMTP"
+    return f"the connection was lost in the {where}"

@@ -1,0 +1,205 @@
+"""The senders in MongoDB: one document each, with its sealed secrets and its outbox.
+
+Every write is guarded by the revision it was decided on. Flat, with maps and numbers only: the
+portable dialect.
+"""
+
+from collections.abc import Iterable, Mapping
+from typing import Any
+
+from pymongo.errors import DuplicateKeyError
+
+from postfleet.addresses import canonical
+from postfleet.events import MailServer
+from postfleet.instants import now_ms
+from postfleet.mongo import Collection, Document, ensure_indexes
+from postfleet.outbox import update_with_events, with_events
+from sender_registry.domain.announcing import Change
+from sender_registry.domain.cooldown import Streak
+from sender_registry.domain.presets import InboxType
+from sender_registry.domain.sender import Counts, Profile, Sender, Suspension
+
+#: protocol -> sealed password
+Secrets = Mapping[str, str]
+
+
+class AddressTaken(Exception):
+    """A living sender has this address."""
+
+
+class SenderStore:
+    """The collection `senders`."""
+
+    def __init__(self, collection: Collection) -> None:
+        self._collection = collection
+
+    async def ensure_indexes(self) -> None:
+        await ensure_indexes(self._collection, "alive", "cooldown_until", unique=("address_key",))
+
+    async def insert(self, change: Change, secrets: Secrets) -> None:
+        """Store a new sender with its events. Raises AddressTaken."""
+        sender = change.after
+        document = {"_id": sender.id, **_document(sender), "secrets": dict(secrets)}
+        try:
+            await self._collection.insert_one(with_events(document, change.announcements))
+        except DuplicateKeyError as error:
+            raise AddressTaken(sender.profile.email_address) from error
+
+    async def save(
+        self,
+        change: Change,
+        *,
+        secrets: Secrets | None = None,
+        unsettled: Iterable[str] | None = None,
+    ) -> bool:
+        """Write if the sender is still at the revision that was read; False if it is not.
+
+        `secrets` replaces all of them (an empty one wipes them); None leaves them.
+        """
+        if change.before is None:
+            raise ValueError("a new sender is inserted")
+        old, new = _document(change.before), _document(change.after)
+        changes: dict[str, Any] = {key: new[key] for key in new if new[key] != old[key]}
+        if secrets is not None:
+            changes["secrets"] = dict(secrets)
+        if unsettled is not None:
+            changes["unsettled"] = list(unsettled)
+        result = await self._collection.update_one(
+            {"_id": change.before.id, "revision": change.before.revision},
+            update_with_events({"$set": changes}, change.announcements),
+        )
+        return bool(result.matched_count)
+
+    async def get(self, sender_id: str) -> Sender | None:
+        """The living sender with this id."""
+        document = await self._collection.find_one({"_id": sender_id, "alive": 1})
+        return _sender(document) if document else None
+
+    async def by_address(self, address: str) -> Sender | None:
+        """The living sender with this address."""
+        document = await self._collection.find_one({"address_key": address_key(address)})
+        return _sender(document) if document else None
+
+    async def secrets(self, sender_id: str) -> dict[str, str]:
+        """Protocol -> sealed password."""
+        document = await self._collection.find_one({"_id": sender_id, "alive": 1})
+        return dict(document["secrets"]) if document else {}
+
+    async def with_unsettled(self, sender_id: str) -> tuple[Sender, list[str]] | None:
+        """The living sender, and the keys of what its last counting write applied."""
+        document = await self._collection.find_one({"_id": sender_id, "alive": 1})
+        if document is None:
+            return None
+        return _sender(document), list(document.get("unsettled") or [])
+
+    async def after(self, sender_id: str, limit: int) -> list[Sender]:
+        """Up to `limit` living senders whose id follows, in the order of ids."""
+        query = {"alive": 1, "_id": {"$gt": sender_id}}
+        cursor = self._collection.find(query).sort("_id", 1).limit(limit)
+        return [_sender(document) async for document in cursor]
+
+    async def cooled_down(self, limit: int) -> list[Sender]:
+        """Up to `limit` senders whose pause is over and not yet said to be."""
+        query = {"cooldown_until": {"$gt": 0, "$lte": now_ms()}}
+        return [_sender(document) async for document in self._collection.find(query).limit(limit)]
+
+
+def address_key(address: str) -> str:
+    """What is unique among living senders: two spellings of one address are the same sender."""
+    return f"address:{canonical(address)}"
+
+
+def _document(sender: Sender) -> Document:
+    profile = sender.profile
+    return {
+        "revision": sender.revision,
+        "alive": 0 if sender.deleted_ms else 1,
+        # A tombstone frees its address: the unique key then is its own id.
+        "address_key": f"deleted:{sender.id}"
+        if sender.deleted_ms
+        else address_key(profile.email_address),
+        "email_address": profile.email_address,
+        "display_name": profile.display_name,
+        "name": profile.name,
+        "description": profile.description,
+        "tags": list(profile.tags),
+        "kind": profile.kind,
+        "inbox_type": profile.inbox_type.value,
+        "daily_limit": profile.daily_limit,
+        "monthly_limit": profile.monthly_limit,
+        "warmup_mode": int(profile.warmup_mode),
+        "access_methods": list(profile.access_methods),
+        "smtp_authentication": profile.smtp_authentication,
+        "allowed_ips": list(profile.allowed_ips),
+        "bcc": profile.bcc,
+        "archive": profile.archive,
+        "established_at": profile.established_ms,
+        "smtp": sender.smtp.model_dump(mode="json"),
+        "imap": sender.imap.model_dump(mode="json") if sender.imap else None,
+        "created_at": sender.created_ms,
+        "validated_at": sender.validated_ms,
+        "secrets_at": sender.secrets_ms,
+        "smtp_code": sender.smtp_code,
+        "imap_code": sender.imap_code,
+        "health": sender.health,
+        "error_streak": sender.streak.errors,
+        "cooldown_until": sender.streak.until_ms,
+        "suspended_by": sender.suspension.by,
+        "suspended_reason": sender.suspension.reason,
+        "sent_day": sender.counts.day,
+        "sent_today": sender.counts.today,
+        "sent_month": sender.counts.month,
+        "sent_this_month": sender.counts.this_month,
+        "told_limit": sender.told_limit,
+        "limit_until": sender.limit_until_ms,
+        "deleted_at": sender.deleted_ms,
+    }
+
+
+def _profile(document: Document) -> Profile:
+    return Profile(
+        email_address=document["email_address"],
+        display_name=document["display_name"],
+        name=document["name"],
+        description=document["description"],
+        tags=tuple(document["tags"]),
+        kind=document["kind"],
+        inbox_type=InboxType(document["inbox_type"]),
+        daily_limit=document["daily_limit"],
+        monthly_limit=document["monthly_limit"],
+        warmup_mode=bool(document["warmup_mode"]),
+        access_methods=tuple(document["access_methods"]),
+        smtp_authentication=document["smtp_authentication"],
+        allowed_ips=tuple(document["allowed_ips"]),
+        bcc=document["bcc"],
+        archive=document["archive"],
+        established_ms=document["established_at"],
+    )
+
+
+def _sender(document: Document) -> Sender:
+    imap = document["imap"]
+    return Sender(
+        id=document["_id"],
+        revision=document["revision"],
+        profile=_profile(document),
+        smtp=MailServer.model_validate(document["smtp"]),
+        imap=MailServer.model_validate(imap) if imap else None,
+        created_ms=document["created_at"],
+        validated_ms=document["validated_at"],
+        secrets_ms=document["secrets_at"],
+        smtp_code=document["smtp_code"],
+        imap_code=document["imap_code"],
+        health=document["health"],
+        streak=Streak(document["error_streak"], document["cooldown_until"]),
+        suspension=Suspension(document["suspended_by"], document["suspended_reason"]),
+        counts=Counts(
+            document["sent_day"],
+            document["sent_today"],
+            document["sent_month"],
+            document["sent_this_month"],
+        ),
+        told_limit=document["told_limit"],
+        limit_until_ms=document["limit_until"],
+        deleted_ms=document["deleted_at"],
+    )

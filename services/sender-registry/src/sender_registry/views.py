@@ -1,0 +1,99 @@
+"""What callers are shown of a sender. No secret is among it."""
+
+from datetime import datetime
+from typing import Any
+
+from postfleet.events import MailServer, iso
+from postfleet.instants import from_ms, to_ms
+from sender_registry.domain.limits import LimitRules
+from sender_registry.domain.presets import PRESETS
+from sender_registry.domain.security import warnings
+from sender_registry.domain.sender import Sender
+from sender_registry.domain.validation import Check
+from sender_registry.validating import Validation
+
+Json = dict[str, Any]
+
+
+def sender_view(sender: Sender, now: datetime, rules: LimitRules) -> Json:
+    profile, judgement, now_ms = sender.profile, sender.judgement, to_ms(now)
+    allowance = sender.allowance(now, rules)
+    suspension = sender.suspension
+    return {
+        "id": sender.id,
+        "email_address": profile.email_address,
+        "display_name": profile.display_name,
+        "name": profile.name,
+        "description": profile.description,
+        "tags": list(profile.tags),
+        "kind": profile.kind,
+        "inbox_type": profile.inbox_type.value,
+        "status": judgement.status.value,
+        "status_reason": judgement.reason or None,
+        "status_code": judgement.code or None,
+        "health": sender.health,
+        "daily_limit": profile.daily_limit,
+        "monthly_limit": profile.monthly_limit,
+        "effective_limit": allowance.effective,
+        "binding_limit": allowance.binding.value,
+        "sent_today": sender.counts.on_day(now_ms),
+        "sent_this_month": sender.counts.in_month(now_ms),
+        "cooldown_until": _time(sender.streak.until_ms),
+        "reply_detection": sender.reply_detection,
+        "warmup_mode": profile.warmup_mode,
+        "access_methods": list(profile.access_methods),
+        "smtp_authentication": profile.smtp_authentication,
+        "allowed_ips": list(profile.allowed_ips),
+        "bcc": profile.bcc,
+        "archive": profile.archive,
+        **_server("smtp", sender.smtp),
+        **_server("imap", sender.imap),
+        "suspended": {"by": suspension.by, "reason": suspension.reason} if suspension.by else None,
+        "validation": {
+            "smtp": _known(sender.smtp_code),
+            "imap": _known(sender.imap_code) if sender.imap else None,
+            "at": _time(sender.validated_ms),
+        },
+        "established_at": _time(profile.established_ms or sender.created_ms),
+        "created_at": _time(sender.created_ms),
+        "revision": sender.revision,
+    }
+
+
+def validated_view(
+    sender: Sender, validation: Validation, now: datetime, rules: LimitRules
+) -> Json:
+    """A sender just after a test of its log-ins."""
+    imap = sender.imap.security if sender.imap else None
+    return {
+        **sender_view(sender, now, rules),
+        "validation": validation_view(validation),
+        "warnings": list(warnings(sender.smtp.port, sender.smtp.security, imap)),
+        "hint": PRESETS[sender.profile.inbox_type].hint,
+    }
+
+
+def validation_view(validation: Validation) -> Json:
+    imap = validation.imap
+    return {"smtp": _check(validation.smtp), "imap": _check(imap) if imap else None}
+
+
+def _check(check: Check) -> Json:
+    return {"ok": check.ok, "code": check.code, "detail": check.detail, "ms": check.ms}
+
+
+def _known(code: str) -> Json:
+    return {"ok": not code, "code": code or None}
+
+
+def _server(protocol: str, server: MailServer | None) -> Json:
+    return {
+        f"{protocol}_host": server.host if server else None,
+        f"{protocol}_port": server.port if server else None,
+        f"{protocol}_username": server.username if server else None,
+        f"{protocol}_security": server.security.value if server else None,
+    }
+
+
+def _time(milliseconds: int) -> str | None:
+    return iso(from_ms(milliseconds)) if milliseconds else None
