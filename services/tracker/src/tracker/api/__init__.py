@@ -1,0 +1,1 @@
+"""HTTP: the public addresses in the mails, the figures, the dashboard."""

@@ -1,0 +1,84 @@
+"""The dashboard at `/`: rendered here, kept fresh by a small script that reads its data as JSON.
+
+A form is accepted only from our own pages: the cookie is SameSite=Strict, and a browser's Origin
+must be this host.
+"""
+
+from typing import Annotated
+from urllib.parse import urlsplit
+
+from fastapi import APIRouter, Form, Request, Response
+from fastapi.responses import HTMLResponse, JSONResponse, RedirectResponse
+from jinja2 import Environment
+
+from postfleet.problems import Problem
+from tracker.api.pages import PAGE_HEADERS
+from tracker.figures import Figures
+from tracker.sessions import COOKIE, Sessions
+
+#: `same-origin` and not `no-referrer`, with which browsers send `Origin: null`.
+_HEADERS = {**PAGE_HEADERS, "Referrer-Policy": "same-origin"}
+
+
+def build_router(
+    figures: Figures, sessions: Sessions, pages: Environment, public_url: str
+) -> APIRouter:
+    router = APIRouter(include_in_schema=False)
+    secure = public_url.startswith("https://")
+
+    def page(template: str, status: int = 200, **values: object) -> Response:
+        html = pages.get_template(template).render(**values)
+        return HTMLResponse(html, status, headers=_HEADERS)
+
+    async def logged_in(request: Request) -> bool:
+        cookie = request.cookies.get(COOKIE)
+        return cookie is not None and await sessions.holder(cookie) is not None
+
+    @router.get("/")
+    async def dashboard(request: Request) -> Response:
+        if not await logged_in(request):
+            return RedirectResponse("/login", 303, headers=_HEADERS)
+        return page("dashboard.html", data=await figures.dashboard())
+
+    @router.get("/dashboard/data.json")
+    async def data(request: Request) -> Response:
+        if not await logged_in(request):
+            raise Problem(401, "UNAUTHORIZED", "log in first")
+        return JSONResponse(await figures.dashboard(), headers={"Cache-Control": "no-store"})
+
+    @router.get("/login")
+    async def login_page(request: Request) -> Response:
+        if await logged_in(request):
+            return RedirectResponse("/", 303, headers=_HEADERS)
+        return page("login.html", wrong=False)
+
+    @router.post("/login")
+    async def login(request: Request, key: Annotated[str, Form(max_length=512)] = "") -> Response:
+        _from_our_page(request, public_url)
+        cookie = await sessions.open(key.strip())
+        if cookie is None:
+            return page("login.html", 401, wrong=True)
+        response = RedirectResponse("/", 303, headers=_HEADERS)
+        response.set_cookie(
+            COOKIE, cookie, sessions.seconds, httponly=True, samesite="strict", secure=secure
+        )
+        return response
+
+    @router.post("/logout")
+    async def logout(request: Request) -> Response:
+        _from_our_page(request, public_url)
+        response = RedirectResponse("/login", 303, headers=_HEADERS)
+        response.delete_cookie(COOKIE, httponly=True, samesite="strict", secure=secure)
+        return response
+
+    return router
+
+
+def _from_our_page(request: Request, public_url: str) -> None:
+    """Refuse a form that a browser sent from another site. Raises Problem (403)."""
+    origin = request.headers.get("origin")
+    ours = {request.headers.get("host", ""), urlsplit(public_url).netloc}
+    if origin is not None and urlsplit(origin).netloc not in ours:
+        raise Problem(403, "FOREIGN_FORM", "this form was sent from another site")
+    if request.headers.get("sec-fetch-site", "same-origin") not in ("same-origin", "none"):
+        raise Problem(403, "FOREIGN_FORM", "this form was sent from another site")

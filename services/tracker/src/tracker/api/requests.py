@@ -1,0 +1,39 @@
+"""A hit from an HTTP request."""
+
+from collections.abc import Iterable
+from typing import Any
+
+from postfleet.instants import now_ms
+from postfleet.tokens import TokenContent
+from tracker.domain.hits import KEPT_HEADERS, MAX_TEXT, Hit, HitKind
+
+_KEPT = {name.encode(): name for name in KEPT_HEADERS}
+
+
+def hit_from(
+    scope: Any, kind: HitKind, content: TokenContent, *, way: str = "", arrived: int | None = None
+) -> Hit:
+    """The hit that this request is. The client's address is the server's word (`scope`)."""
+    user_agent, kept = _headers(scope["headers"])
+    client = scope.get("client")
+    return Hit(
+        kind=kind,
+        delivery_id=content.delivery_id,
+        at_ms=now_ms() if arrived is None else arrived,
+        link_id=content.link_id,
+        ip=client[0] if client else "",
+        user_agent=user_agent,
+        method=scope["method"],
+        way=way,
+        headers=kept,
+    )
+
+
+def _headers(headers: Iterable[tuple[bytes, bytes]]) -> tuple[str, dict[str, str]]:
+    user_agent, kept = "", {}
+    for name, value in headers:
+        if name == b"user-agent":
+            user_agent = value[:MAX_TEXT].decode("latin-1")
+        elif name in _KEPT:
+            kept[_KEPT[name]] = value[:MAX_TEXT].decode("latin-1")
+    return user_agent, kept

@@ -1,0 +1,151 @@
+"""Wiring: settings -> clients -> consumers and routers."""
+
+import asyncio
+import contextlib
+import logging
+from collections.abc import AsyncIterator
+
+from fastapi import FastAPI
+from fastapi.staticfiles import StaticFiles
+from pymongo.errors import PyMongoError
+
+from postfleet.api_keys import Authenticator, registry_lookup
+from postfleet.bus import Bus
+from postfleet.http import create_app
+from postfleet.mongo import Mongo
+from postfleet.outbox import OutboxRelay
+from postfleet.tokens import TokenKeys
+from tracker.api import analytics, dashboard, unsubscribe
+from tracker.api.pages import PACKAGE, build_pages
+from tracker.api.tracking import TrackingPaths
+from tracker.destinations import Destinations
+from tracker.figures import Figures
+from tracker.handlers import events, hits
+from tracker.intake import Intake
+from tracker.sessions import Sessions
+from tracker.settings import SERVICE, Settings
+from tracker.spool import Spool
+from tracker.store.campaigns import CampaignStore
+from tracker.store.hits import HitStore
+from tracker.store.links import LinkStore
+from tracker.store.statistics import StatisticsStore
+from tracker.store.timelines import TimelineStore
+
+log = logging.getLogger(__name__)
+
+_LINKS_LOADED = 100_000  # the newest; older ones are looked up when they are clicked
+
+
+class Tracker:
+    """The parts of the service, and their life from start to end."""
+
+    def __init__(self, settings: Settings) -> None:
+        self.settings = settings
+        password = settings.nats_password
+        self.mongo = Mongo(settings.mongodb_url, SERVICE, settings.database_prefix)
+        self.bus = Bus(
+            settings.nats_url,
+            SERVICE,
+            user=settings.nats_user,
+            password=password.get_secret_value() if password else None,
+        )
+        database = self.mongo.database
+        self.links = LinkStore(database)
+        self.hits = HitStore(database)
+        self.campaigns = CampaignStore(database)
+        self.statistics = StatisticsStore(database)
+        self.timelines = TimelineStore(database)
+        self.relay = OutboxRelay(self.hits.hits, self.bus)
+        self.destinations = Destinations(self.links.get)
+        self.intake = Intake(
+            self.bus.put,
+            lambda: self.bus.connected,
+            Spool(settings.spool_dir, settings.spool_max_bytes),
+        )
+        self.authenticator = Authenticator(
+            settings.api_key.get_secret_value(), registry_lookup(self.bus.request)
+        )
+        self._running = False
+        self._consume()
+
+    def _consume(self) -> None:
+        handle_hits = hits.HitHandler(self.bus, self.hits, self.links, self.relay)
+        self.bus.consume_messages(hits.DURABLE, handle_hits)
+        handle_events = events.EventHandler(
+            self.destinations,
+            self.hits,
+            self.links,
+            self.campaigns,
+            self.statistics,
+            self.timelines,
+        )
+        self.bus.consume_batches(events.DURABLE, handle_events)
+
+    @contextlib.asynccontextmanager
+    async def lifespan(self) -> AsyncIterator[None]:
+        """Requests are answered from the start; bus and database are joined when they answer."""
+        self.intake.start()
+        starting = asyncio.create_task(self._start(), name="tracker start")
+        yield
+        starting.cancel()
+        await asyncio.gather(starting, return_exceptions=True)
+        await self.intake.stop()
+        await self.relay.stop()
+        await self.bus.stop()
+        await self.mongo.close()
+
+    async def _start(self) -> None:
+        await asyncio.gather(self.bus.connect(), self._open_database())
+        await self.bus.start()
+        await self.relay.start()
+        self._running = True
+
+    async def _open_database(self) -> None:
+        await self.mongo.connect()
+        while True:
+            try:
+                for store in (
+                    self.links,
+                    self.hits,
+                    self.campaigns,
+                    self.statistics,
+                    self.timelines,
+                ):
+                    await store.ensure_indexes()
+                self.destinations.add(await self.links.newest(_LINKS_LOADED))
+                return
+            except PyMongoError as error:
+                log.warning("the database is not ready: %s", error)
+                await asyncio.sleep(1)
+
+    async def running(self) -> bool:
+        return self._running
+
+
+def build(settings: Settings) -> FastAPI:
+    tracker = Tracker(settings)
+    pages = build_pages()
+    keys = TokenKeys(settings.key_ring)
+    figures = Figures(tracker.statistics, tracker.campaigns)
+    sessions = Sessions(settings.key_ring, tracker.authenticator, settings.session_seconds)
+    app = create_app(
+        SERVICE,
+        authenticator=tracker.authenticator,
+        checks={
+            "bus": tracker.bus.ready,
+            "database": tracker.mongo.ready,
+            "consumers": tracker.running,
+        },
+        routers=[
+            unsubscribe.build_router(keys, tracker.intake, pages),
+            analytics.build_router(figures, tracker.campaigns, tracker.timelines),
+            dashboard.build_router(figures, sessions, pages, settings.public_url),
+        ],
+        idempotency=tracker.mongo.database.idempotency,
+        lifespan=tracker.lifespan,
+    )
+    app.mount("/dashboard/static", StaticFiles(directory=PACKAGE / "static"))
+    app.add_middleware(
+        TrackingPaths, keys=keys, destinations=tracker.destinations, intake=tracker.intake
+    )
+    return app

@@ -1,0 +1,61 @@
+"""A request for a pixel, a tracked link or an unsubscribe address, as it came."""
+
+from dataclasses import dataclass, field
+from enum import StrEnum
+from uuid import uuid4
+
+import orjson
+from pydantic import TypeAdapter, ValidationError
+
+MAX_TEXT = 512  # characters kept of a user agent or header; longer ones are cut
+
+#: The headers that tell people and machines apart; no other one is kept.
+KEPT_HEADERS = ("accept", "accept-language", "purpose", "sec-purpose", "x-moz", "via", "from")
+
+
+class HitKind(StrEnum):
+    """Also the last part of the subject: `hit.opened`."""
+
+    OPENED = "opened"
+    CLICKED = "clicked"
+    UNSUBSCRIBED = "unsubscribed"
+
+
+class UnreadableHit(ValueError):
+    """The message is no hit of ours; the text goes to the dead letters."""
+
+
+@dataclass(frozen=True, slots=True)
+class Hit:
+    """`way` tells how an unsubscribe came: `one-click` (RFC 8058) or `page`."""
+
+    kind: HitKind
+    delivery_id: str
+    at_ms: int
+    link_id: str = ""
+    ip: str = ""
+    user_agent: str = ""
+    method: str = "GET"
+    way: str = ""
+    headers: dict[str, str] = field(default_factory=dict)
+    id: str = field(default_factory=lambda: uuid4().hex)
+
+    @property
+    def subject(self) -> str:
+        return f"hit.{self.kind}"
+
+    def body(self) -> bytes:
+        return orjson.dumps(self)
+
+
+_adapter = TypeAdapter(Hit)
+
+
+def read_hit(body: bytes) -> Hit:
+    """The hit in a message. Raises UnreadableHit."""
+    try:
+        return _adapter.validate_json(body)
+    except ValidationError as error:
+        first = error.errors(include_url=False, include_input=False)[0]
+        place = ".".join(map(str, first["loc"])) or "body"
+        raise UnreadableHit(f"{place}: {first['msg']}") from error

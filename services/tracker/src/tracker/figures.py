@@ -1,0 +1,83 @@
+"""The figures that the API and the dashboard both show."""
+
+from datetime import datetime, timedelta
+from typing import Any
+
+from postfleet.instants import now
+from tracker.domain.facts import OVERALL, Counter
+from tracker.domain.figures import Bucket, activity, buckets, figures
+from tracker.store.campaigns import CampaignStore
+from tracker.store.statistics import StatisticsStore
+
+_DASHBOARD_DAYS = 30
+_DASHBOARD_CAMPAIGNS = 50
+
+
+class Figures:
+    def __init__(self, statistics: StatisticsStore, campaigns: CampaignStore) -> None:
+        self._statistics = statistics
+        self._campaigns = campaigns
+
+    async def overview(self) -> dict[str, Any]:
+        return figures(await self._statistics.counter(OVERALL))
+
+    async def activity(
+        self, start: datetime, end: datetime, bucket: Bucket
+    ) -> list[dict[str, Any]]:
+        names = buckets(start, end, bucket)
+        wanted = [Counter(bucket, (("bucket", name),)) for name in names]
+        found = await self._statistics.counters(wanted)
+        return activity(names, {document["bucket"]: document for document in found.values()})
+
+    async def campaigns(self, documents: list[dict[str, Any]]) -> list[dict[str, Any]]:
+        """A row for each of these campaigns."""
+        wanted = {d["_id"]: Counter("campaign", (("campaign", d["_id"]),)) for d in documents}
+        found = await self._statistics.counters(wanted.values())
+        return [
+            {
+                "id": document["_id"],
+                "name": document["name"],
+                "status": document["status"],
+                **figures(found.get(wanted[document["_id"]].id)),
+            }
+            for document in documents
+        ]
+
+    async def campaign(self, campaign_id: str) -> dict[str, Any] | None:
+        """One campaign with its steps and senders; None if nobody spoke of it yet."""
+        document = await self._campaigns.get(campaign_id)
+        if document is None:
+            return None
+        row = (await self.campaigns([document]))[0]
+        steps = await self._statistics.of_campaign("step", campaign_id)
+        senders = await self._statistics.of_campaign("campaign-sender", campaign_id)
+        return {
+            **row,
+            "steps": [{"step": int(s["step"]), **figures(s)} for s in _by_step(steps)],
+            "senders": [{"sender_id": s["sender"], **figures(s)} for s in senders],
+        }
+
+    async def variants(self, campaign_id: str) -> list[dict[str, Any]] | None:
+        """The variants of each step; None if nobody spoke of the campaign yet."""
+        if await self._campaigns.get(campaign_id) is None:
+            return None
+        found = await self._statistics.of_campaign("variant", campaign_id)
+        return [
+            {"step": int(v["step"]), "variant": v["variant"] or None, **figures(v)}
+            for v in _by_step(found)
+        ]
+
+    async def dashboard(self) -> dict[str, Any]:
+        """All that the dashboard shows, at this moment."""
+        moment = now()
+        start = moment - timedelta(days=_DASHBOARD_DAYS - 1)
+        return {
+            "at": moment.isoformat(timespec="seconds"),
+            "overview": await self.overview(),
+            "activity": await self.activity(start, moment, "day"),
+            "campaigns": await self.campaigns(await self._campaigns.latest(_DASHBOARD_CAMPAIGNS)),
+        }
+
+
+def _by_step(documents: list[dict[str, Any]]) -> list[dict[str, Any]]:
+    return sorted(documents, key=lambda d: (int(d["step"]), d.get("variant", "")))

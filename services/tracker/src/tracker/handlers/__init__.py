@@ -1,0 +1,1 @@
+"""Events and hits in; load, decide, save; events out."""

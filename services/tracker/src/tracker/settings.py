@@ -1,0 +1,35 @@
+"""What the tracker reads from the environment."""
+
+import tempfile
+from pathlib import Path
+
+from pydantic import Field, field_validator
+from pydantic_settings import SettingsConfigDict
+
+from postfleet.settings import ServiceSettings
+
+
+SERVICE = "tracker"
+
+
+class Settings(ServiceSettings):
+    model_config = SettingsConfigDict(env_prefix="POSTFLEET_TRACKER_")
+
+    #: Where hits wait while NATS does not answer. It should outlive the process: a volume.
+    spool_dir: Path = Path(tempfile.gettempdir()) / "postfleet-tracker"
+    #: About 2.5 million hits: more than an hour at 500 a second.
+    spool_max_bytes: int = Field(1 << 30, ge=1 << 20)
+    #: A dashboard log-in ends after a working day.
+    session_seconds: int = Field(12 * 3600, ge=60)
+
+    @field_validator("spool_dir")
+    @classmethod
+    def _check_spool_dir(cls, value: Path) -> Path:
+        try:
+            value.mkdir(parents=True, exist_ok=True, mode=0o700)
+            probe = value / ".writable"
+            probe.touch()
+            probe.unlink()
+        except OSError as error:
+            raise ValueError(f"{value} cannot be written to: {error.strerror}") from error
+        return value

@@ -1,0 +1,1 @@
+"""MongoDB: documents in, domain values out."""

@@ -1,0 +1,35 @@
+"""What happened to each lead, one document for each event."""
+
+from collections.abc import Sequence
+
+from postfleet.mongo import Collection, Database, Document, ensure_indexes
+from tracker.domain.timeline import Entry
+from tracker.store.writing import insert_new
+
+
+class TimelineStore:
+    def __init__(self, database: Database) -> None:
+        self._timelines: Collection = database.timelines
+
+    async def ensure_indexes(self) -> None:
+        await ensure_indexes(self._timelines, "address", "order")
+
+    async def add(self, entries: Sequence[Entry]) -> None:
+        await insert_new(self._timelines, [_document(entry) for entry in entries])
+
+    async def page(self, address: str, after: str, limit: int) -> list[Document]:
+        """Up to `limit` entries of an address, oldest first, after the one with this order."""
+        query = {"address": address, "order": {"$gt": after}}
+        found = self._timelines.find(query).sort("order", 1).limit(limit)
+        return [document async for document in found]
+
+
+def _document(entry: Entry) -> Document:
+    return {
+        "_id": entry.id,
+        "address": entry.address,
+        "event": entry.event,
+        "at_ms": entry.at_ms,
+        "order": f"{entry.at_ms:015d}-{entry.id}",  # unique, and sorts by time
+        "details": entry.details,
+    }

@@ -1,0 +1,36 @@
+"""Inserts and guarded updates for which a known key means: this was done before."""
+
+from collections.abc import Sequence
+from typing import Any
+
+from pymongo.errors import BulkWriteError
+
+from postfleet.mongo import Collection, Document
+
+_DUPLICATE = 11000
+_CHUNK = 500
+
+
+async def insert_new(collection: Collection, documents: Sequence[Document]) -> None:
+    """Insert the documents whose `_id` is not there yet; the others stay as they are."""
+    for start in range(0, len(documents), _CHUNK):
+        try:
+            await collection.insert_many(list(documents[start : start + _CHUNK]), ordered=False)
+        except BulkWriteError as error:
+            _only_duplicates(error)
+
+
+async def write_guarded(collection: Collection, operations: Sequence[Any]) -> None:
+    """Guarded upserts: where the guard does not hold, the insert meets the document and is dropped."""
+    for start in range(0, len(operations), _CHUNK):
+        try:
+            await collection.bulk_write(list(operations[start : start + _CHUNK]), ordered=False)
+        except BulkWriteError as error:
+            _only_duplicates(error)
+
+
+def _only_duplicates(error: BulkWriteError) -> None:
+    details = error.details or {}
+    others = [e for e in details.get("writeErrors", ()) if e.get("code") != _DUPLICATE]
+    if others or details.get("writeConcernErrors"):
+        raise error
