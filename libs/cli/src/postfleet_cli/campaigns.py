@@ -16,13 +16,16 @@ Id = Annotated[str, typer.Argument(metavar="ID", help="As `campaigns list` shows
 
 _EXAMPLE = """A campaign is a JSON file, for instance:
 
+\b
     {"name": "Spring", "senders": ["<id from senders list>"], "steps": [
       {"delay": 0, "subject": "Hello {{ first_name | default: 'there' }}",
        "body_text": "...", "body_html": "<p>...</p>"},
       {"delay": "P3D", "condition": "not_replied", "subject": "Again", "body_text": "..."}],
      "tracking": {"opens": true, "clicks": true}, "check_reply": true}
 
-Then: postfleet campaigns import ID leads.csv; postfleet campaigns start ID.
+\b
+Then: postfleet campaigns import ID leads.csv
+      postfleet campaigns start ID
 """
 
 

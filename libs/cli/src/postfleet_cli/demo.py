@@ -1,9 +1,162 @@
-"""The demo."""
+"""`postfleet up --demo`: a campaign in the simulated mail world, end to end.
 
+Every step looks first whether it was done: started again on the same directory, or after a kill in
+the middle, the demo goes on where it stopped and creates nothing twice.
+"""
+
+import asyncio
+import json
+import secrets
+import time
+from typing import Any
+
+import httpx
+from postfleet_sandbox.leads import demo_leads
 from rich.console import Console
 
+from postfleet_cli import demo_campaign
+from postfleet_cli.campaigns import import_summary
 from postfleet_cli.datadir import DataDir
+from postfleet_cli.demo_report import Figure, compare, progress, table
+from postfleet_cli.routes import API
+
+_POLL_S = 1.0
+_PLAIN_EVERY_S = 3.0  # without a terminal, a line each
+_QUIET_S = 3.0  # figures that do not change for so long are final
+_PATIENCE_S = 165.0
+_REGISTRATION_S = 60.0
+
+
+class DemoFailed(Exception):
+    """The demo cannot go on; the text says why. The platform runs on."""
 
 
 async def run(url: str, api_key: str, data: DataDir, console: Console) -> None:
-    """Run."""
+    """Prepare what is missing, start the campaign, watch it to its end, print the summary."""
+    where = json.loads((data.sandbox / "sandbox.json").read_text())
+    control = f"http://127.0.0.1:{where['control_port']}"
+    platform_client = httpx.AsyncClient(
+        base_url=url + API, headers={"X-API-Key": api_key}, timeout=_REGISTRATION_S, trust_env=False
+    )
+    sandbox_client = httpx.AsyncClient(base_url=control, timeout=10, trust_env=False)
+    async with platform_client as platform, sandbox_client as sandbox:
+        try:
+            await _Demo(platform, sandbox, where, console).play()
+        except (DemoFailed, httpx.HTTPError) as error:
+            console.print("[bold red]the demo stopped:[/]", end=" ")
+            console.print(str(error) or type(error).__name__, markup=False, soft_wrap=True)
+            console.print("the platform runs on; start it again to go on with the demo")
+
+
+class _Demo:
+    """One play of it; what exists already is used."""
+
+    def __init__(
+        self,
+        platform: httpx.AsyncClient,
+        sandbox: httpx.AsyncClient,
+        where: dict[str, Any],
+        console: Console,
+    ) -> None:
+        self._platform, self._sandbox = platform, sandbox
+        self._where, self._console = where, console
+
+    async def play(self) -> None:
+        campaign = await self._find("/campaigns", "name", demo_campaign.NAME)
+        if campaign is None:
+            senders = [await self._sender(address) for address in demo_campaign.SENDERS]
+            campaign = await self._post("/campaigns", json=demo_campaign.campaign(senders))
+            self._say(f"campaign {demo_campaign.NAME!r} created: two steps, two senders")
+        else:
+            self._say(f"campaign {demo_campaign.NAME!r} is there already ({campaign['status']})")
+        if campaign["status"] == "draft":
+            await self._import(campaign["id"])
+            await self._post(f"/campaigns/{campaign['id']}/start")
+            self._say("campaign started")
+        figures = await self._watch(campaign["id"])
+        self._console.print(table(figures))
+
+    async def _sender(self, address: str) -> str:
+        """The id of the registered sender; its mailbox is made first if need be."""
+        known = await self._find("/sender-accounts", "email_address", address)
+        if known is None:
+            password = secrets.token_urlsafe(16)
+            account = {"address": address, "password": password}
+            _checked(await self._sandbox.post("/accounts", json=account))
+            ports = self._where["smtp_port"], self._where["imap_port"]
+            form = demo_campaign.sender(address, password, *ports)
+            known = await self._post("/sender-accounts", json=form)
+            self._say(f"sender {address} registered: {known['status']}")
+        return str(known["id"])
+
+    async def _import(self, campaign: str) -> None:
+        leads = demo_leads(demo_campaign.SEED, demo_campaign.ROWS)
+        headers = {"Content-Type": "text/csv"}
+        path = f"/campaigns/{campaign}/leads"
+        report = await self._post(path, content=leads.csv_bytes, headers=headers)
+        self._say(f"{demo_campaign.ROWS} rows read: {import_summary(report)}")
+        for row in report.get("rows", [])[:3]:
+            self._say(f"  row {row['row']}, {row['field']}: {row['reason']}")
+
+    async def _watch(self, campaign: str) -> list[Figure]:
+        """The figures when campaign and mail world are done and nothing changes any more."""
+        started = changed = time.monotonic()
+        printed = 0.0
+        before: list[Figure] = []
+        with self._console.status("sending") as status:
+            while True:
+                figures, done = await self._look(campaign)
+                now = time.monotonic()
+                if figures != before:
+                    before, changed = figures, now
+                line = f"{now - started:4.0f} s  {progress(figures)}"
+                if self._console.is_terminal:
+                    status.update(line)
+                elif now - printed >= _PLAIN_EVERY_S:
+                    self._say(line)
+                    printed = now
+                if done and now - changed >= _QUIET_S and all(f.equal for f in figures):
+                    self._say(f"done after {now - started:.0f} s")
+                    return figures
+                if now - started > _PATIENCE_S:
+                    self._say(f"not done after {now - started:.0f} s; the figures so far:")
+                    return figures
+                await asyncio.sleep(_POLL_S)
+
+    async def _look(self, campaign: str) -> tuple[list[Figure], bool]:
+        overview, state, summary = await asyncio.gather(
+            self._platform.get("/analytics/overview"),
+            self._platform.get(f"/campaigns/{campaign}"),
+            self._sandbox.get("/summary"),
+        )
+        world = _checked(summary)
+        done = _checked(state)["status"] == "completed" and world["pending_actions"] == 0
+        return compare(_checked(overview), world), done
+
+    async def _find(self, path: str, field: str, value: str) -> dict[str, Any] | None:
+        """The first item of a list with this value."""
+        cursor: str | None = None
+        while True:
+            params = {"limit": 100, **({"cursor": cursor} if cursor else {})}
+            page = _checked(await self._platform.get(path, params=params))
+            for item in page["items"]:
+                if item.get(field) == value:
+                    return dict(item)
+            cursor = page.get("next_cursor")
+            if not cursor:
+                return None
+
+    async def _post(self, path: str, **options: Any) -> dict[str, Any]:
+        return _checked(await self._platform.post(path, **options))
+
+    def _say(self, line: str) -> None:
+        self._console.print(line, markup=False, soft_wrap=True)
+
+
+def _checked(response: httpx.Response) -> dict[str, Any]:
+    """The document in an answer. Raises DemoFailed with the problem's text."""
+    if response.is_success:
+        document: dict[str, Any] = response.json()
+        return document
+    request = response.request
+    raise DemoFailed(f"{request.method} {request.url}: {response.status_code} {response.text}")

@@ -132,11 +132,25 @@ def gateway(where: Addresses, environ: Mapping[str, str]) -> Program:
     return Program("gateway", (sys.executable, "-m", "postfleet_cli.gateway"), env)
 
 
+#: In the mail world of the demo a day takes a minute: new senders send all of it at once, and who
+#: asked to be tried again later is tried again in seconds.
+_DEMO_PACE = {
+    "POSTFLEET_SENDER_REGISTRY_ENFORCE_AGE_RAMP": "false",
+    "POSTFLEET_DISPATCHER_RETRY_BASE_SECONDS": "5",
+}
+
+
 def services(
-    data: DataDir, where: Addresses, keys: Keys, ca_file: str | None, environ: Mapping[str, str]
+    options: Options,
+    data: DataDir,
+    where: Addresses,
+    keys: Keys,
+    ca_file: str | None,
+    environ: Mapping[str, str],
 ) -> list[Program]:
     """The five services; what the environment says of them otherwise holds."""
     common = {
+        **(_DEMO_PACE if options.demo else {}),
         "POSTFLEET_PUBLIC_URL": where.url,
         "POSTFLEET_SENDER_REGISTRY_ALLOWED_NETWORKS": "127.0.0.0/8",
         "POSTFLEET_TRACKER_SPOOL_DIR": str(data.spool),

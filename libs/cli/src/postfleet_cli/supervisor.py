@@ -45,7 +45,9 @@ class Supervisor:
         _, _, ca_file = await asyncio.gather(
             self._apply_bus(), self._database_answers(), self._sandbox_ca_file()
         )
-        services = plan.services(self.data, self.where, self.keys, ca_file, self._environ)
+        services = plan.services(
+            self._options, self.data, self.where, self.keys, ca_file, self._environ
+        )
         await asyncio.gather(*(self._run(program) for program in services))
 
     async def until_ready(self) -> None:
