@@ -17,6 +17,7 @@ import orjson
 from faststream import AckPolicy
 from faststream.nats import JStream, NatsBroker, PullSub
 from faststream.nats.annotations import NatsMessage
+from faststream.security import SASLPlaintext
 from nats.aio.client import Client
 from nats.aio.msg import Msg
 from nats.errors import Error as NatsError
@@ -89,7 +90,7 @@ class Bus:
         self._loops: list[PullLoop] = []
         self._pulls: list[tuple[Durable, MessageHandler, PullLimits]] = []
         self._inbox_prefix = f"_INBOX_{service}"
-        options: dict[str, Any] = {"user": user, "password": password} if user else {}
+        security = SASLPlaintext(user, password or "") if user else None
         self.broker = NatsBroker(
             url,
             name=service,
@@ -107,7 +108,7 @@ class Bus:
             ack_policy=AckPolicy.NACK_ON_ERROR,
             error_cb=self._on_error,
             closed_cb=self._on_closed,
-            **options,
+            security=security,
         )
         self._client: Client | None = None
         self._jetstream: JetStreamContext | None = None
