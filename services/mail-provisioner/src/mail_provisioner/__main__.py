@@ -1,0 +1,15 @@
+from mail_provisioner.app import build
+from mail_provisioner.settings import SERVICE, Settings
+from postfleet import logs
+from postfleet.serving import serve
+from postfleet.settings import load
+
+
+def main() -> None:
+    settings = load(Settings)
+    logs.configure(SERVICE, settings.log_level)
+    serve(build(settings), settings)
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,72 @@
+"""What mailboxes and aliases have in common: a checked name on a verified domain, claimed once."""
+
+from mail_provisioner.domain.addresses import Address, Kind, State
+from mail_provisioner.domain.domains import DomainState
+from mail_provisioner.domain.names import NameRefused, check_name
+from mail_provisioner.provisioning import STEP_LEASE_MS, Provisioner
+from mail_provisioner.store import AddressStore, DomainStore
+from postfleet.addresses import InvalidAddress, canonical
+from postfleet.instants import now_ms
+from postfleet.problems import Problem, invalid, not_found
+
+_PATIENCE = 5.0  # seconds that a request waits for the mail server's files; then the state tells
+
+
+async def check_domain_of_ours(store: DomainStore, domain: str, field: str) -> str:
+    """The domain, if it is verified. Raises Problem."""
+    known = await store.get(domain.lower())
+    if known is None:
+        raise invalid(field, "UNKNOWN_DOMAIN", f"add the domain {domain!r} first")
+    if known.state is not DomainState.VERIFIED:
+        raise Problem(
+            409, "DOMAIN_NOT_VERIFIED", f"publish the TXT record of {known.name}, then verify it"
+        )
+    return known.name
+
+
+def check_name_of_ours(name: str, domain: str, field: str) -> str:
+    """The whole address in canonical form. Raises Problem."""
+    try:
+        return canonical(f"{check_name(name)}@{domain}")
+    except NameRefused as refusal:
+        raise invalid(field, refusal.code, str(refusal)) from refusal
+    except InvalidAddress as error:
+        raise invalid(field, "INVALID_ADDRESS", str(error)) from error
+
+
+async def claim(store: AddressStore, provisioner: Provisioner, wanted: Address) -> Address:
+    """Take the address and write it; the state tells how far that came. Raises Problem (409)."""
+    if await store.request(wanted, now_ms() + STEP_LEASE_MS) is None:
+        raise await _taken(store, wanted)
+    await provisioner.advance_soon(wanted.address, _PATIENCE)
+    claimed = await known(store, wanted.kind, wanted.address)
+    if claimed.state is State.FAILED:
+        raise Problem(409, claimed.error_code, claimed.error_reason)
+    return claimed
+
+
+async def _taken(store: AddressStore, wanted: Address) -> Problem:
+    holder = await store.get(wanted.address)
+    what = f"an {holder.kind}" if holder and holder.kind is Kind.ALIAS else "a mailbox"
+    return Problem(409, "ADDRESS_IN_USE", f"{wanted.address} is {what} already")
+
+
+async def known(store: AddressStore, kind: Kind, name: str) -> Address:
+    """The address, if it is of this kind. Raises Problem (404)."""
+    address = await store.get(name.lower())
+    if address is None or address.kind is not kind or address.state is State.DELETED:
+        raise not_found(kind.value, name)
+    return address
+
+
+async def release(store: AddressStore, provisioner: Provisioner, address: Address) -> Address:
+    """Take the address off the mail server; a deletion that is under way goes on."""
+    await store.enter(address, State.DELETING, next_at=now_ms() + STEP_LEASE_MS)
+    await provisioner.advance_soon(address.address, _PATIENCE)
+    return await store.get(address.address) or address
+
+
+def error_of(address: Address) -> dict[str, str] | None:
+    if not address.error_code:
+        return None
+    return {"code": address.error_code, "reason": address.error_reason}

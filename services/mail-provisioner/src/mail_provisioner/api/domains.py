@@ -1,0 +1,176 @@
+"""/domains: add, verify, and the DNS records that a domain should have."""
+
+import asyncio
+import secrets
+from dataclasses import asdict
+from typing import Any
+
+from fastapi import APIRouter
+from pydantic import Field
+
+from mail_provisioner import dkim
+from mail_provisioner.api.paging import Cursor, Limit, start_of
+from mail_provisioner.dns import DnsUnavailable, Lookup
+from mail_provisioner.domain.domains import (
+    Domain,
+    DomainState,
+    canonical_domain,
+    default_selector,
+    is_selector,
+)
+from mail_provisioner.domain.records import DmarcPolicy, Record, Wanted, challenge, desired
+from mail_provisioner.settings import SERVICE, Settings
+from mail_provisioner.store import DomainStore
+from postfleet.addresses import InvalidAddress
+from postfleet.api_keys import Scope, require
+from postfleet.cloudevents import Announcement, derived_id
+from postfleet.events import DomainAdded, DomainVerified, iso
+from postfleet.http import API, Strict, page
+from postfleet.instants import from_ms, now, now_ms
+from postfleet.outbox import OutboxRelay
+from postfleet.problems import Problem, invalid, not_found
+
+_TOKEN_BYTES = 20
+
+
+class Dmarc(Strict):
+    """`pct` is published only where it is given: RFC 9989 dropped it."""
+
+    policy: DmarcPolicy = Field(DmarcPolicy.REJECT, strict=False)
+    pct: int | None = Field(None, ge=0, le=100)
+
+
+class NewDomain(Strict):
+    name: str = Field(max_length=300)
+    dkim_selector: str | None = None
+    dmarc: Dmarc = Dmarc()
+
+
+def build(store: DomainStore, relay: OutboxRelay, lookup: Lookup, settings: Settings) -> APIRouter:
+    router = APIRouter(prefix=f"{API}/domains", tags=["domains"])
+
+    @router.post("", status_code=201, dependencies=[require(Scope.ADMIN)])
+    async def add(wanted: NewDomain) -> dict[str, Any]:
+        """Register a domain; publish the TXT record in `verification`, then verify."""
+        domain = await _new(wanted, settings)
+        event = DomainAdded(occurred_at=from_ms(domain.created_at), domain=domain.name)
+        said = Announcement(event, derived_id(domain.name, domain.token, event.subject))
+        if not await store.add(domain, said):
+            raise Problem(409, "DOMAIN_EXISTS", f"{domain.name} was added before")
+        relay.wake()
+        return _shown(domain)
+
+    @router.get("", dependencies=[require(Scope.READ)])
+    async def many(limit: Limit = 50, cursor: Cursor = None) -> dict[str, Any]:
+        domains = await store.page(start_of(cursor), limit + 1)
+        return page([_shown(domain) for domain in domains], limit)
+
+    @router.get("/{name}", dependencies=[require(Scope.READ)])
+    async def one(name: str) -> dict[str, Any]:
+        return _shown(await _known(store, name))
+
+    @router.post("/{name}/verify", dependencies=[require(Scope.ADMIN)])
+    async def verify(name: str) -> dict[str, Any]:
+        """Look for the TXT record; 409 while it is not there. A verified domain stays verified."""
+        domain = await _known(store, name)
+        if domain.state is DomainState.VERIFIED:
+            return _shown(domain)
+        await _check_published(lookup, challenge(domain.name, domain.token))
+        event = DomainVerified(occurred_at=now(), domain=domain.name)
+        said = Announcement(event, derived_id(domain.name, domain.token, event.subject))
+        await store.verify(domain.name, now_ms(), said)
+        relay.wake()
+        return _shown(await _known(store, name))
+
+    @router.get("/{name}/records", dependencies=[require(Scope.READ)])
+    async def records(name: str) -> dict[str, Any]:
+        """The records to publish; `value` for a DNS provider's form, `zone_line` for a zone file."""
+        domain = await _known(store, name)
+        return {
+            "domain": domain.name,
+            "records": [_copyable(r) for r in _desired(domain, settings)],
+        }
+
+    return router
+
+
+async def _new(wanted: NewDomain, settings: Settings) -> Domain:
+    try:
+        name = canonical_domain(wanted.name)
+    except InvalidAddress as error:
+        raise invalid("name", "INVALID_DOMAIN", str(error)) from error
+    selector = wanted.dkim_selector or default_selector(now())
+    if not is_selector(selector):
+        raise invalid("dkim_selector", "INVALID_SELECTOR", "use one DNS label: a-z, 0-9 and -")
+    key = await asyncio.to_thread(dkim.generate)
+    sealed = settings.key_ring.seal(
+        key.private_pem, service=SERVICE, record=name, name=f"dkim {selector}"
+    )
+    return Domain(
+        name=name,
+        state=DomainState.UNVERIFIED,
+        token=secrets.token_hex(_TOKEN_BYTES),
+        dkim_selector=selector,
+        dkim_public_key=key.public,
+        sealed_dkim_key=sealed,
+        dmarc_policy=wanted.dmarc.policy,
+        dmarc_pct=wanted.dmarc.pct,
+        created_at=now_ms(),
+    )
+
+
+async def _known(store: DomainStore, name: str) -> Domain:
+    domain = await store.get(name.lower())
+    if domain is None:
+        raise not_found("domain", name)
+    return domain
+
+
+async def _check_published(lookup: Lookup, record: Record) -> None:
+    try:
+        found = await lookup.texts(record.name)
+    except DnsUnavailable as error:
+        raise Problem(
+            503, "DNS_UNAVAILABLE", f"the DNS gave no answer: {error}", (), {"Retry-After": "10"}
+        ) from error
+    if record.value not in (text.strip() for text in found):
+        seen = f"found {found}" if found else "found no TXT record there"
+        raise Problem(
+            409,
+            "TOKEN_NOT_FOUND",
+            f"publish the TXT record {record.name} with the value {record.value} ({seen}); "
+            "a new record may take as long as the old one's TTL",
+        )
+
+
+def _desired(domain: Domain, settings: Settings) -> tuple[Record, ...]:
+    return desired(
+        Wanted(
+            domain=domain.name,
+            mail_host=settings.mail_host_of(domain.name),
+            server_addresses=settings.spf_addresses,
+            dkim_selector=domain.dkim_selector,
+            dkim_public_key=domain.dkim_public_key,
+            dmarc_policy=domain.dmarc_policy,
+            dmarc_pct=domain.dmarc_pct,
+        )
+    )
+
+
+def _copyable(record: Record) -> dict[str, str]:
+    return {**asdict(record), "zone_line": record.zone_line}
+
+
+def _shown(domain: Domain) -> dict[str, Any]:
+    verified_at = iso(from_ms(domain.verified_at)) if domain.verified_at else None
+    return {
+        "id": domain.name,
+        "name": domain.name,
+        "state": domain.state.value,
+        "token": domain.token,
+        "verification": _copyable(challenge(domain.name, domain.token)),
+        "dkim_selector": domain.dkim_selector,
+        "dmarc": {"policy": domain.dmarc_policy.value, "pct": domain.dmarc_pct},
+        "created_at": iso(from_ms(domain.created_at)),
+        "verified_at": verified_at,
+    }

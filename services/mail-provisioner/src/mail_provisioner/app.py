@@ -1,0 +1,112 @@
+"""Wiring: settings -> clients -> stores -> provisioner -> routers."""
+
+import asyncio
+import contextlib
+import logging
+from collections.abc import AsyncIterator, Awaitable, Callable
+
+from fastapi import FastAPI
+from pymongo.errors import PyMongoError
+
+from mail_provisioner import handlers
+from mail_provisioner.api import aliases, domains, mailboxes
+from mail_provisioner.dns import Lookup
+from mail_provisioner.login import MailServerAddress, TryLogin, login_trial
+from mail_provisioner.provisioning import Provisioner
+from mail_provisioner.settings import SERVICE, Settings
+from mail_provisioner.store import AddressStore, DomainStore
+from mail_provisioner.volume import ConfigVolume
+from postfleet.api_keys import Authenticator, registry_lookup
+from postfleet.bus import Bus
+from postfleet.http import create_app
+from postfleet.mongo import Mongo
+from postfleet.outbox import OutboxRelay
+from postfleet.tls import client_context
+from postfleet.topology import RPC_MAILBOX_SECRET
+
+log = logging.getLogger(__name__)
+
+
+def build(settings: Settings) -> FastAPI:
+    """The service as an ASGI app; nothing is connected before its lifespan starts."""
+    mongo = Mongo(settings.mongodb_url, SERVICE, settings.database_prefix)
+    password = settings.nats_password
+    bus = Bus(
+        settings.nats_url,
+        SERVICE,
+        user=settings.nats_user,
+        password=password.get_secret_value() if password else None,
+    )
+    database = mongo.database
+    domain_store, address_store = DomainStore(database.domains), AddressStore(database.addresses)
+    relays = [OutboxRelay(database.domains, bus), OutboxRelay(database.addresses, bus)]
+    provisioner = Provisioner(
+        address_store,
+        relays[1],
+        ConfigVolume(settings.config_dir),
+        settings.key_ring,
+        _trial(settings),
+        int(settings.login_delay_seconds * 1000),
+    )
+    bus.answer(RPC_MAILBOX_SECRET, handlers.mailbox_secret(address_store))
+
+    async def start() -> None:
+        await mongo.connect()
+        await _insist(address_store.prepare)
+        await bus.start()
+        for relay in relays:
+            await _insist(relay.start)
+        provisioner.start()
+
+    @contextlib.asynccontextmanager
+    async def lifespan() -> AsyncIterator[None]:
+        starting = asyncio.create_task(start(), name="start")
+        starting.add_done_callback(_report)
+        yield
+        starting.cancel()
+        await asyncio.wait([starting])
+        await provisioner.stop()
+        for relay in relays:
+            await relay.stop()
+        await bus.stop()
+        await mongo.close()
+
+    async def provisioning() -> bool:
+        return provisioner.alive()
+
+    return create_app(
+        SERVICE,
+        authenticator=Authenticator(
+            settings.api_key.get_secret_value(), registry_lookup(bus.request)
+        ),
+        checks={"bus": bus.ready, "database": mongo.ready, "provisioner": provisioning},
+        routers=[
+            domains.build(domain_store, relays[0], Lookup(settings.resolver_address), settings),
+            mailboxes.build(address_store, domain_store, provisioner, settings.key_ring),
+            aliases.build(address_store, domain_store, provisioner),
+        ],
+        idempotency=database.idempotency,
+        lifespan=lifespan,
+    )
+
+
+def _report(starting: asyncio.Task[None]) -> None:
+    if not starting.cancelled() and (error := starting.exception()):
+        log.critical("the service cannot start and stays unready", exc_info=error)
+
+
+def _trial(settings: Settings) -> TryLogin | None:
+    if not settings.mail_host:
+        return None
+    server = MailServerAddress(settings.mail_host, settings.imaps_port, settings.submission_port)
+    return login_trial(server, client_context(settings.tls_ca_file))
+
+
+async def _insist(step: Callable[[], Awaitable[None]]) -> None:
+    """Until the database takes it."""
+    while True:
+        try:
+            return await step()
+        except PyMongoError as error:
+            log.warning("the database refuses, tried again: %s", error)
+            await asyncio.sleep(1)

@@ -1,0 +1,48 @@
+"""A mail domain: whose it is, and what its records are made from."""
+
+import re
+from dataclasses import dataclass
+from datetime import datetime
+from enum import StrEnum
+
+from mail_provisioner.domain.records import DmarcPolicy
+from postfleet.addresses import check_domain
+
+_SELECTOR = re.compile(r"[a-z0-9](?:[a-z0-9-]{0,61}[a-z0-9])?")  # one DNS label
+
+
+class DomainState(StrEnum):
+    UNVERIFIED = "unverified"
+    VERIFIED = "verified"
+
+
+@dataclass(frozen=True, slots=True)
+class Domain:
+    """`verified_at` is 0 while nobody has proven that the domain is theirs. Times are epoch ms."""
+
+    name: str
+    state: DomainState
+    token: str
+    dkim_selector: str
+    dkim_public_key: str
+    sealed_dkim_key: str
+    dmarc_policy: DmarcPolicy
+    dmarc_pct: int | None
+    created_at: int
+    verified_at: int = 0
+
+
+def canonical_domain(name: str) -> str:
+    """In lower case and ASCII (IDNA). Raises InvalidAddress."""
+    check_domain(name)
+    ascii_name = name if name.isascii() else name.encode("idna").decode()
+    return ascii_name.lower()
+
+
+def default_selector(day: datetime) -> str:
+    """Dated, so that it is never used twice and meets no other service's selector."""
+    return f"postfleet{day:%Y%m}"
+
+
+def is_selector(text: str) -> bool:
+    return bool(_SELECTOR.fullmatch(text))

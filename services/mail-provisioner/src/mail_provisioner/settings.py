@@ -1,0 +1,75 @@
+"""What the mail provisioner reads from the environment: `POSTFLEET_MAIL_PROVISIONER_…`."""
+
+import os
+from ipaddress import ip_address
+from pathlib import Path
+
+from pydantic import Field, field_validator
+from pydantic_settings import SettingsConfigDict
+
+from postfleet.addresses import InvalidAddress, check_domain
+from postfleet.settings import ServiceSettings
+
+SERVICE = "mail-provisioner"
+
+
+def _default_config_dir() -> Path:
+    return Path(os.environ.get("POSTFLEET_DATA_DIR", ".")) / "mailserver"
+
+
+class Settings(ServiceSettings):
+    model_config = SettingsConfigDict(env_prefix="POSTFLEET_MAIL_PROVISIONER_")
+
+    #: docker-mailserver's configuration volume, mounted as a directory: a file alone cannot be
+    #: replaced atomically. Made at the first write.
+    config_dir: Path = Field(default_factory=_default_config_dir)
+    #: The mail server's public name, for MX and SPF; without it, `mail.` before each domain.
+    hostname: str = ""
+    #: Its addresses as the world sees them, separated by commas: they go into SPF as ip4/ip6,
+    #: which costs no DNS lookup of the ten there may be. Without them SPF names the host.
+    server_addresses: str = ""
+    #: IP address and port of the DNS resolver; without it, the system's.
+    resolver: str = ""
+    #: Where log-ins are tried before a mailbox is announced; without it nothing is tried.
+    mail_host: str = ""
+    imaps_port: int = Field(993, ge=1, le=65535)
+    submission_port: int = Field(587, ge=1, le=65535)
+    #: docker-mailserver looks at its files every 2 s and needs another to reload; a log-in that
+    #: comes too early fails and is punished with a delay.
+    login_delay_seconds: float = Field(3.5, ge=0)
+
+    @field_validator("hostname")
+    @classmethod
+    def _check_hostname(cls, value: str) -> str:
+        try:
+            return check_domain(value).lower() if value else ""
+        except InvalidAddress as error:
+            raise ValueError(str(error)) from error
+
+    @field_validator("server_addresses")
+    @classmethod
+    def _check_addresses(cls, value: str) -> str:
+        return ",".join(str(ip_address(part.strip())) for part in value.split(",") if part.strip())
+
+    @field_validator("resolver")
+    @classmethod
+    def _check_resolver(cls, value: str) -> str:
+        host, colon, port = value.rpartition(":")
+        if value and not (colon and port.isdigit() and 0 < int(port) < 65536):
+            raise ValueError("must be an IP address and a port, such as 127.0.0.1:53")
+        if value:
+            ip_address(host.strip("[]"))
+        return value
+
+    @property
+    def spf_addresses(self) -> tuple[str, ...]:
+        return tuple(self.server_addresses.split(",")) if self.server_addresses else ()
+
+    @property
+    def resolver_address(self) -> tuple[str, int] | None:
+        host, _, port = self.resolver.rpartition(":")
+        return (host.strip("[]"), int(port)) if self.resolver else None
+
+    def mail_host_of(self, domain: str) -> str:
+        """The name that MX and SPF of `domain` give."""
+        return self.hostname or f"mail.{domain}"

@@ -1,0 +1,253 @@
+"""MongoDB: documents in the portable dialect in, domain values out.
+
+One collection holds mailboxes and aliases alike: its `_id` makes sure that no two share an address
+(S96), on every machine and without a lock.
+"""
+
+from pymongo.errors import DuplicateKeyError
+
+from mail_provisioner.domain.addresses import (
+    COMES_FROM,
+    GIVE_UP_AFTER_SECONDS,
+    Address,
+    Kind,
+    State,
+)
+from mail_provisioner.domain.domains import Domain, DomainState
+from mail_provisioner.domain.records import DmarcPolicy
+from postfleet.cloudevents import Announcement
+from postfleet.instants import now_ms
+from postfleet.mongo import Collection, Document, ensure_indexes
+from postfleet.outbox import update_with_events, with_events
+
+_DUE_BATCH = 100
+
+
+# -- domains -------------------------------------------------------------------------------------
+
+
+def _domain(document: Document) -> Domain:
+    return Domain(
+        name=document["_id"],
+        state=DomainState(document["state"]),
+        token=document["token"],
+        dkim_selector=document["dkim_selector"],
+        dkim_public_key=document["dkim_public_key"],
+        sealed_dkim_key=document["sealed_dkim_key"],
+        dmarc_policy=DmarcPolicy(document["dmarc_policy"]),
+        dmarc_pct=document.get("dmarc_pct"),
+        created_at=document["created_at"],
+        verified_at=document["verified_at"],
+    )
+
+
+def _domain_document(domain: Domain) -> Document:
+    fields = {
+        "_id": domain.name,
+        "state": domain.state.value,
+        "token": domain.token,
+        "dkim_selector": domain.dkim_selector,
+        "dkim_public_key": domain.dkim_public_key,
+        "sealed_dkim_key": domain.sealed_dkim_key,
+        "dmarc_policy": domain.dmarc_policy.value,
+        "created_at": domain.created_at,
+        "verified_at": domain.verified_at,
+    }
+    return fields if domain.dmarc_pct is None else {**fields, "dmarc_pct": domain.dmarc_pct}
+
+
+class DomainStore:
+    def __init__(self, collection: Collection) -> None:
+        self._collection = collection
+
+    async def add(self, domain: Domain, *events: Announcement) -> bool:
+        """False if the domain is there already."""
+        try:
+            await self._collection.insert_one(with_events(_domain_document(domain), events))
+        except DuplicateKeyError:
+            return False
+        return True
+
+    async def get(self, name: str) -> Domain | None:
+        document = await self._collection.find_one({"_id": name})
+        return _domain(document) if document else None
+
+    async def page(self, after: str, limit: int) -> list[Domain]:
+        found = self._collection.find({"_id": {"$gt": after}}).sort("_id", 1).limit(limit)
+        return [_domain(document) async for document in found]
+
+    async def verify(self, name: str, at: int, *events: Announcement) -> bool:
+        """False if it was verified before; then nothing is announced again."""
+        change = {"$set": {"state": DomainState.VERIFIED.value, "verified_at": at}}
+        result = await self._collection.update_one(
+            {"_id": name, "state": DomainState.UNVERIFIED.value}, update_with_events(change, events)
+        )
+        return bool(result.modified_count)
+
+
+# -- addresses -----------------------------------------------------------------------------------
+
+
+def _address(document: Document) -> Address:
+    targets = document["targets"]
+    return Address(
+        address=document["_id"],
+        kind=Kind(document["kind"]),
+        domain=document["domain"],
+        state=State(document["state"]),
+        generation=document["generation"],
+        created_at=document["created_at"],
+        attempts=document["attempts"],
+        give_up_at=document["give_up_at"],
+        written_at=document["written_at"],
+        error_code=document["error_code"],
+        error_reason=document["error_reason"],
+        display_name=document["display_name"],
+        request_id=document["request_id"],
+        password_hash=document["password_hash"],
+        sealed_password=document["sealed_password"],
+        targets=tuple(targets.split(",")) if targets else (),
+    )
+
+
+def _fields(address: Address, next_at: int) -> Document:
+    return {
+        "kind": address.kind.value,
+        "domain": address.domain,
+        "state": address.state.value,
+        "generation": address.generation,
+        "created_at": address.created_at,
+        "attempts": 0,
+        "give_up_at": address.created_at + GIVE_UP_AFTER_SECONDS * 1000,
+        "written_at": 0,
+        "error_code": "",
+        "error_reason": "",
+        "display_name": address.display_name,
+        "request_id": address.request_id,
+        "password_hash": address.password_hash,
+        "sealed_password": address.sealed_password,
+        "secret_fetched_at": 0,
+        "targets": ",".join(address.targets),  # a text: portable, and an address holds no comma
+        "next_at": next_at,  # when the next step is due; 0: there is none
+    }
+
+
+class AddressStore:
+    def __init__(self, collection: Collection) -> None:
+        self._collection = collection
+
+    async def prepare(self) -> None:
+        names = ("kind", "domain", "state", "next_at", "secret_fetched_at")
+        await ensure_indexes(self._collection, *names)
+
+    async def get(self, address: str) -> Address | None:
+        document = await self._collection.find_one({"_id": address})
+        return _address(document) if document else None
+
+    async def page(self, kind: Kind, domain: str, after: str, limit: int) -> list[Address]:
+        """What is or was wanted, deleted ones left out; of one domain, or of all if it is ""."""
+        query: Document = {"kind": kind.value, "state": {"$ne": State.DELETED.value}}
+        if domain:
+            query["domain"] = domain
+        query["_id"] = {"$gt": after}
+        found = self._collection.find(query).sort("_id", 1).limit(limit)
+        return [_address(document) async for document in found]
+
+    async def request(self, wanted: Address, next_at: int) -> Address | None:
+        """Claim the address; None if a mailbox or an alias has it."""
+        first = {"_id": wanted.address, **_fields(wanted, next_at)}
+        try:
+            await self._collection.insert_one(with_events(first, ()))
+        except DuplicateKeyError:
+            return await self._request_again(wanted, next_at)
+        return wanted
+
+    async def _request_again(self, wanted: Address, next_at: int) -> Address | None:
+        """Claim an address that was used before; its unannounced events stay in the outbox."""
+        old = await self.get(wanted.address)
+        if old is None or old.state not in COMES_FROM[State.REQUESTED]:
+            return None
+        generation = old.generation + 1
+        fields = {**_fields(wanted, next_at), "generation": generation}
+        result = await self._collection.update_one(
+            {"_id": wanted.address, "state": old.state.value, "generation": old.generation},
+            {"$set": fields},
+        )
+        return await self.get(wanted.address) if result.modified_count else None
+
+    async def enter(
+        self,
+        address: Address,
+        state: State,
+        *events: Announcement,
+        next_at: int = 0,
+        error: tuple[str, str] = ("", ""),
+    ) -> bool:
+        """Change the state and say so, in one write; False if somebody else was faster."""
+        sources = [source.value for source in COMES_FROM[state]]
+        fields: Document = {
+            "state": state.value,
+            "next_at": next_at,
+            "attempts": 0,
+            "error_code": error[0],
+            "error_reason": error[1],
+        }
+        if state is State.WRITTEN:
+            fields["written_at"] = now_ms()
+            fields["give_up_at"] = now_ms() + GIVE_UP_AFTER_SECONDS * 1000
+        if state in (State.FAILED, State.DELETED):
+            fields |= {"sealed_password": "", "secret_fetched_at": 0, "written_at": 0}
+        result = await self._collection.update_one(
+            {
+                "_id": address.address,
+                "state": {"$in": sources},
+                "generation": address.generation,
+            },
+            update_with_events({"$set": fields}, events),
+        )
+        return bool(result.modified_count)
+
+    async def postpone(self, address: Address, next_at: int, error: tuple[str, str]) -> None:
+        """The step did not succeed yet: remember why, and when to try again."""
+        await self._collection.update_one(
+            {
+                "_id": address.address,
+                "state": address.state.value,
+                "generation": address.generation,
+            },
+            {
+                "$set": {"next_at": next_at, "error_code": error[0], "error_reason": error[1]},
+                "$inc": {"attempts": 1},
+            },
+        )
+
+    async def claim_due(self, now: int, until: int) -> list[str]:
+        """Addresses whose next step is due; nobody else is given them before `until`."""
+        query = {"next_at": {"$gt": 0, "$lte": now}}
+        due = [d async for d in self._collection.find(query).limit(_DUE_BATCH)]
+        claimed = []
+        for document in due:
+            guard = {"_id": document["_id"], "next_at": document["next_at"]}
+            result = await self._collection.update_one(guard, {"$set": {"next_at": until}})
+            if result.modified_count:
+                claimed.append(document["_id"])
+        return claimed
+
+    # -- passwords that nobody has fetched yet ---------------------------------------------------
+
+    async def mark_fetched(self, address: Address, at: int) -> None:
+        await self._collection.update_one(
+            {"_id": address.address, "generation": address.generation, "secret_fetched_at": 0},
+            {"$set": {"secret_fetched_at": at}},
+        )
+
+    async def forget_fetched(self, before: int) -> int:
+        """Drop the passwords that were fetched before; returns how many."""
+        result = await self._collection.update_many(
+            {
+                "secret_fetched_at": {"$gt": 0, "$lte": before},
+                "state": {"$in": [State.WRITTEN.value, State.LIVE.value]},
+            },
+            {"$set": {"sealed_password": "", "secret_fetched_at": 0}},
+        )
+        return int(result.modified_count)
