@@ -8,10 +8,9 @@ import asyncio
 import json
 import secrets
 import time
-from typing import Any
+from typing import Any, Self
 
 import httpx
-from postfleet_sandbox.leads import demo_leads
 from rich.console import Console
 
 from postfleet_cli import demo_campaign
@@ -19,10 +18,12 @@ from postfleet_cli.campaigns import import_summary
 from postfleet_cli.datadir import DataDir
 from postfleet_cli.demo_report import Figure, compare, progress, table
 from postfleet_cli.routes import API
+from postfleet_sandbox.leads import demo_leads
 
 _POLL_S = 1.0
 _PLAIN_EVERY_S = 3.0  # without a terminal, a line each
 _QUIET_S = 3.0  # figures that do not change for so long are final
+_UNEQUAL_QUIET_S = 20.0  # and for so long if the two sides do not agree
 _PATIENCE_S = 165.0
 _REGISTRATION_S = 60.0
 
@@ -46,6 +47,29 @@ async def run(url: str, api_key: str, data: DataDir, console: Console) -> None:
             console.print("[bold red]the demo stopped:[/]", end=" ")
             console.print(str(error) or type(error).__name__, markup=False, soft_wrap=True)
             console.print("the platform runs on; start it again to go on with the demo")
+
+
+class _Ticker:
+    """The line of the moment: at the foot of a terminal, else a new line every few seconds."""
+
+    def __init__(self, console: Console) -> None:
+        self._console, self._status = console, console.status("sending")
+        self._printed = 0.0
+
+    def __enter__(self) -> Self:
+        if self._console.is_terminal:
+            self._status.start()
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self._status.stop()
+
+    def show(self, line: str) -> None:
+        if self._console.is_terminal:
+            self._status.update(line)
+        elif time.monotonic() - self._printed >= _PLAIN_EVERY_S:
+            self._console.print(line, markup=False, soft_wrap=True)
+            self._printed = time.monotonic()
 
 
 class _Demo:
@@ -101,27 +125,23 @@ class _Demo:
     async def _watch(self, campaign: str) -> list[Figure]:
         """The figures when campaign and mail world are done and nothing changes any more."""
         started = changed = time.monotonic()
-        printed = 0.0
         before: list[Figure] = []
-        with self._console.status("sending") as status:
+        with _Ticker(self._console) as ticker:
             while True:
                 figures, done = await self._look(campaign)
                 now = time.monotonic()
                 if figures != before:
                     before, changed = figures, now
-                line = f"{now - started:4.0f} s  {progress(figures)}"
-                if self._console.is_terminal:
-                    status.update(line)
-                elif now - printed >= _PLAIN_EVERY_S:
-                    self._say(line)
-                    printed = now
-                if done and now - changed >= _QUIET_S and all(f.equal for f in figures):
-                    self._say(f"done after {now - started:.0f} s")
-                    return figures
+                ticker.show(f"{now - started:4.0f} s  {progress(figures)}")
+                equal = all(figure.equal for figure in figures)
+                if done and now - changed >= (_QUIET_S if equal else _UNEQUAL_QUIET_S):
+                    break
                 if now - started > _PATIENCE_S:
-                    self._say(f"not done after {now - started:.0f} s; the figures so far:")
-                    return figures
+                    self._say("the campaign is not done yet; the figures so far:")
+                    break
                 await asyncio.sleep(_POLL_S)
+        self._say(f"watched for {time.monotonic() - started:.0f} s")
+        return figures
 
     async def _look(self, campaign: str) -> tuple[list[Figure], bool]:
         overview, state, summary = await asyncio.gather(
@@ -137,7 +157,7 @@ class _Demo:
         """The first item of a list with this value."""
         cursor: str | None = None
         while True:
-            params = {"limit": 100, **({"cursor": cursor} if cursor else {})}
+            params = {"limit": "100", **({"cursor": cursor} if cursor else {})}
             page = _checked(await self._platform.get(path, params=params))
             for item in page["items"]:
                 if item.get(field) == value:

@@ -5,6 +5,7 @@ import shutil
 import sys
 from collections.abc import Mapping
 from dataclasses import dataclass
+from importlib.util import find_spec
 from pathlib import Path
 
 from postfleet_cli import ports
@@ -115,6 +116,10 @@ def database(data: DataDir, port: int, environ: Mapping[str, str]) -> Program:
 
 def sandbox(data: DataDir, environ: Mapping[str, str]) -> Program:
     """The mail world, on the ports it had before: senders are registered with them."""
+    if find_spec("postfleet_sandbox") is None:
+        raise Refused(
+            ExitCode.UNAVAILABLE, "--demo and --sandbox need the package postfleet-sandbox"
+        )
     argv = [sys.executable, "-m", "postfleet_sandbox", "--data", str(data.sandbox)]
     for name, port in _sandbox_ports(data).items():
         argv += [f"--{name.replace('_', '-')}", str(port)]
