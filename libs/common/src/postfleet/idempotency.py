@@ -21,7 +21,10 @@ _RUNNING_MS = 60_000  # a request that is still "running" after this had its pro
 
 
 class IdempotencyMiddleware:
-    """Keeps the successful answers of keyed POST requests for 24 hours in `collection`."""
+    """Keeps the successful answers of keyed POST requests for 24 hours in `collection`.
+
+    An answer with `Cache-Control: no-store` is not kept.
+    """
 
     def __init__(self, app: ASGIApp, collection: Collection) -> None:
         self._app = app
@@ -79,7 +82,8 @@ class IdempotencyMiddleware:
         return stored
 
     async def _finish(self, identity: str, answer: "_Recorder") -> None:
-        if not 200 <= answer.status < 300:  # nothing was created: the next try runs again
+        # Nothing was created, or the answer holds a secret: nothing is kept, the next try runs again.
+        if not 200 <= answer.status < 300 or (b"cache-control", b"no-store") in answer.headers:
             await self._collection.delete_one({"_id": identity})
             return
         update = {
