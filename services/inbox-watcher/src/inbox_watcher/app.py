@@ -1,0 +1,133 @@
+"""Wiring: settings -> clients -> stores -> watches, handlers, routers."""
+
+import asyncio
+import contextlib
+import logging
+import os
+import secrets
+import socket
+from collections.abc import AsyncIterator
+from dataclasses import dataclass
+
+from fastapi import FastAPI
+
+from inbox_watcher.api import build_router
+from inbox_watcher.arrivals import Arrivals
+from inbox_watcher.domain.mailbox import Cursor
+from inbox_watcher.handlers import Feed
+from inbox_watcher.leases import Leases
+from inbox_watcher.mailbox_store import MailboxStore
+from inbox_watcher.settings import Settings
+from inbox_watcher.store import InboundStore, SentStore
+from inbox_watcher.sweeps import Sweeps
+from inbox_watcher.watching import Tools
+from postfleet.api_keys import Authenticator, registry_lookup
+from postfleet.bus import Bus
+from postfleet.http import create_app
+from postfleet.mongo import Mongo
+from postfleet.outbox import OutboxRelay
+from postfleet.topology import RPC_CREDENTIALS
+
+log = logging.getLogger(__name__)
+
+SERVICE = "inbox-watcher"
+
+
+@dataclass(slots=True)
+class _Running:
+    """Whether the part that needs NATS and MongoDB has started."""
+
+    started: bool = False
+
+
+def build(settings: Settings) -> FastAPI:
+    """The service, not yet connected."""
+    mongo = Mongo(settings.mongodb_url, SERVICE, settings.database_prefix)
+    bus = _bus(settings)
+    database = mongo.database
+    inbound, sent = InboundStore(database.inbound), SentStore(database.sent_index)
+    mailboxes = MailboxStore(database.mailboxes)
+    mail_relay = OutboxRelay(database.inbound, bus)
+    state_relay = OutboxRelay(database.mailboxes, bus)
+    arrivals = Arrivals(
+        inbound,
+        sent,
+        mailboxes,
+        mail_relay.wake,
+        settings.raw_kept_bytes,
+        int(settings.match_minutes * 60_000),
+    )
+    leases = _leases(settings, bus, mailboxes, arrivals)
+    sweeps = Sweeps(settings, arrivals, mailboxes, inbound, sent, state_relay.wake)
+    feed = Feed(sent, mailboxes, leases.wake, sweeps.wake)
+    bus.consume_batches("inbox-watcher-feed", feed.apply)
+    running = _Running()
+
+    async def start() -> None:
+        await mongo.connect()
+        for store in (inbound, sent, mailboxes):
+            await store.ensure_indexes()
+        await mail_relay.start()
+        await state_relay.start()
+        await bus.start()
+        sweeps.start()
+        leases.start()
+        running.started = True
+
+    @contextlib.asynccontextmanager
+    async def lifespan() -> AsyncIterator[None]:
+        starting = asyncio.create_task(start(), name="start")
+        starting.add_done_callback(_end_if_failed)
+        yield
+        starting.cancel()
+        await asyncio.wait([starting])
+        if running.started:
+            await leases.stop()
+            await sweeps.stop()
+            await mail_relay.stop()
+            await state_relay.stop()
+        await bus.stop()
+        await mongo.close()
+
+    async def watching() -> bool:
+        return running.started and leases.healthy()
+
+    return create_app(
+        SERVICE,
+        authenticator=Authenticator(
+            settings.api_key.get_secret_value(), registry_lookup(bus.request)
+        ),
+        checks={"bus": bus.ready, "database": mongo.ready, "watching": watching},
+        routers=[build_router(inbound)],
+        idempotency=database.idempotency,
+        lifespan=lifespan,
+    )
+
+
+def _bus(settings: Settings) -> Bus:
+    password = settings.nats_password.get_secret_value() if settings.nats_password else None
+    return Bus(settings.nats_url, SERVICE, user=settings.nats_user, password=password)
+
+
+def _leases(settings: Settings, bus: Bus, mailboxes: MailboxStore, arrivals: Arrivals) -> Leases:
+    owner = f"{socket.gethostname()}-{os.getpid()}-{secrets.token_hex(4)}"
+    keys = settings.key_ring
+
+    async def credentials(sender_id: str) -> tuple[str, str]:
+        answer = await bus.request(RPC_CREDENTIALS, {"sender_id": sender_id, "protocol": "imap"})
+        password = keys.open(
+            answer["sealed"], service="sender-registry", record=sender_id, name="imap_password"
+        )
+        return answer["username"], password
+
+    async def save_cursor(sender_id: str, folder: str, cursor: Cursor) -> bool:
+        return await mailboxes.save_cursor(owner, sender_id, folder, cursor)
+
+    return Leases(owner, mailboxes, Tools(settings, arrivals, credentials, save_cursor), settings)
+
+
+def _end_if_failed(starting: asyncio.Task[None]) -> None:
+    """A start that fails for good must not leave a process behind that only looks alive."""
+    if not starting.cancelled() and (error := starting.exception()):
+        log.critical("cannot start: %r", error, exc_info=error)
+        os._exit(70)

@@ -1,0 +1,147 @@
+"""What happens with a mail that arrived: understand, match, store with its events in one write."""
+
+import logging
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from datetime import datetime
+
+from inbox_watcher import metrics
+from inbox_watcher.domain.effects import announcements
+from inbox_watcher.domain.mailbox import Mailbox
+from inbox_watcher.domain.matching import (
+    Match,
+    address_keys,
+    match_by_message,
+    message_keys,
+    worth_waiting,
+)
+from inbox_watcher.domain.understand import Kind, Understood, understand
+from inbox_watcher.imap import Fetched
+from inbox_watcher.mailbox_store import MailboxStore
+from inbox_watcher.store import InboundStore, Place, SentStore, Waiting
+from postfleet.cloudevents import Announcement, derived_id
+from postfleet.instants import from_ms, now, now_ms, to_ms
+
+log = logging.getLogger(__name__)
+
+_CLOCK_TOLERANCE_MS = 5 * 60_000  # a reply may bear an earlier time than our own clock's
+_RETRY_MS = 5000
+_HUMAN_OR_MACHINE = (Kind.REPLY, Kind.AUTO, Kind.CHALLENGE, Kind.UNRELATED)
+
+
+@dataclass(frozen=True, slots=True)
+class Arrivals:
+    """`announce_soon` tells the outbox that something was written."""
+
+    inbound: InboundStore
+    sent: SentStore
+    mailboxes: MailboxStore
+    announce_soon: Callable[[], None]
+    raw_kept_bytes: int
+    match_ms: int
+
+    async def take(
+        self, mailbox: Mailbox, folder: str, uid_validity: int, mails: Sequence[Fetched]
+    ) -> None:
+        """Give each mail its effects; a rerun changes nothing. On return they are durable."""
+        for fetched in mails:
+            place = _place(mailbox, folder, uid_validity, fetched)
+            if fetched.raw is None:
+                await self.unreadable(place, "the server did not give its text")
+            else:
+                await self._take(place, fetched.raw)
+
+    async def unreadable(self, place: Place, why: str) -> None:
+        """Record a mail that cannot be read, so that the mailbox goes on and a human can look."""
+        mail = Understood(Kind.UNRELATED, why, "", "", "", place.inbound_id)
+        await self.inbound.add(place, mail, place.inbound_id, "unreadable", seen_at=now_ms())
+        log.error("unreadable mail %s in %s: %s", place.uid, place.sender_id, why)
+
+    async def _take(self, place: Place, raw: bytes) -> None:
+        mail = understand(raw, frozenset({place.mailbox}))
+        effect_key = derived_id("mail", place.sender_id, mail.key)
+        if await self.inbound.known(place.inbound_id, effect_key):
+            return
+        own = mail.kind in _HUMAN_OR_MACHINE and await self.mailboxes.is_ours(mail.author)
+        match = None if own else await self.match(mail, place)
+        if match and mail.kind is Kind.UNRELATED and not mail.personal:
+            match = None
+        events = await self._events(mail, match, place)
+        state = _state(mail, match, own=own)
+        added = await self.inbound.add(
+            place,
+            mail,
+            effect_key,
+            state,
+            match=match,
+            events=events,
+            raw=raw[: self.raw_kept_bytes],
+            seen_at=now_ms(),
+            retry_until=now_ms() + self.match_ms,
+        )
+        if added:
+            metrics.classified.labels(mail.kind.value).inc()
+        if events:
+            self.announce_soon()
+
+    async def match(self, mail: Understood, place: Place) -> Match | None:
+        """The delivery that the mail belongs to: by what it names, else by whom it is about."""
+        known = await self.sent.by_message_ids(key.message_id for key in message_keys(mail))
+        found = match_by_message(mail, known)
+        if found is not None:
+            return found
+        before = place.received_at + _CLOCK_TOLERANCE_MS
+        sent = await self.sent.latest_to(address_keys(mail), place.sender_id, before)
+        return Match(sent, "recipient" if mail.recipients else "author") if sent else None
+
+    async def rematch(self, due: int) -> int:
+        """Try again the mails that wait for their delivery; return how many were found now."""
+        found = 0
+        for waiting in await self.inbound.waiting(due):
+            found += await self._rematch(waiting)
+        if found:
+            self.announce_soon()
+        return found
+
+    async def _rematch(self, waiting: Waiting) -> bool:
+        place, mail = waiting.place, waiting.mail
+        match = await self.match(mail, place)
+        if match is not None:
+            events = await self._events(mail, match, place)
+            return await self.inbound.settle(place.inbound_id, "matched", match, events)
+        if now_ms() < waiting.retry_until:
+            await self.inbound.later(place.inbound_id, now_ms() + _RETRY_MS)
+        elif await self.inbound.settle(place.inbound_id, "unmatched", None, ()):
+            metrics.unmatched.labels(mail.kind.value).inc()
+        return False
+
+    async def _events(
+        self, mail: Understood, match: Match | None, place: Place
+    ) -> list[Announcement]:
+        if match is None:
+            return []
+        received_at = from_ms(place.received_at)
+        said = announcements(mail, match, place.inbound_id, received_at, now())
+        return [event for event in said if not await self.inbound.said(event.id)]
+
+
+def _state(mail: Understood, match: Match | None, *, own: bool) -> str:
+    if own:
+        return "own"
+    if match is not None:
+        return "matched"
+    return "waiting" if worth_waiting(mail) else "ignored"
+
+
+def _place(mailbox: Mailbox, folder: str, uid_validity: int, fetched: Fetched) -> Place:
+    received_at: datetime = fetched.received_at or now()
+    return Place(
+        inbound_id=derived_id("inbound", mailbox.sender_id, folder, uid_validity, fetched.uid),
+        sender_id=mailbox.sender_id,
+        mailbox=mailbox.address,
+        folder=folder,
+        uid_validity=uid_validity,
+        uid=fetched.uid,
+        received_at=to_ms(received_at),
+        size_bytes=fetched.size_bytes,
+    )

@@ -1,0 +1,34 @@
+"""Whether a machine answered (RFC 3834), and what shows it. Signs are in `tables/auto_replies.py`."""
+
+import re
+
+from inbox_watcher.domain.header_fields import Fields
+from inbox_watcher.domain.tables import auto_replies
+
+_FIELDS = {name: re.compile(p, re.IGNORECASE) for name, p in auto_replies.FIELDS.items()}
+_HINTS = {name: re.compile(p, re.IGNORECASE) for name, p in auto_replies.HINTS.items()}
+_SUBJECT = re.compile(rf"\W{{0,3}}(?:{'|'.join(auto_replies.SUBJECTS)})", re.IGNORECASE)
+_LIST_FIELDS = ("list-id", "list-post", "mailing-list")
+
+
+def auto_reason(fields: Fields, null_reverse_path: bool) -> str:
+    """What shows that a machine answered, or "" for a human. List mail from humans is human."""
+    for name, pattern in _FIELDS.items():
+        for value in fields.all(name):
+            if pattern.search(value):
+                return f"{name}: {value[:80]}"
+    if any(name in fields for name in _LIST_FIELDS):
+        return ""
+    subject = fields.text("subject")
+    if _SUBJECT.match(subject):
+        return f"subject {subject[:80]!r}{_hint(fields)}"
+    if null_reverse_path:
+        return "null reverse-path (RFC 3834 §4)"
+    return ""
+
+
+def _hint(fields: Fields) -> str:
+    for name, pattern in _HINTS.items():
+        if pattern.search(fields.get(name)):
+            return f" and {name}"
+    return ""

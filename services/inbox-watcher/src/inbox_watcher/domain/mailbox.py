@@ -1,0 +1,61 @@
+"""Which mailboxes are watched, and how far each folder has been read."""
+
+from dataclasses import dataclass, field
+from datetime import UTC, datetime, timedelta
+
+from postfleet.events import MailServer, SenderSnapshot, SmtpSecurity
+
+_DAY = timedelta(days=1)
+
+
+@dataclass(frozen=True, slots=True)
+class Cursor:
+    """All mail of this folder up to `uid` has had its effects, as long as the validity is the same."""
+
+    uid_validity: int
+    uid: int
+
+    @classmethod
+    def before_all(cls, uid_validity: int) -> "Cursor":
+        return cls(uid_validity, 0)
+
+
+@dataclass(frozen=True, slots=True)
+class Login:
+    """Where and as whom to log in; the password is asked for each time."""
+
+    host: str
+    port: int
+    security: SmtpSecurity
+    username: str
+    auth_method: str
+
+
+@dataclass(frozen=True, slots=True)
+class Mailbox:
+    """A sender's mailbox as the watcher sees it."""
+
+    sender_id: str
+    address: str
+    login: Login
+    registered_at: datetime
+    cursors: dict[str, Cursor] = field(default_factory=dict)  # by folder name
+
+
+def to_watch(sender: SenderSnapshot) -> MailServer | None:
+    """The server to watch this sender's mailbox on; None if it is not to be watched."""
+    if sender.deleted or sender.suspended:
+        return None
+    return sender.imap
+
+
+def start_of(cursor: Cursor | None, uid_validity: int) -> Cursor:
+    """Where to go on: from the beginning if the folder is new or was made again (RFC 3501 §2.3.1.1)."""
+    if cursor is None or cursor.uid_validity != uid_validity:
+        return Cursor.before_all(uid_validity)
+    return cursor
+
+
+def history_limit(registered_at: datetime) -> datetime:
+    """Mail from before the sender was registered answers nothing; a day for clocks and time zones."""
+    return registered_at.astimezone(UTC) - _DAY

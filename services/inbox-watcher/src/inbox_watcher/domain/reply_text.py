@@ -1,0 +1,97 @@
+"""The words a human wrote in a reply: without quoted history, without signature.
+
+Top-, bottom- and inline-posted replies; the phrases are in `tables/quoting.py`. Where it is not
+clear what is new, text is kept: an operator reads too much rather than too little.
+"""
+
+# ruff: noqa: RUF001 (letters of other scripts are meant)
+
+import re
+
+from inbox_watcher.domain.tables import quoting
+
+MAX_LINES = 3000
+MAX_REPLY = 20_000  # characters
+
+_ATTRIBUTION_END = re.compile(
+    rf"(?:{quoting.ATTRIBUTION_ENDS})\s*(?:<[^<>\n]{{0,200}}>)?\s*[:：]\s*$", re.IGNORECASE
+)
+_ATTRIBUTION_START = re.compile(rf"(?:{quoting.ATTRIBUTION_STARTS})\b", re.IGNORECASE)
+_DATED = re.compile(r"\d{1,4}|<[^<>\s]{1,200}@[^<>\s]{1,200}>|@")
+_SEPARATOR = re.compile(rf"\s*(?:{'|'.join(quoting.SEPARATORS)})\s*$", re.IGNORECASE)
+_HEADER_FIRST = re.compile(rf"\s*{quoting.HEADER_FIRST}", re.IGNORECASE)
+_HEADER_NEXT = re.compile(rf"\s*{quoting.HEADER_NEXT}", re.IGNORECASE)
+_DEVICE = re.compile(rf"\s*(?:{'|'.join(quoting.DEVICE_SIGNATURES)})\s*$", re.IGNORECASE)
+_MAX_ATTRIBUTION_LINES = 3
+_MAX_LINE = 1000  # a longer line is prose, not a marker
+
+
+def new_text(text: str) -> str:
+    """What is new in the reply; "" if there is nothing but history."""
+    lines = [line.rstrip() for line in text.split("\n")[:MAX_LINES]]
+    kept: list[str] = []
+    index = 0
+    while index < len(lines):
+        if _starts_original(lines, index):
+            break
+        size = _attribution_size(lines, index)
+        if size:
+            index += size
+            continue
+        if not lines[index].lstrip().startswith(">"):
+            kept.append(lines[index])
+        index += 1
+    return _tidy(_without_signature(kept))
+
+
+def _attribution_size(lines: list[str], start: int) -> int:
+    """How many lines the "On …, X wrote:" takes that begins here; 0 if none does."""
+    joined = ""
+    for size in range(1, _MAX_ATTRIBUTION_LINES + 1):
+        if start + size > len(lines):
+            return 0
+        line = lines[start + size - 1].strip()
+        if not line or len(line) > _MAX_LINE:
+            return 0
+        joined = f"{joined} {line}".strip()
+        if _ATTRIBUTION_END.search(joined):
+            if size > 1 and not _ATTRIBUTION_START.match(joined):
+                return 0
+            followed = _next_is_quoted(lines, start + size)
+            return size if _DATED.search(joined) or followed else 0
+    return 0
+
+
+def _next_is_quoted(lines: list[str], index: int) -> bool:
+    following = next((line for line in lines[index : index + 3] if line.strip()), "")
+    return following.lstrip().startswith(">")
+
+
+def _starts_original(lines: list[str], index: int) -> bool:
+    """A separator, or the header block that Outlook writes: everything below is history."""
+    line = lines[index]
+    if len(line) > _MAX_LINE:
+        return False
+    if _SEPARATOR.match(line):
+        below = [text for text in lines[index + 1 : index + 6] if text.strip()]
+        return line.strip("_ ") != "" or any(_HEADER_FIRST.match(text) for text in below)
+    if not _HEADER_FIRST.match(line):
+        return False
+    below = lines[index + 1 : index + 6]
+    return sum(1 for text in below if _HEADER_NEXT.match(text)) >= 2
+
+
+def _without_signature(lines: list[str]) -> list[str]:
+    for index, line in enumerate(lines):
+        if line in ("--", "-- ") or _DEVICE.match(line[:300]):
+            rest = [text for text in lines[index + 1 :] if text.strip()]
+            if any(text.strip() for text in lines[:index]) and len(rest) <= 15:
+                return lines[:index]
+            if _DEVICE.match(line[:300]):
+                return lines[:index] + _without_signature(lines[index + 1 :])
+    return lines
+
+
+def _tidy(lines: list[str]) -> str:
+    text = re.sub(r"\n{3,}", "\n\n", "\n".join(lines)).strip()
+    return text[:MAX_REPLY]

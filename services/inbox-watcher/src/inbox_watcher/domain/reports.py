@@ -1,0 +1,129 @@
+"""What a report says: DSN (RFC 3464), abuse report (RFC 5965), MDN (RFC 8098)."""
+
+import re
+from dataclasses import dataclass
+
+from inbox_watcher.domain.header_fields import (
+    Fields,
+    address_of,
+    message_ids_of,
+    parse_fields,
+)
+from inbox_watcher.domain.mime import Part
+
+MAX_RECIPIENTS = 100
+_STATUS = re.compile(r"[245]\.\d{1,3}\.\d{1,3}")
+
+
+@dataclass(frozen=True, slots=True)
+class RecipientReport:
+    """One per-recipient group of a DSN; "" where a field is missing."""
+
+    final_recipient: str
+    original_recipient: str
+    action: str  # failed, delayed, delivered, relayed or expanded
+    status: str
+    diagnostic_code: str
+    remote_mta: str
+
+    @property
+    def address(self) -> str:
+        """The address that we mailed, as far as the report knows."""
+        return self.original_recipient or self.final_recipient
+
+
+def recipient_reports(mail: Part) -> tuple[RecipientReport, ...]:
+    """The recipients of the delivery-status parts of this mail, not of mails enclosed in it."""
+    found: list[RecipientReport] = []
+    for part in mail.walk():
+        if part.content_type in ("message/delivery-status", "message/global-delivery-status"):
+            for block in re.split(r"\n[ \t]*\n", _report_text(part)):
+                report = _recipient(parse_fields(block.strip("\n").encode()))
+                if report is not None and len(found) < MAX_RECIPIENTS:
+                    found.append(report)
+    return tuple(found)
+
+
+def _report_text(part: Part) -> str:
+    return part.text().strip("\n")
+
+
+def _recipient(fields: Fields) -> RecipientReport | None:
+    action = fields.get("action").split("(")[0].strip().lower()
+    if not action or not ("final-recipient" in fields or "original-recipient" in fields):
+        return None
+    status = _STATUS.search(fields.get("status"))
+    return RecipientReport(
+        final_recipient=_typed_address(fields.get("final-recipient")),
+        original_recipient=_typed_address(fields.get("original-recipient")),
+        action=action,
+        status=status[0] if status else "",
+        diagnostic_code=_untyped(fields.text("diagnostic-code")),
+        remote_mta=_untyped(fields.get("remote-mta")),
+    )
+
+
+def _untyped(value: str) -> str:
+    """`smtp; 550 no` -> `550 no`."""
+    kind, semicolon, rest = value.partition(";")
+    return rest.strip() if semicolon and " " not in kind.strip() else value.strip()
+
+
+def _typed_address(value: str) -> str:
+    return address_of(_untyped(value).replace("+AEA-", "@"))  # RFC 3464 xtext of some gateways
+
+
+def returned_fields(mail: Part) -> Fields | None:
+    """The header of the mail that a report is about: message/rfc822 or text/rfc822-headers."""
+    for part in mail.walk():
+        if part.content_type in ("message/rfc822", "message/global") and part.parts:
+            return part.parts[0].fields
+        if part.content_type in ("text/rfc822-headers", "message/global-headers"):
+            return parse_fields(part.text().lstrip("\n").encode())
+    return None
+
+
+def returned_message_id(mail: Part) -> str:
+    """The Message-ID of the returned mail, without brackets, or ""."""
+    fields = returned_fields(mail)
+    ids = message_ids_of(fields.get("message-id")) if fields else []
+    return ids[0] if ids else ""
+
+
+@dataclass(frozen=True, slots=True)
+class AbuseReport:
+    feedback_type: str  # abuse, fraud, virus, other, not-spam, auth-failure, …
+    original_recipients: tuple[str, ...]
+
+
+def abuse_report(mail: Part) -> AbuseReport | None:
+    for part in mail.walk():
+        if part.content_type == "message/feedback-report":
+            fields = parse_fields(_report_text(part).encode())
+            recipients = [address_of(v) for v in fields.all("original-rcpt-to")[:MAX_RECIPIENTS]]
+            kind = fields.get("feedback-type").strip().lower() or "abuse"
+            return AbuseReport(kind, tuple(filter(None, recipients)))
+    return None
+
+
+@dataclass(frozen=True, slots=True)
+class DispositionReport:
+    disposition: str
+    original_message_id: str
+    final_recipient: str
+
+
+def disposition_report(mail: Part) -> DispositionReport | None:
+    for part in mail.walk():
+        if part.content_type in (
+            "message/disposition-notification",
+            "message/global-disposition-notification",
+        ):
+            fields = parse_fields(_report_text(part).encode())
+            ids = message_ids_of(fields.get("original-message-id"))
+            return DispositionReport(
+                fields.get("disposition").strip().lower(),
+                ids[0] if ids else "",
+                _typed_address(fields.get("final-recipient")),
+            )
+    return None

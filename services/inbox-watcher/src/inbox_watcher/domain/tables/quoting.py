@@ -1,0 +1,65 @@
+"""How clients introduce quoted history and signatures, in the languages of their users.
+
+Sources: the reply templates of Gmail, Apple Mail, Outlook, Thunderbird, Yahoo, Mail.ru and the
+localisations shipped with them.
+"""
+
+# ruff: noqa: RUF001 (letters of other scripts are meant)
+
+#: The end of a line that introduces quoted text ("On …, X wrote:").
+ATTRIBUTION_ENDS = (
+    r"wrote|writes|schrieb(?: am [^:]{0,80})?|schreef(?: op [^:]{0,80})?|a écrit|écrit|"
+    r"escribió|escribio|ha scritto|scrisse"
+    r"|escreveu|skrev|kirjoitti|napisał(?:\(a\))?|napisala?|napsala?|napísala?|írta|a scris|"
+    r"написала?|пишет|пише|написав"
+    r"|yazdı|έγραψε|写道|写到|寫道|作成|のメール|님이 작성|כתב(?:/ה)?|كتب|đã viết|menulis"
+)
+
+#: The beginning of such a line, for the languages that put a preposition there.
+ATTRIBUTION_STARTS = (
+    r"on|am|op|le|el|il|em|den|dnia|w dniu|dne|dňa|pe|în|tarihinde|στις|в|на|at|il giorno|på|"
+    r"vào|pada|a las"
+)
+
+#: A line that separates the new text from a forwarded or original message.
+SEPARATORS = (
+    r"-{2,}\s*(?:original message|ursprüngliche nachricht|originalnachricht|message d'origine|"
+    r"message original|mensaje original"
+    r"|messaggio originale|mensagem original|oorspronkelijk bericht|originalmeddelande|"
+    r"ursprungligt meddelande|opprinnelig melding"
+    r"|oprindelig meddelelse|alkuperäinen viesti|wiadomość oryginalna|původní (?:zpráva|"
+    r"e-mail)|eredeti üzenet|исходное сообщение"
+    r"|orijinal (?:mesaj|ileti)|原始邮件|邮件原件|元のメッセージ|원본 메시지|forwarded message|"
+    r"weitergeleitete nachricht"
+    r"|message transféré|mensaje reenviado|doorgestuurd bericht)\s*-{2,}",
+    r"_{20,}",
+    r"begin forwarded message:",
+)
+
+#: The first field of a header block that Outlook puts above the history, and a second one within it.
+HEADER_FIRST = (
+    r"\*?(?:from|von|de|da|van|från|fra|lähettäjä|od|feladó|от|від|kimden|发件人|寄件者|差出人|"
+    r"보낸 ?사람)\s*[:：]"
+)
+HEADER_NEXT = (
+    r"\*?(?:sent|date|to|subject|gesendet|datum|an|betreff|envoyé|à|objet|enviado|fecha|para|"
+    r"asunto|inviato|data|a|oggetto|assunto"
+    r"|verzonden|aan|onderwerp|skickat|till|ämne|sendt|til|emne|lähetetty|päiväys|aihe|wysłano|"
+    r"do|temat|odesláno|komu|předmět"
+    r"|дата|отправлено|кому|тема|gönderilme|tarih|kime|konu|发送时间|收件人|主题"
+    r"|送信日時|宛先|件名|보낸 ?날짜|"
+    r"받는 ?사람|제목)\s*[:：]"
+)
+
+#: A line that a phone or an app adds below what was written.
+DEVICE_SIGNATURES = (
+    r"(?:sent|get|envoyé|enviado|gesendet|von meinem|inviato|verzonden|verstuurd|skickat|sendt|"
+    r"wysłan[eo]|отправлено|gönderildi)"
+    r"\s.{0,60}(?:iphone|ipad|android|outlook|samsung|galaxy|blackberry|yahoo|gmail|mobile|"
+    r"mobil|handy|móvil|phone|smartphone|mail for"
+    r"|proton ?mail|mail\.ru)\b.{0,40}",
+    r"von meinem .{0,40} gesendet",
+    r"get outlook for .{0,20}",
+    r"outlook für .{0,20} beziehen",
+    r"télécharger outlook pour .{0,20}",
+)

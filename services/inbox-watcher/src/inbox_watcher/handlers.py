@@ -1,0 +1,59 @@
+"""What the watcher hears: which mailboxes there are, and which mails were sent."""
+
+from collections.abc import Callable
+from dataclasses import dataclass
+
+from inbox_watcher.domain.matching import Sent
+from inbox_watcher.mailbox_store import MailboxStore
+from inbox_watcher.store import SentStore
+from postfleet.cloudevents import Received
+from postfleet.events import EmailSent, Event, SenderEvent
+from postfleet.instants import to_ms
+
+
+@dataclass(frozen=True, slots=True)
+class Feed:
+    """Repeating a batch changes nothing: rows have the Message-ID as their key, senders a revision."""
+
+    sent: SentStore
+    mailboxes: MailboxStore
+    sender_changed: Callable[[], None]
+    mail_sent: Callable[[], None]
+
+    async def apply(self, batch: list[Received[Event]]) -> None:
+        """Apply events in the order of the stream."""
+        events = [received.event for received in batch]
+        mails = [_sent(event) for event in events if isinstance(event, EmailSent)]
+        await self.sent.add(mails)
+        senders = [event for event in events if isinstance(event, SenderEvent)]
+        for event in _latest(senders):
+            await self.mailboxes.apply(event.sender, to_ms(event.occurred_at))
+        if mails:
+            self.mail_sent()
+        if senders:
+            self.sender_changed()
+
+
+def _latest(events: list[SenderEvent]) -> list[SenderEvent]:
+    """Of each sender the event with the newest snapshot; the first one tells when it began."""
+    newest: dict[str, SenderEvent] = {}
+    for event in events:
+        known = newest.get(event.sender_id)
+        if known is None or known.sender.revision < event.sender.revision:
+            newest[event.sender_id] = event
+    return list(newest.values())
+
+
+def _sent(event: EmailSent) -> Sent:
+    return Sent(
+        message_id=event.message_id.strip().strip("<>"),
+        delivery_id=event.delivery_id,
+        sender_id=event.sender_id,
+        recipient=event.recipient.lower(),
+        sent_at=to_ms(event.occurred_at),
+        campaign_id=event.campaign_id,
+        step=event.step,
+        variant=event.variant,
+        lead_id=event.lead_id,
+        subject=event.mail_subject,
+    )

@@ -1,0 +1,352 @@
+"""One IMAP connection: the only code that knows aioimaplib.
+
+Every wait has a deadline and ends when the connection does. After a timeout the connection is
+dropped, because aioimaplib cannot use it any more. Messages are fetched with BODY.PEEK, bounded, at
+most 200 UIDs at a time, and no flag is ever changed.
+"""
+
+import asyncio
+import base64
+import logging
+import re
+import ssl
+from collections.abc import Coroutine, Sequence
+from dataclasses import dataclass
+from datetime import UTC, datetime
+from typing import Any, TypeVar
+
+from aioimaplib.aioimaplib import (  # type: ignore[import-untyped]
+    AioImapException,
+    Command,
+    FetchCommand,
+    Response,
+    quoted,
+)
+
+from inbox_watcher.imap_protocol import GuardedProtocol, Idle, ImapFailure, ImapLimits
+from inbox_watcher.mailbox_names import Folder, folder_of, folders_to_read
+
+logging.getLogger("aioimaplib").setLevel(logging.WARNING)  # at DEBUG it can log the password
+
+T = TypeVar("T")
+
+MAX_UIDS = 200
+_UID = re.compile(rb"\bUID (\d{1,10})\b")
+_SIZE = re.compile(rb"\bRFC822\.SIZE (\d{1,12})\b")
+_DATE = re.compile(rb'\bINTERNALDATE "([^"]{1,40})"')
+_BODY = re.compile(rb"BODY\[\](?:<\d+>)? (?:\{\d+\}$|\"([^\"]*)\"|(NIL))")
+_FETCH = re.compile(rb"\d{1,10} FETCH \(", re.IGNORECASE)
+_CODE = re.compile(rb"\[(UIDVALIDITY|UIDNEXT) (\d{1,10})\]", re.IGNORECASE)
+_STATUS_ITEM = re.compile(rb"\b(UIDVALIDITY|UIDNEXT) (\d{1,10})", re.IGNORECASE)
+_MONTHS = ["Jan", "Feb", "Mar", "Apr", "May", "Jun", "Jul", "Aug", "Sep", "Oct", "Nov", "Dec"]
+
+
+class LoginRefused(Exception):
+    """The server does not accept the credentials (or we do not accept its way to ask)."""
+
+
+@dataclass(frozen=True, slots=True)
+class Server:
+    """`context` is None only where the operator allowed a connection without TLS."""
+
+    host: str
+    port: int
+    context: ssl.SSLContext | None
+
+
+@dataclass(frozen=True, slots=True)
+class FolderState:
+    uid_validity: int
+    uid_next: int
+
+
+@dataclass(frozen=True, slots=True)
+class Fetched:
+    """A message, or its first bytes; `raw` is None where the server did not give it."""
+
+    uid: int
+    raw: bytes | None
+    size_bytes: int
+    received_at: datetime | None
+
+
+class ImapConnection:
+    """Use `connect`; then `close` in any case."""
+
+    def __init__(
+        self, protocol: GuardedProtocol, transport: asyncio.BaseTransport, limits: ImapLimits
+    ) -> None:
+        self._protocol = protocol
+        self._transport = transport
+        self._limits = limits
+        self.can_idle = False
+
+    @classmethod
+    async def connect(cls, server: Server, limits: ImapLimits) -> "ImapConnection":
+        """TLS from the first byte, certificate checked. Raises ImapFailure."""
+        loop = asyncio.get_running_loop()
+        protocol = GuardedProtocol(loop, limits)
+        options: dict[str, Any] = {}
+        if server.context is not None:
+            options = {"ssl": server.context, "ssl_handshake_timeout": limits.connect_seconds}
+        try:
+            async with asyncio.timeout(limits.connect_seconds):
+                transport, _ = await loop.create_connection(
+                    lambda: protocol, server.host, server.port, **options
+                )
+        except (OSError, TimeoutError) as error:
+            raise ImapFailure(f"cannot connect: {str(error) or 'no answer'}") from error
+        connection = cls(protocol, transport, limits)
+        try:
+            await connection._within(protocol.greeted.wait())
+        except BaseException:
+            connection.close()
+            raise
+        return connection
+
+    def close(self) -> None:
+        self._protocol.fail("closed")
+
+    # -- commands --------------------------------------------------------------------------------
+
+    async def login(self, username: str, password: str) -> None:
+        """Raises LoginRefused."""
+        capabilities = await self._capabilities()
+        plain = base64.b64encode(f"\0{username}\0{password}".encode()).decode()
+        if {"AUTH=PLAIN", "SASL-IR"} <= capabilities:
+            command = self._command("AUTHENTICATE", "PLAIN", plain)
+        elif "LOGINDISABLED" in capabilities:
+            raise LoginRefused("the server allows no log-in here")
+        else:
+            command = self._command("LOGIN", _quoted(username), _quoted(password))
+        response = await self._run(command, may_fail=True)
+        if response.result != "OK":
+            raise LoginRefused(_reason(response))
+        self._protocol.state = "AUTH"
+        self.can_idle = "IDLE" in await self._capabilities()
+
+    async def folders(self) -> list[Folder]:
+        """INBOX first, then what the server (or its name) says is Junk. Sent is none of them."""
+        response = await self._run(self._command("LIST", '""', '"*"'), may_fail=True)
+        lines = [_joined(parts) for parts in _grouped(response.lines)]
+        return folders_to_read([folder for line in lines if (folder := folder_of(line))])
+
+    async def examine(self, folder: Folder) -> FolderState:
+        """Open read-only. `news` from now on means: more than there is now."""
+        self._protocol.news.clear()
+        response = await self._run(self._command("EXAMINE", _quoted(folder.name)))
+        self._protocol.state = "SELECTED"
+        self._protocol.news.clear()
+        codes = {
+            name.upper(): int(value)
+            for line in response.lines
+            for name, value in _CODE.findall(bytes(line))
+        }
+        if b"UIDVALIDITY" not in codes:
+            raise ImapFailure(f"no UIDVALIDITY for {folder.name}")
+        uid_next = codes.get(b"UIDNEXT") or await self._highest_uid() + 1
+        return FolderState(codes[b"UIDVALIDITY"], uid_next)
+
+    async def status(self, folder: Folder) -> FolderState | None:
+        """Look into a folder that is not open; None where the server does not tell."""
+        command = self._command("STATUS", _quoted(folder.name), "(UIDVALIDITY UIDNEXT)")
+        response = await self._run(command, may_fail=True)
+        text = b" ".join(map(bytes, response.lines))
+        items = {name.upper(): int(value) for name, value in _STATUS_ITEM.findall(text)}
+        if response.result != "OK" or len(items) < 2:
+            return None
+        return FolderState(items[b"UIDVALIDITY"], items[b"UIDNEXT"])
+
+    async def search(self, first: int, last: int, since: datetime | None) -> list[int]:
+        """UIDs from `first` to `last`, of mail that arrived on the day of `since` or later."""
+        criteria = ["UID", f"{first}:{last}"]
+        if since is not None:
+            criteria += ["SINCE", f"{since.day}-{_MONTHS[since.month - 1]}-{since.year}"]
+        command = self._command("SEARCH", *criteria, prefix="UID")
+        response = await self._run(command)
+        found: set[int] = set()
+        for line in response.lines[:-1]:
+            words = bytes(line).split()
+            if words[:1] and words[0].upper() == b"SEARCH":
+                found.update(int(word) for word in words[1:] if word.isdigit())
+        return sorted(uid for uid in found if first <= uid <= last)
+
+    async def fetch(self, uids: Sequence[int], max_bytes: int) -> list[Fetched]:
+        """The first `max_bytes` of each message, in the order of the UIDs; vanished ones are left out."""
+        if len(uids) > MAX_UIDS:
+            raise ValueError(f"{len(uids)} UIDs; fetch at most {MAX_UIDS}")
+        what = f"(UID RFC822.SIZE INTERNALDATE BODY.PEEK[]<0.{max_bytes}>)"
+        response = await self._run(self._fetch(",".join(map(str, uids)), what))
+        found = {}
+        for parts in _grouped(response.lines):
+            fetched = _fetched(parts, max_bytes)
+            if fetched is not None and fetched.uid in uids:
+                found[fetched.uid] = fetched
+        return [found[uid] for uid in uids if uid in found]
+
+    async def wait_for_news(self, seconds: float) -> bool:
+        """Wait until the open folder has new mail (IDLE, RFC 2177), at most `seconds`."""
+        if not self.can_idle:
+            await self._sleep(seconds)
+            return True
+        command = Idle(self._protocol.new_tag(), self._protocol.idle_queue)
+        idling = asyncio.ensure_future(self._protocol.execute(command))
+        try:
+            news = await self._news_during(idling, seconds)
+            self._protocol.idle_done()
+            response = await self._within(idling)
+        finally:
+            idling.cancel()
+        if response.result != "OK":
+            self.can_idle = False  # announced, but refused: poll
+        return news
+
+    async def logout(self) -> None:
+        await self._run(self._command("LOGOUT"), may_fail=True)
+
+    # -- inside ----------------------------------------------------------------------------------
+
+    async def _news_during(self, idling: "asyncio.Future[Response]", seconds: float) -> bool:
+        news = asyncio.ensure_future(self._protocol.news.wait())
+        try:
+            waiting: set[asyncio.Future[Any]] = {idling, news, self._protocol.lost}
+            await asyncio.wait(
+                waiting,
+                timeout=seconds,
+                return_when=asyncio.FIRST_COMPLETED,
+            )
+        finally:
+            news.cancel()
+        self._check_alive()
+        if idling.done():
+            raise ImapFailure(f"IDLE ended: {_reason(await idling)}")
+        return self._protocol.news.is_set()
+
+    async def _capabilities(self) -> set[str]:
+        response = await self._run(self._command("CAPABILITY"))
+        words = b" ".join(map(bytes, response.lines)).decode("ascii", "replace").upper().split()
+        self._protocol.capabilities = set(words)
+        return set(words)
+
+    async def _highest_uid(self) -> int:
+        response = await self._run(self._fetch("*", "(UID)"), may_fail=True)
+        uids = [int(uid) for uid in _UID.findall(b" ".join(map(bytes, response.lines)))]
+        return max(uids, default=0)
+
+    def _command(self, name: str, *arguments: str, prefix: str | None = None) -> Command:
+        try:
+            return Command(name, self._protocol.new_tag(), *arguments, prefix=prefix)
+        except ValueError as error:  # NUL, CR or LF
+            raise LoginRefused(f"{name}: a control character cannot be sent") from error
+
+    def _fetch(self, uids: str, what: str) -> Command:
+        return FetchCommand(self._protocol.new_tag(), uids, what, prefix="UID")
+
+    async def _run(self, command: Command, *, may_fail: bool = False) -> Response:
+        self._protocol.framer.reset()
+        response = await self._within(self._protocol.execute(command))
+        if response.result != "OK" and not may_fail:
+            raise ImapFailure(f"{command.name} refused: {_reason(response)}")
+        return response
+
+    async def _within(self, waiting: "Coroutine[Any, Any, T] | asyncio.Future[T]") -> T:
+        """Wait for it, for the deadline, or for the end of the connection."""
+        task = asyncio.ensure_future(waiting)
+        awaited: set[asyncio.Future[Any]] = {task, self._protocol.lost}
+        try:
+            await asyncio.wait(
+                awaited,
+                timeout=self._limits.command_seconds,
+                return_when=asyncio.FIRST_COMPLETED,
+            )
+            if task.done():
+                return task.result()
+            self._check_alive()
+            self._protocol.fail("timeout")
+            raise ImapFailure(f"no answer in {self._limits.command_seconds:g} s")
+        except AioImapException as error:
+            self._protocol.fail(str(error))
+            raise ImapFailure(str(error)) from error
+        finally:
+            task.cancel()
+
+    async def _sleep(self, seconds: float) -> None:
+        await asyncio.wait({self._protocol.lost}, timeout=seconds)
+        self._check_alive()
+
+    def _check_alive(self) -> None:
+        if self._protocol.lost.done():
+            raise ImapFailure(self._protocol.lost.result())
+
+
+def _quoted(text: str) -> str:
+    return str(quoted(text))
+
+
+def _reason(response: Response) -> str:
+    last = bytes(response.lines[-1]) if response.lines else b""
+    return f"{response.result} {last[:200].decode('utf-8', 'replace')}".strip()
+
+
+def _grouped(lines: Sequence[bytes | bytearray]) -> list[list[bytes | bytearray]]:
+    """The parts of each untagged response: a literal (bytearray) belongs to the line before it."""
+    groups: list[list[bytes | bytearray]] = []
+    after_literal = False
+    for part in lines:
+        is_literal = isinstance(part, bytearray)
+        if groups and (is_literal or after_literal):
+            groups[-1].append(part)
+        else:
+            groups.append([part])
+        after_literal = is_literal
+    return groups
+
+
+def _joined(parts: Sequence[bytes | bytearray]) -> bytes:
+    """A response with its literals as quoted strings, where they are names."""
+    text = b""
+    for part in parts:
+        if isinstance(part, bytearray):
+            text = text[: text.rfind(b"{")] + b'"' + bytes(part) + b'"'
+        else:
+            text += bytes(part)
+    return text
+
+
+def _fetched(parts: Sequence[bytes | bytearray], max_bytes: int) -> Fetched | None:
+    if not _FETCH.match(bytes(parts[0])):
+        return None
+    attributes = b" ".join(bytes(part) for part in parts if not isinstance(part, bytearray))
+    uid = _UID.search(attributes)
+    if uid is None:
+        return None
+    size, date = _SIZE.search(attributes), _DATE.search(attributes)
+    raw = _body(parts)
+    return Fetched(
+        uid=int(uid[1]),
+        raw=None if raw is None else raw[:max_bytes],
+        size_bytes=int(size[1]) if size else len(raw or b""),
+        received_at=_internal_date(date[1]) if date else None,
+    )
+
+
+def _body(parts: Sequence[bytes | bytearray]) -> bytes | None:
+    for index, part in enumerate(parts):
+        if isinstance(part, bytearray):
+            continue
+        found = _BODY.search(bytes(part))
+        if found is None:
+            continue
+        if found[0].endswith(b"}"):
+            following = parts[index + 1] if index + 1 < len(parts) else b""
+            return bytes(following)
+        return found[1] or b""
+    return None
+
+
+def _internal_date(text: bytes) -> datetime | None:
+    try:
+        moment = datetime.strptime(text.decode("ascii").strip(), "%d-%b-%Y %H:%M:%S %z")
+    except ValueError:
+        return None
+    return moment.astimezone(UTC)

@@ -1,0 +1,137 @@
+"""Which mailboxes this replica watches: leases are claimed, renewed, and given back at the end."""
+
+import asyncio
+import contextlib
+import logging
+import time
+
+from pymongo.errors import PyMongoError
+
+from inbox_watcher import metrics
+from inbox_watcher.domain.mailbox import Mailbox
+from inbox_watcher.mailbox_store import MailboxStore
+from inbox_watcher.settings import Settings
+from inbox_watcher.watching import Tools, Watch
+from postfleet.instants import now_ms
+
+log = logging.getLogger(__name__)
+
+_TICK = 1.0  # seconds between claims
+_STATES = ("connecting", "watching", "failing")
+
+
+class Leases:
+    """Runs a Watch for each mailbox whose lease is ours. A lease ends by itself when we die."""
+
+    def __init__(self, owner: str, store: MailboxStore, tools: Tools, settings: Settings) -> None:
+        self._owner = owner
+        self._store = store
+        self._tools = tools
+        self._settings = settings
+        self._watches: dict[str, tuple[Watch, asyncio.Task[None]]] = {}
+        self._wake = asyncio.Event()
+        self._task: asyncio.Task[None] | None = None
+        self._renewed = time.monotonic()
+
+    @property
+    def lease_ms(self) -> int:
+        return int(self._settings.lease_seconds * 1000)
+
+    def start(self) -> None:
+        self._task = asyncio.create_task(self._run(), name="leases")
+
+    async def stop(self) -> None:
+        """End all watches and give their mailboxes back."""
+        if self._task is not None:
+            self._task.cancel()
+            await asyncio.wait([self._task])
+        held = list(self._watches)
+        await self._end(held)
+        try:
+            await self._store.release(self._owner, held)
+        except PyMongoError as error:
+            log.warning("leases end by themselves: %s", error)
+
+    def wake(self) -> None:
+        """A sender changed: look at the leases now."""
+        self._wake.set()
+
+    def healthy(self) -> bool:
+        """Leases are being renewed."""
+        return time.monotonic() - self._renewed < self._settings.lease_seconds
+
+    async def _run(self) -> None:
+        while True:
+            changed = self._wake.is_set()
+            self._wake.clear()
+            try:
+                renewal_due = time.monotonic() - self._renewed > self._settings.lease_seconds / 3
+                if renewal_due or changed:
+                    await self._renew()
+                await self._claim()
+            except PyMongoError as error:
+                log.warning("leases: %s", error)
+            if not self.healthy():
+                await self._end(list(self._watches))  # they may be another's by now
+            self._measure()
+            with contextlib.suppress(TimeoutError):
+                await asyncio.wait_for(self._wake.wait(), _TICK)
+
+    async def _renew(self) -> None:
+        started = time.monotonic()
+        await self._store.note(
+            self._owner, {id_: watch.look for id_, (watch, _) in self._watches.items()}
+        )
+        held = await self._store.renew(self._owner, now_ms() + self.lease_ms)
+        self._renewed = started
+        gone = [id_ for id_ in self._watches if id_ not in held]
+        moved = [id_ for id_, mailbox in held.items() if self._is_other(mailbox)]
+        await self._end([*gone, *moved])
+        await self._store.release(self._owner, gone)
+        for sender_id in held.keys() - self._watches.keys():
+            self._begin(held[sender_id])
+
+    def _is_other(self, mailbox: Mailbox) -> bool:
+        """The sender's server or user changed, or its watch ended although the lease is ours."""
+        known = self._watches.get(mailbox.sender_id)
+        if known is None:
+            return False
+        watch, task = known
+        same = (watch.mailbox.login, watch.mailbox.address) == (mailbox.login, mailbox.address)
+        return task.done() or not same
+
+    async def _claim(self) -> None:
+        room = self._settings.max_mailboxes - len(self._watches)
+        limit = min(room, self._settings.connects_per_second)
+        if limit <= 0:
+            return
+        now = now_ms()
+        for mailbox in await self._store.claim(self._owner, now, now + self.lease_ms, limit):
+            self._begin(mailbox)
+
+    def _begin(self, mailbox: Mailbox) -> None:
+        if mailbox.sender_id in self._watches:
+            return
+        watch = Watch(mailbox, self._tools)
+        task = asyncio.create_task(watch.run(), name=f"watch {mailbox.sender_id}")
+        task.add_done_callback(_report)
+        self._watches[mailbox.sender_id] = (watch, task)
+
+    async def _end(self, sender_ids: list[str]) -> None:
+        tasks = [self._watches.pop(id_)[1] for id_ in sender_ids if id_ in self._watches]
+        for task in tasks:
+            task.cancel()
+        if tasks:
+            await asyncio.wait(tasks)
+
+    def _measure(self) -> None:
+        looks = [watch.look for watch, _ in self._watches.values()]
+        for state in _STATES:
+            metrics.mailboxes.labels(state).set(sum(1 for look in looks if look.state == state))
+        oldest = min((look.looked_at for look in looks if look.looked_at), default=now_ms())
+        metrics.lag.set(max(0, now_ms() - oldest) / 1000)
+
+
+def _report(task: asyncio.Task[None]) -> None:
+    if not task.cancelled() and (error := task.exception()):
+        log.error("%s ended: %r", task.get_name(), error, exc_info=error)

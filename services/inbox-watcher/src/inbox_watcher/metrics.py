@@ -1,0 +1,12 @@
+"""What an operator sees of the watching."""
+
+from prometheus_client import Counter, Gauge
+
+mailboxes = Gauge(
+    "postfleet_inbox_mailboxes", "Mailboxes watched by this replica, by state", ["state"]
+)
+classified = Counter("postfleet_inbox_classified_total", "Mails understood, by kind", ["kind"])
+unmatched = Counter(
+    "postfleet_inbox_unmatched_total", "Mails that belong to no delivery we know of", ["kind"]
+)
+lag = Gauge("postfleet_inbox_lag_seconds", "Time since the longest neglected mailbox was looked at")

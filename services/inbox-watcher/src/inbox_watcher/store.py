@@ -1,0 +1,279 @@
+"""What was sent, and what came back."""
+
+import base64
+from collections.abc import Iterable
+from dataclasses import asdict, dataclass
+from typing import Any
+
+import orjson
+from pymongo.errors import BulkWriteError, DuplicateKeyError
+
+from inbox_watcher.domain.matching import Match, Sent
+from inbox_watcher.domain.severity import Severity
+from inbox_watcher.domain.understand import Kind, Recipient, Understood
+from postfleet.cloudevents import Announcement
+from postfleet.mongo import Collection, Document, ensure_indexes
+from postfleet.outbox import update_with_events, with_events
+
+_DUPLICATE = 11000
+_RECENT = 5  # mails to one address that the fallback looks at
+
+
+class SentStore:
+    """`_id` = Message-ID without angle brackets."""
+
+    def __init__(self, collection: Collection) -> None:
+        self._sent = collection
+
+    async def ensure_indexes(self) -> None:
+        await ensure_indexes(self._sent, "recipient", "sent_at")
+
+    async def add(self, mails: Iterable[Sent]) -> None:
+        """Remember mails; those already known stay as they are."""
+        documents = [_sent_document(mail) for mail in mails]
+        if not documents:
+            return
+        try:
+            await self._sent.insert_many(documents, ordered=False)
+        except BulkWriteError as error:
+            problems = error.details.get("writeErrors", []) if error.details else []
+            if not problems or any(p.get("code") != _DUPLICATE for p in problems):
+                raise
+
+    async def by_message_ids(self, ids: Iterable[str]) -> dict[str, Sent]:
+        wanted = list(dict.fromkeys(ids))
+        if not wanted:
+            return {}
+        query = {"_id": {"$in": wanted}}
+        found = [d async for d in self._sent.find(query).limit(len(wanted))]
+        return {document["_id"]: _sent(document) for document in found}
+
+    async def latest_to(self, addresses: Iterable[str], sender_id: str, before: int) -> Sent | None:
+        """The last mail from this sender to one of the addresses that was sent before `before`."""
+        candidates: list[Document] = []
+        for address in addresses:
+            query = {
+                "recipient": address.lower(),
+                "sender_id": sender_id,
+                "sent_at": {"$lt": before},
+            }
+            cursor = self._sent.find(query).sort("sent_at", -1).limit(_RECENT)
+            candidates += [document async for document in cursor]
+        if not candidates:
+            return None
+        return _sent(max(candidates, key=lambda document: document["sent_at"]))
+
+    async def forget(self, before: int) -> None:
+        await self._sent.delete_many({"sent_at": {"$lt": before}})
+
+
+@dataclass(frozen=True, slots=True)
+class Place:
+    """Where a mail lies; `inbound_id` is derived from it."""
+
+    inbound_id: str
+    sender_id: str
+    mailbox: str
+    folder: str
+    uid_validity: int
+    uid: int
+    received_at: int  # epoch ms, the server's INTERNALDATE
+    size_bytes: int
+
+
+@dataclass(frozen=True, slots=True)
+class Waiting:
+    """An inbound mail that may yet match."""
+
+    place: Place
+    mail: Understood
+    retry_until: int
+
+
+class InboundStore:
+    """`effect_key` is unique: a mail that was moved, or has another UID now, is the same mail."""
+
+    def __init__(self, collection: Collection) -> None:
+        self._inbound = collection
+
+    async def ensure_indexes(self) -> None:
+        await ensure_indexes(
+            self._inbound,
+            "sender_id",
+            "kind",
+            "state",
+            "next_try",
+            "event_id",
+            "order",
+            "seen_at",
+            unique=("effect_key",),
+        )
+
+    async def known(self, inbound_id: str, effect_key: str) -> bool:
+        for query in ({"_id": inbound_id}, {"effect_key": effect_key}):
+            if await self._inbound.find_one(query, {"_id": 1}):
+                return True
+        return False
+
+    async def said(self, event_id: str) -> bool:
+        """Whether another mail has said this event already."""
+        return await self._inbound.find_one({"event_id": event_id}, {"_id": 1}) is not None
+
+    async def add(
+        self,
+        place: Place,
+        mail: Understood,
+        effect_key: str,
+        state: str,
+        *,
+        match: Match | None = None,
+        events: Iterable[Announcement] = (),
+        raw: bytes = b"",
+        seen_at: int,
+        retry_until: int = 0,
+    ) -> bool:
+        """Store the mail and its events in one write; False if it was known."""
+        announced = list(events)
+        document = {
+            **_inbound_document(place, mail),
+            **_matched(match, announced),
+            "_id": place.inbound_id,
+            "effect_key": effect_key,
+            "order": f"{seen_at:014d}-{place.inbound_id}",
+            "state": state,
+            "seen_at": seen_at,
+            "next_try": seen_at,
+            "retry_until": retry_until,
+            "raw": base64.b64encode(raw).decode(),
+        }
+        try:
+            await self._inbound.insert_one(with_events(document, announced))
+        except DuplicateKeyError:
+            return False
+        return True
+
+    async def waiting(self, due: int, limit: int = 200) -> list[Waiting]:
+        query = {"state": "waiting", "next_try": {"$lte": due}}
+        found = [d async for d in self._inbound.find(query).limit(limit)]
+        return [Waiting(_place(d), _understood(d["mail"]), d["retry_until"]) for d in found]
+
+    async def settle(
+        self, inbound_id: str, state: str, match: Match | None, events: Iterable[Announcement]
+    ) -> bool:
+        """End the waiting of a mail, with its events; False if another replica was faster."""
+        announced = list(events)
+        change = {"$set": {"state": state, **_matched(match, announced)}}
+        settled = await self._inbound.update_one(
+            {"_id": inbound_id, "state": "waiting"}, update_with_events(change, announced)
+        )
+        return bool(settled.modified_count)
+
+    async def later(self, inbound_id: str, next_try: int) -> None:
+        guard = {"_id": inbound_id, "state": "waiting"}
+        await self._inbound.update_one(guard, {"$set": {"next_try": next_try}})
+
+    async def forget(self, before: int) -> None:
+        await self._inbound.delete_many({"seen_at": {"$lt": before}, "outbox_size": 0})
+
+    # -- for readers -----------------------------------------------------------------------------
+
+    async def listed(
+        self, sender: str | None, kind: str | None, after: str | None, limit: int
+    ) -> list[Document]:
+        """Newest first."""
+        query: dict[str, Any] = {}
+        if sender:
+            query["sender_id"] = sender
+        if kind:
+            query["kind"] = kind
+        if after:
+            query["order"] = {"$lt": after}
+        cursor = self._inbound.find(query).sort("order", -1).limit(limit)
+        return [document async for document in cursor]
+
+    async def get(self, inbound_id: str) -> Document | None:
+        found: Document | None = await self._inbound.find_one({"_id": inbound_id})
+        return found
+
+
+def _sent_document(mail: Sent) -> Document:
+    document = asdict(mail)
+    return {"_id": document.pop("message_id"), **document, "recipient": mail.recipient.lower()}
+
+
+def _sent(document: Document) -> Sent:
+    return Sent(
+        message_id=document["_id"],
+        delivery_id=document["delivery_id"],
+        sender_id=document["sender_id"],
+        recipient=document["recipient"],
+        sent_at=document["sent_at"],
+        campaign_id=document.get("campaign_id"),
+        step=document.get("step"),
+        variant=document.get("variant"),
+        lead_id=document.get("lead_id"),
+        subject=document.get("subject", ""),
+    )
+
+
+def _inbound_document(place: Place, mail: Understood) -> Document:
+    return {
+        "sender_id": place.sender_id,
+        "mailbox": place.mailbox,
+        "folder": place.folder,
+        "uid_validity": place.uid_validity,
+        "uid": place.uid,
+        "received_at": place.received_at,
+        "size_bytes": place.size_bytes,
+        "kind": mail.kind.value,
+        "author": mail.author,
+        "subject": mail.subject,
+        "mail": orjson.dumps(mail).decode(),  # text: no store may change how deep values look
+    }
+
+
+def _matched(match: Match | None, events: list[Announcement]) -> Document:
+    sent = match.sent if match else None
+    return {
+        "delivery_id": sent.delivery_id if sent else "",
+        "campaign_id": (sent.campaign_id or "") if sent else "",
+        "lead_id": (sent.lead_id or "") if sent else "",
+        "matched_by": match.matched_by if match else "",
+        "event_id": events[0].id if events else "",
+        "event": events[0].subject if events else "",
+    }
+
+
+def _place(document: Document) -> Place:
+    return Place(
+        document["_id"],
+        *(
+            document[name]
+            for name in (
+                "sender_id",
+                "mailbox",
+                "folder",
+                "uid_validity",
+                "uid",
+                "received_at",
+                "size_bytes",
+            )
+        ),
+    )
+
+
+def _understood(text: str) -> Understood:
+    values = orjson.loads(text)
+    recipients = [
+        Recipient(**{**r, "severity": Severity(r["severity"]) if r["severity"] else None})
+        for r in values["recipients"]
+    ]
+    return Understood(
+        **{
+            **values,
+            "kind": Kind(values["kind"]),
+            "in_reply_to": tuple(values["in_reply_to"]),
+            "references": tuple(values["references"]),
+            "recipients": tuple(recipients),
+        }
+    )

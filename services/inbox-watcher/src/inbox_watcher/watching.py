@@ -1,0 +1,173 @@
+"""The life of one watched mailbox: log in, read what is new, wait, again, for as long as it is ours."""
+
+import asyncio
+import logging
+import random
+from collections.abc import Awaitable, Callable
+from dataclasses import dataclass, field
+
+from pymongo.errors import PyMongoError
+
+from inbox_watcher.arrivals import Arrivals
+from inbox_watcher.domain.mailbox import Cursor, Mailbox, history_limit, start_of
+from inbox_watcher.imap import Fetched, FolderState, ImapConnection, LoginRefused, Server
+from inbox_watcher.imap_protocol import ImapFailure, ImapLimits
+from inbox_watcher.mailbox_names import Folder
+from inbox_watcher.mailbox_store import Look
+from inbox_watcher.settings import Settings
+from postfleet.bus import RequestRefused, Unavailable
+from postfleet.events import SmtpSecurity
+from postfleet.instants import now_ms
+from postfleet.secrets import CannotOpen
+from postfleet.tls import client_context
+
+log = logging.getLogger(__name__)
+
+_UID_WINDOW = 5000  # UIDs in one SEARCH: its answer is one line
+_FETCH_TOGETHER = 20  # messages in one FETCH
+_GIVE_UP_AFTER = 5  # sessions that ended at the same message: it is recorded and passed by
+
+#: sender id -> (username, password)
+Credentials = Callable[[str], Awaitable[tuple[str, str]]]
+#: sender id, folder, cursor -> whether the mailbox is still ours
+SaveCursor = Callable[[str, str, Cursor], Awaitable[bool]]
+
+
+class LeaseLost(Exception):
+    """Another replica watches this mailbox now."""
+
+
+@dataclass(frozen=True, slots=True)
+class Tools:
+    """What all watches of a replica share."""
+
+    settings: Settings
+    arrivals: Arrivals
+    credentials: Credentials
+    save_cursor: SaveCursor
+
+
+@dataclass(slots=True)
+class Watch:
+    """One mailbox. `look` is what there is to tell of it."""
+
+    mailbox: Mailbox
+    tools: Tools
+    look: Look = field(default_factory=lambda: Look(0, "connecting", ""))
+    _cursors: dict[str, Cursor] = field(default_factory=dict)
+    _failures: int = 0  # sessions in a row that read nothing
+    _stuck_at: tuple[str, int] = ("", 0)  # folder and UID where the last session ended
+    _stuck: int = 0
+
+    async def run(self) -> None:
+        """Watch until cancelled, or until the lease is lost; trouble is retried with growing pauses."""
+        self._cursors = dict(self.mailbox.cursors)
+        while True:
+            try:
+                await self._session()
+            except (ImapFailure, LoginRefused, Unavailable, RequestRefused, CannotOpen) as error:
+                self._note(type(error).__name__, str(error))
+            except PyMongoError as error:
+                self._note("Database", str(error))
+            except LeaseLost:
+                return
+            self._failures += 1
+            await asyncio.sleep(self._pause())
+
+    def _note(self, kind: str, text: str) -> None:
+        self.look = Look(0, "failing", f"{kind}: {text}")
+        level = logging.WARNING if self._failures < 3 else logging.DEBUG
+        log.log(level, "mailbox of %s: %s: %s", self.mailbox.sender_id, kind, text)
+
+    def _pause(self) -> float:
+        settings = self.tools.settings
+        pause: float = settings.retry_seconds * 2.0 ** min(self._failures - 1, 10)
+        spread = random.uniform(0.5, 1.0)  # noqa: S311 (spreads load, guards nothing)
+        return min(pause, settings.retry_seconds_max) * spread
+
+    async def _session(self) -> None:
+        username, password = await self.tools.credentials(self.mailbox.sender_id)
+        settings = self.tools.settings
+        limits = ImapLimits(
+            connect_seconds=settings.connect_seconds,
+            command_seconds=settings.command_seconds,
+            literal_bytes=settings.fetch_bytes + 1024,
+        )
+        connection = await ImapConnection.connect(_server(self.mailbox, settings), limits)
+        try:
+            await connection.login(username, password)
+            folders = await connection.folders()
+            while True:
+                await self._read_all(connection, folders)
+                self.look = Look(now_ms(), "watching", "")
+                self._failures = 0
+                idle = settings.idle_seconds if connection.can_idle else settings.poll_seconds
+                await connection.wait_for_news(idle)
+        finally:
+            connection.close()
+
+    async def _read_all(self, connection: ImapConnection, folders: list[Folder]) -> None:
+        """INBOX, then the others if they have changed; INBOX is the open one at the end."""
+        inbox, *others = folders
+        await self._read(connection, inbox)
+        for folder in others:
+            state = await connection.status(folder)
+            if state is not None and self._is_new(folder, state):
+                await self._read(connection, folder)
+                await self._read(connection, inbox)
+
+    def _is_new(self, folder: Folder, state: FolderState) -> bool:
+        cursor = start_of(self._cursors.get(folder.name), state.uid_validity)
+        return folder.name not in self._cursors or cursor.uid < state.uid_next - 1
+
+    async def _read(self, connection: ImapConnection, folder: Folder) -> None:
+        state = await connection.examine(folder)
+        cursor = start_of(self._cursors.get(folder.name), state.uid_validity)
+        since = history_limit(self.mailbox.registered_at)
+        while cursor.uid < state.uid_next - 1:
+            last = min(cursor.uid + _UID_WINDOW, state.uid_next - 1)
+            uids = await connection.search(cursor.uid + 1, last, since)
+            while uids:
+                size = 1 if self._stuck else _FETCH_TOGETHER
+                chunk, uids = uids[:size], uids[size:]
+                mails = await self._fetch(connection, folder, chunk)
+                await self.tools.arrivals.take(self.mailbox, folder.name, state.uid_validity, mails)
+                await self._save(folder, Cursor(state.uid_validity, chunk[-1]))
+            cursor = Cursor(state.uid_validity, last)
+            await self._save(folder, cursor)
+        if folder.name not in self._cursors:
+            await self._save(folder, cursor)
+
+    async def _fetch(
+        self, connection: ImapConnection, folder: Folder, uids: list[int]
+    ) -> list[Fetched]:
+        """Fetch; a message at which session after session ends is given up, and told as unreadable."""
+        if self._stuck >= _GIVE_UP_AFTER and self._stuck_at == (folder.name, uids[0]):
+            self._stuck = 0
+            return [Fetched(uid, None, 0, None) for uid in uids]
+        try:
+            fetched = await connection.fetch(uids, self.tools.settings.fetch_bytes)
+        except ImapFailure:
+            place = (folder.name, uids[0])
+            self._stuck = self._stuck + 1 if self._stuck_at == place else 1
+            self._stuck_at = place
+            raise
+        if self._stuck_at == (folder.name, uids[0]):
+            self._stuck = 0
+        return fetched
+
+    async def _save(self, folder: Folder, cursor: Cursor) -> None:
+        if not await self.tools.save_cursor(self.mailbox.sender_id, folder.name, cursor):
+            raise LeaseLost
+        self._cursors[folder.name] = cursor
+
+
+def _server(mailbox: Mailbox, settings: Settings) -> Server:
+    login = mailbox.login
+    if login.auth_method != "password":
+        raise LoginRefused(f"log-in by {login.auth_method} is not supported")
+    if login.security is SmtpSecurity.IMPLICIT:
+        return Server(login.host, login.port, client_context(settings.tls_ca_file))
+    if login.security is SmtpSecurity.NONE and settings.allow_plain_imap:
+        return Server(login.host, login.port, None)
+    raise LoginRefused(f"IMAP with security {login.security.value}: use implicit TLS (port 993)")
