@@ -95,6 +95,11 @@ class Child:
             file.seek(max(0, self.log.stat().st_size - 16_384))
             return file.read().decode(errors="replace").splitlines()[-count:]
 
+    def next_pause_s(self, *, soon: bool) -> float:
+        """Count a death, `soon` after the start or not; the pause before the next start."""
+        self.deaths = self.deaths + 1 if soon else 1
+        return min(2.0 ** (self.deaths - 1), _LONGEST_PAUSE_S)
+
     async def _keep(self) -> None:
         while self._process is not None:
             started = time.monotonic()
@@ -102,8 +107,7 @@ class Child:
             if self._stopping.is_set():
                 return
             soon = time.monotonic() - started < _QUICK_S
-            self.deaths = self.deaths + 1 if soon else 1
-            pause_s = min(2.0 ** (self.deaths - 1), _LONGEST_PAUSE_S)
+            pause_s = self.next_pause_s(soon=soon)
             self._report(code, pause_s)
             with contextlib.suppress(TimeoutError):
                 await asyncio.wait_for(self._stopping.wait(), pause_s)
