@@ -84,9 +84,8 @@ async def test_a_reply_in_a_real_mailbox_becomes_an_event_within_two_seconds(
         delivery = await platform.sent(sender, "ann@lead.test", f"<m1.{sender}@one.test>")
         await watched(platform, mail_pair, sender)
         began = time.monotonic()
-        mail_pair.deliver(
-            f"{sender}@one.test", reply(sender, "ann@lead.test", f"m1.{sender}@one.test")
-        )
+        answer = reply(sender, "ann@lead.test", f"m1.{sender}@one.test")
+        mail_pair.deliver(f"{sender}@one.test", answer, "ann@lead.test")
         (event,) = await platform.wait_events(sender, "reply.detected")
         took = time.monotonic() - began
         assert event["delivery_id"] == delivery
