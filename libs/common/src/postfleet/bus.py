@@ -151,10 +151,17 @@ class Bus:
             await loop.start()
             self._loops.append(loop)
 
-    async def stop(self) -> None:
-        """Stop pulling, let running handlers finish, drain the connection."""
+    async def stop_consuming(self) -> None:
+        """Pull nothing more; publishing goes on. Call `stop` when what is in flight has ended."""
         self._stopping = True
         await asyncio.gather(*(loop.stop() for loop in self._loops))
+        self._loops = []
+        for subscriber in self.broker.subscribers:
+            await subscriber.stop()
+
+    async def stop(self) -> None:
+        """Stop pulling, let running handlers finish, drain the connection."""
+        await self.stop_consuming()
         await self.broker.stop()
 
     async def missing_durables(self) -> list[str]:

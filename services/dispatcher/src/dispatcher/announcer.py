@@ -1,0 +1,93 @@
+"""Announces settlements: their events on the bus, the rows that people query, then the mark.
+
+Repeating any of it is harmless, so a settlement that is still new after a crash is announced again.
+"""
+
+import asyncio
+import logging
+from collections.abc import Sequence
+from typing import TypeVar
+
+from pymongo.errors import PyMongoError
+
+from dispatcher.domain.ledger import Batch, Settled, announcements
+from dispatcher.group_commit import GroupCommit
+from dispatcher.store.deliveries import Deliveries
+from dispatcher.store.settlements import Settlement, Settlements, settlement
+from postfleet import metrics
+from postfleet.bus import Bus, NotConfirmed
+from postfleet.instants import now_ms
+
+log = logging.getLogger(__name__)
+
+_RETRY_SECONDS = 1.0
+_GRACE_MS = 10_000
+_SWEEP_LIMIT = 200
+
+
+_Entry = tuple[Batch, tuple[Settled, ...]]
+T = TypeVar("T")
+R = TypeVar("R")
+
+
+class Announcer:
+    def __init__(self, settlements: Settlements, deliveries: Deliveries, bus: Bus) -> None:
+        self._settlements = settlements
+        self._deliveries = deliveries
+        self._bus = bus
+        self._written = GroupCommit(self._write)
+        self._announced = GroupCommit(self._announce_once)
+
+    async def settle(self, batch: Batch, settled: Sequence[Settled]) -> None:
+        """Returns when this is durable, announced, and in the rows.
+
+        While the database or the bus is away it keeps trying: what a server has said must not be
+        forgotten.
+        """
+        if settled:
+            written = await _until_done(self._written, (batch, tuple(settled)))
+            await _until_done(self._announced, written)
+
+    async def _write(self, entries: Sequence[_Entry]) -> Sequence[Settlement]:
+        """One document a batch, however many of its deliveries are ready."""
+        by_batch: dict[str, list[Settled]] = {}
+        batches = {}
+        for batch, settled in entries:
+            batches[batch.id] = batch
+            by_batch.setdefault(batch.id, []).extend(settled)
+        made = {id_: settlement(batches[id_], settled) for id_, settled in by_batch.items()}
+        await self._settlements.insert(list(made.values()))
+        return [made[batch.id] for batch, _ in entries]
+
+    async def _announce_once(self, settlements: Sequence[Settlement]) -> Sequence[None]:
+        await self._announce(list({s.id: s for s in settlements}.values()))
+        return [None] * len(settlements)
+
+    async def _announce(self, settlements: Sequence[Settlement]) -> None:
+        events = [a for s in settlements for one in s.settled for a in announcements(s.origin, one)]
+        failed = await self._bus.publish_each(events)
+        if failed:
+            raise NotConfirmed(list(failed), next(iter(failed.values())))
+        await self._deliveries.write(
+            [(s.batch_id, s.origin, one) for s in settlements for one in s.settled]
+        )
+        await self._settlements.mark_announced([s.id for s in settlements])
+        for told in settlements:
+            for one in told.settled:
+                metrics.deliveries.labels(self._bus.service, one.outcome.value).inc()
+
+    async def sweep(self, grace_ms: int = _GRACE_MS) -> int:
+        """Announce what a crash left; returns how many settlements."""
+        left = await self._settlements.unannounced(now_ms() - grace_ms, _SWEEP_LIMIT)
+        if left:
+            await self._announce(left)
+        return len(left)
+
+
+async def _until_done(group: GroupCommit[T, R], entry: T) -> R:
+    while True:
+        try:
+            return await group.submit(entry)
+        except (PyMongoError, NotConfirmed) as error:
+            log.warning("settling waits: %s", error)
+            await asyncio.sleep(_RETRY_SECONDS)

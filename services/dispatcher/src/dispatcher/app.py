@@ -1,0 +1,242 @@
+"""Wiring: settings -> clients -> stores -> the loops and the routers. No rule, no query."""
+
+import asyncio
+import contextlib
+import logging
+from collections.abc import AsyncIterator
+
+from fastapi import FastAPI
+
+from dispatcher.announcer import Announcer
+from dispatcher.api.campaigns import CampaignParts, build_campaigns
+from dispatcher.api.deliveries import build_deliveries
+from dispatcher.api.suppressions import build_suppressions
+from dispatcher.catalogue import Catalogue
+from dispatcher.credentials import Credentials
+from dispatcher.delivery import Sending, SendingOptions
+from dispatcher.evidence import Evidence
+from dispatcher.gate import Gate
+from dispatcher.handlers import Feedback
+from dispatcher.planner import Planner, Stores
+from dispatcher.recovery import Recovery
+from dispatcher.settings import Settings
+from dispatcher.store.attempts import Attempts
+from dispatcher.store.batches import Batches
+from dispatcher.store.campaigns import Campaigns
+from dispatcher.store.deliveries import Deliveries
+from dispatcher.store.leads import Leads
+from dispatcher.store.quotas import Quotas
+from dispatcher.store.senders import Senders
+from dispatcher.store.settlements import Settlements
+from dispatcher.store.suppressions import Suppressions
+from dispatcher.transport import Timeouts
+from dispatcher.worker import Worker, WorkerLimits
+from postfleet.api_keys import Authenticator, registry_lookup
+from postfleet.bus import Bus
+from postfleet.http import create_app
+from postfleet.mongo import Mongo
+from postfleet.outbox import OutboxRelay
+from postfleet.tls import client_context
+from postfleet.tokens import TokenKeys
+
+log = logging.getLogger(__name__)
+
+SERVICE = "dispatcher"
+
+
+class Parts:
+    """Everything that is made once from the settings."""
+
+    def __init__(self, settings: Settings) -> None:
+        ring = settings.key_ring
+        self.mongo = Mongo(settings.mongodb_url, SERVICE, settings.database_prefix)
+        password = settings.nats_password.get_secret_value() if settings.nats_password else None
+        self.bus = Bus(settings.nats_url, SERVICE, user=settings.nats_user, password=password)
+        self.keys = TokenKeys(ring)
+        database = self.mongo.database
+        self.stores = Stores(
+            campaigns=Campaigns(database.campaigns),
+            leads=Leads(database.leads),
+            deliveries=Deliveries(database.deliveries),
+            batches=Batches(database.batches),
+            quotas=Quotas(database.quotas),
+            senders=Senders(database.senders),
+            suppressions=Suppressions(database.suppressions),
+        )
+        self.attempts = Attempts(database.attempts)
+        self.settlements = Settlements(database.settlements)
+        self.idempotency = database.idempotency
+        self.relays = [
+            OutboxRelay(self.stores.campaigns.collection, self.bus),
+            OutboxRelay(self.stores.suppressions.collection, self.bus),
+        ]
+        self.announcer = Announcer(self.settlements, self.stores.deliveries, self.bus)
+        self.evidence = Evidence(self.stores.deliveries, self.stores.leads, self.announcer)
+        self.catalogue = Catalogue(self.stores.campaigns, self.keys, settings.public_url)
+        message_id_key = next(iter(ring.derive("message id").values()))
+        self.worker = self._worker(settings, Credentials(self.bus, ring), message_id_key)
+        self.planner = Planner(
+            self.stores,
+            self.bus,
+            self.announcer,
+            batch_size=settings.batch_size,
+            every_seconds=settings.plan_every_seconds,
+        )
+        self.recovery = self._recovery(settings, message_id_key)
+        self.feedback = Feedback(
+            campaigns=self.stores.campaigns,
+            leads=self.stores.leads,
+            deliveries=self.stores.deliveries,
+            senders=self.stores.senders,
+            suppressions=self.stores.suppressions,
+            evidence=self.evidence,
+            wake_planner=self.planner.wake,
+        )
+
+    def _worker(self, settings: Settings, credentials: Credentials, key: bytes) -> Worker:
+        stores = self.stores
+        options = SendingOptions(
+            connections_per_sender=settings.connections_per_sender,
+            mails_per_connection=settings.mails_per_connection,
+            retry_base_seconds=settings.retry_base_seconds,
+            retry_window_seconds=settings.retry_window_seconds,
+            local_hostname=settings.ehlo_hostname,
+            timeouts=Timeouts(
+                settings.connect_timeout_seconds,
+                settings.reply_timeout_seconds,
+                settings.final_reply_timeout_seconds,
+            ),
+            tls_context=client_context(settings.tls_ca_file),
+            message_id_key=key,
+        )
+        return Worker(
+            bus=self.bus,
+            batches=stores.batches,
+            quotas=stores.quotas,
+            senders=stores.senders,
+            gate=Gate(
+                self.catalogue,
+                stores.senders,
+                stores.leads,
+                stores.suppressions,
+                stores.deliveries,
+            ),
+            sending=Sending(self.catalogue, self.attempts, credentials, options),
+            announcer=self.announcer,
+            limits=_limits(settings),
+        )
+
+    def _recovery(self, settings: Settings, message_id_key: bytes) -> Recovery:
+        stores = self.stores
+        return Recovery(
+            bus=self.bus,
+            batches=stores.batches,
+            attempts=self.attempts,
+            settlements=self.settlements,
+            deliveries=stores.deliveries,
+            senders=stores.senders,
+            announcer=self.announcer,
+            limits=_limits(settings),
+            evidence=self.evidence,
+            unknown_after_ms=int(settings.unknown_after_seconds * 1000),
+            message_id_key=message_id_key,
+        )
+
+    async def ensure_indexes(self) -> None:
+        stores = self.stores
+        indexed = (stores.campaigns, stores.leads, stores.deliveries, stores.batches)
+        for store in (*indexed, stores.suppressions, self.settlements):
+            await store.ensure_indexes()
+
+
+def _limits(settings: Settings) -> WorkerLimits:
+    return WorkerLimits(settings.instance, int(settings.lease_seconds * 1000))
+
+
+class Running:
+    """The service's life: connects, recovers, works, drains."""
+
+    def __init__(self, parts: Parts) -> None:
+        self._parts = parts
+        self._tasks: list[asyncio.Task[None] | None] = []
+        self.started = False
+
+    async def ready(self) -> bool:
+        return self.started and await self._parts.bus.ready()
+
+    async def start(self) -> None:
+        """Waits for its dependencies as long as it takes; /healthz answers meanwhile."""
+        parts = self._parts
+        await asyncio.gather(parts.mongo.connect(), parts.bus.connect())
+        await parts.ensure_indexes()
+        await parts.stores.senders.load()
+        for relay in parts.relays:
+            await relay.start()
+        await parts.recovery.at_start()
+        await parts.bus.start()
+        loops = (parts.planner.run(), parts.recovery.run(), parts.worker.keep_leases())
+        self._tasks = [asyncio.create_task(loop) for loop in loops]
+        self.started = True
+        log.info("started")
+
+    async def stop(self) -> None:
+        """Plan and pull no more, finish what is in flight, settle it, say it."""
+        self.started = False
+        *makers, leases = self._tasks or [None]
+        for task in makers:
+            await _end(task)
+        await self._parts.bus.stop_consuming()
+        await self._parts.worker.drain()
+        await _end(leases)
+        for relay in self._parts.relays:
+            await relay.stop()
+        await self._parts.bus.stop()
+        await self._parts.mongo.close()
+        log.info("drained")
+
+
+async def _end(task: asyncio.Task[None] | None) -> None:
+    if task is not None:
+        task.cancel()
+        await asyncio.wait([task])
+
+
+def build(settings: Settings) -> FastAPI:
+    parts = Parts(settings)
+    running = Running(parts)
+    parts.bus.consume("dispatcher-feedback", dict(parts.feedback.reactions()))
+    parts.bus.consume_messages("dispatcher-jobs", parts.worker.on_jobs)
+
+    @contextlib.asynccontextmanager
+    async def lifespan() -> AsyncIterator[None]:
+        starting = asyncio.create_task(running.start())
+        yield
+        await _end(None if starting.done() else starting)
+        await running.stop()
+
+    stores = parts.stores
+    return create_app(
+        SERVICE,
+        authenticator=Authenticator(
+            settings.api_key.get_secret_value(), registry_lookup(parts.bus.request)
+        ),
+        checks={"bus": running.ready, "database": parts.mongo.ready},
+        routers=[
+            build_campaigns(
+                CampaignParts(
+                    campaigns=stores.campaigns,
+                    leads=stores.leads,
+                    deliveries=stores.deliveries,
+                    senders=stores.senders,
+                    relay=parts.relays[0],
+                    keys=parts.keys,
+                    public_url=settings.public_url,
+                    wake_planner=parts.planner.wake,
+                )
+            ),
+            build_deliveries(stores.deliveries, stores.batches, parts.attempts, parts.settlements),
+            build_suppressions(stores.suppressions, stores.leads, parts.relays[1]),
+        ],
+        idempotency=parts.idempotency,
+        lifespan=lifespan,
+    )

@@ -1,0 +1,199 @@
+"""One delivery: filled in, claimed, transmitted; what the server said becomes a settled fact."""
+
+import asyncio
+import ssl
+import time
+from collections.abc import Sequence
+from dataclasses import dataclass, replace
+
+from dispatcher.catalogue import Catalogue
+from dispatcher.credentials import Credentials
+from dispatcher.domain.draws import fraction
+from dispatcher.domain.identity import delivery_id, message_id
+from dispatcher.domain.ledger import MAX_REPLY_TEXT, Batch, Item, Settled
+from dispatcher.domain.message import Author, CannotFill, Filled, Letter, dot_stuffed
+from dispatcher.domain.outcomes import (
+    SOFT_BOUNCES,
+    Fault,
+    Outcome,
+    Phase,
+    meaning,
+    retry_delay_seconds,
+)
+from dispatcher.gate import Context
+from dispatcher.group_commit import GroupCommit
+from dispatcher.pool import CannotConnect, SenderPool
+from dispatcher.store.attempts import Attempts
+from dispatcher.transport import Connection, Envelope, NotOurs, Refused, Timeouts, connect
+from postfleet.events import SenderSnapshot
+from postfleet.instants import from_ms, now_ms
+from postfleet.smtp import OutcomeUnknown, SmtpReply
+
+
+@dataclass(frozen=True, slots=True)
+class SendingOptions:
+    """`retry_base_seconds` doubles with each attempt inside `retry_window_seconds`."""
+
+    connections_per_sender: int
+    mails_per_connection: int
+    retry_base_seconds: float
+    retry_window_seconds: float
+    local_hostname: str
+    timeouts: Timeouts
+    tls_context: ssl.SSLContext
+    message_id_key: bytes
+
+
+class Sending:
+    def __init__(
+        self,
+        catalogue: Catalogue,
+        attempts: Attempts,
+        credentials: Credentials,
+        options: SendingOptions,
+    ) -> None:
+        self._catalogue, self._credentials, self._options = catalogue, credentials, options
+        self._attempts = attempts
+        self._journal = GroupCommit(self._begin)
+        self._pools: dict[tuple[str, int], SenderPool] = {}
+
+    async def _begin(self, keys: Sequence[tuple[str, str]]) -> Sequence[bool]:
+        ours = await self._attempts.begin(keys)
+        return [key in ours for key, _ in keys]
+
+    async def send(self, batch: Batch, item: Item, context: Context) -> Settled | None:
+        """What became of it; None if another worker transmits it, or has."""
+        base = Settled(
+            item,
+            Outcome.ACCEPTED,
+            now_ms(),
+            message_id=message_id(
+                item.delivery_id, context.sender.email_address, self._options.message_id_key
+            ),
+            author=context.sender.email_address,
+        )
+        try:
+            filled = self._fill(batch, item, context, base.message_id)
+        except (CannotFill, KeyError) as error:
+            return replace(base, outcome=Outcome.SKIPPED, reason=f"template: {error}")
+        base = replace(base, mail_subject=filled.subject)
+        return await self._transmit(batch, item, context.sender, base, filled)
+
+    def _fill(self, batch: Batch, item: Item, context: Context, own_id: str) -> Filled:
+        origin = batch.origin
+        compiled = self._catalogue.compiled(context.campaign, origin.step, origin.variant)
+        thread = [
+            row
+            for step in range(origin.step)
+            if (row := context.earlier.get(delivery_id(origin.campaign_id, item.lead_id, step)))
+            and row.accepted_at
+        ]
+        lead = context.leads[item.lead_id]
+        first_subject = thread[0].mail_subject if thread else ""
+        letter = Letter(
+            delivery_id=item.delivery_id,
+            message_id=own_id,
+            author=Author(context.sender.email_address, context.sender.display_name),
+            recipient=item.recipient,
+            date=from_ms(now_ms()),
+            values={**lead.fields, "email": item.recipient},
+            thread=tuple(row.message_id for row in thread),
+            reply_subject=f"Re: {first_subject}" if first_subject else "",
+        )
+        return compiled.fill(letter)
+
+    async def _transmit(
+        self, batch: Batch, item: Item, sender: SenderSnapshot, base: Settled, filled: Filled
+    ) -> Settled | None:
+        async def begin() -> bool:
+            return await self._journal.submit((item.key, batch.id))
+
+        envelope = Envelope(sender.email_address, item.recipient)
+        pool = self._pool(sender)
+        try:
+            reply = await pool.send(envelope, dot_stuffed(filled.content), begin)
+        except NotOurs:
+            return None
+        except OutcomeUnknown:
+            return replace(base, outcome=Outcome.UNKNOWN, at=now_ms())
+        except Refused as refused:
+            return self._refused(base, refused.reply, refused.phase, str(refused))
+        except CannotConnect as error:
+            if error.first:
+                return self._refused(base, error.reply, error.phase, str(error))
+            return self._postponed(base, str(error))
+        return replace(base, at=now_ms()).with_reply(reply)
+
+    def _refused(self, base: Settled, reply: SmtpReply | None, phase: Phase, text: str) -> Settled:
+        found = meaning(reply, phase)
+        settled = replace(
+            base,
+            at=now_ms(),
+            meaning=found.category,
+            fault=found.fault.value,
+            reason=text[:MAX_REPLY_TEXT],
+        ).with_reply(reply)
+        # A refused log-in is the sender's trouble: the recipient's mail waits for it to end.
+        if reply is not None and reply.permanent and phase is not Phase.AUTH:
+            return replace(settled, outcome=Outcome.FAILED)
+        delay = self._delay(base.item)
+        if delay is None:
+            expired = "expired" if found.fault is Fault.RECIPIENT else found.category
+            return replace(settled, outcome=Outcome.FAILED, meaning=expired)
+        return replace(
+            settled,
+            outcome=Outcome.DEFERRED,
+            soft_bounce=found.category in SOFT_BOUNCES,
+            retry_at=now_ms() + int(delay * 1000),
+        )
+
+    def _postponed(self, base: Settled, reason: str) -> Settled:
+        wait = int(self._options.retry_base_seconds * 1000)
+        return replace(
+            base,
+            outcome=Outcome.POSTPONED,
+            at=now_ms(),
+            reason=reason[:MAX_REPLY_TEXT],
+            retry_at=now_ms() + wait,
+        )
+
+    def _delay(self, item: Item) -> float | None:
+        options = self._options
+        return retry_delay_seconds(
+            item.attempt,
+            options.retry_base_seconds,
+            options.retry_window_seconds,
+            fraction("retry", item.key),
+        )
+
+    def _pool(self, sender: SenderSnapshot) -> SenderPool:
+        """One pool per sender and revision: new settings mean new connections."""
+        key = (sender.sender_id, hash((sender.smtp, sender.email_address)))
+        if key not in self._pools:
+            self._forget_idle()
+
+            async def open_connection() -> Connection:
+                password = await self._credentials.smtp_password(sender.sender_id)
+                return await connect(
+                    sender.smtp,
+                    password,
+                    tls_context=self._options.tls_context,
+                    local_hostname=self._options.local_hostname,
+                    timeouts=self._options.timeouts,
+                )
+
+            self._pools[key] = SenderPool(
+                open_connection,
+                self._options.connections_per_sender,
+                self._options.mails_per_connection,
+            )
+        return self._pools[key]
+
+    def _forget_idle(self) -> None:
+        old = time.monotonic() - 300
+        for key, pool in list(self._pools.items()):
+            if pool.idle and pool.last_used < old:
+                del self._pools[key]
+
+    async def close(self) -> None:
+        await asyncio.gather(*(pool.close() for pool in self._pools.values()))

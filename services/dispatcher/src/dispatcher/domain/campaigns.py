@@ -1,0 +1,116 @@
+"""What a campaign is: steps, variants, schedule, and when a lead's next step is due."""
+
+from dataclasses import dataclass, field
+from datetime import datetime, time, timedelta
+from enum import StrEnum
+from zoneinfo import ZoneInfo
+
+from dispatcher.domain.draws import draw
+
+
+class CampaignState(StrEnum):
+    DRAFT = "draft"
+    RUNNING = "running"
+    PAUSED = "paused"
+    COMPLETED = "completed"
+
+
+class LeadState(StrEnum):
+    """Only an active lead gets mail."""
+
+    ACTIVE = "active"
+    FINISHED = "finished"  # had its last mail, or the one before it failed
+    REPLIED = "replied"
+    UNSUBSCRIBED = "unsubscribed"
+    INVALID = "invalid"  # hard bounce
+    SUPPRESSED = "suppressed"
+    HELD = "held"  # its last mail's outcome stayed unknown, and the policy is to hold
+
+
+class Condition(StrEnum):
+    """What must be true of the lead for a step to go."""
+
+    ALWAYS = "always"
+    NOT_REPLIED = "not_replied"
+
+
+@dataclass(frozen=True, slots=True)
+class Variant:
+    """One text of a step. `weight` is its share among the step's variants."""
+
+    name: str
+    subject: str
+    body_text: str = ""
+    body_html: str = ""
+    weight: int = 1
+
+
+@dataclass(frozen=True, slots=True)
+class Step:
+    """`delay` counts from the acceptance of the step before, for the first from the start."""
+
+    delay: timedelta
+    variants: tuple[Variant, ...]
+    condition: Condition = Condition.NOT_REPLIED
+
+
+@dataclass(frozen=True, slots=True)
+class Schedule:
+    """When mail may go, in the campaign's time zone. No windows and no days mean always."""
+
+    timezone: str = "UTC"
+    days: tuple[int, ...] = ()  # 0 is Monday
+    windows: tuple[tuple[time, time], ...] = ()  # the end may be before the start: overnight
+    start_at: datetime | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Tracking:
+    opens: bool = False
+    clicks: bool = False
+
+
+@dataclass(frozen=True, slots=True)
+class Campaign:
+    id: str
+    name: str
+    senders: tuple[str, ...]
+    steps: tuple[Step, ...]
+    state: CampaignState = CampaignState.DRAFT
+    schedule: Schedule = field(default_factory=Schedule)
+    tracking: Tracking = field(default_factory=Tracking)
+    check_reply: bool = True
+    category: str = "campaign"
+    postal_address: str = ""
+    revision: int = 0
+
+
+def variant_for(step: Step, lead: str, campaign_id: str) -> Variant:
+    """The variant a lead gets: drawn by weight, the same at every planning."""
+    weights = [variant.weight for variant in step.variants]
+    return step.variants[draw(weights, "variant", campaign_id, lead)]
+
+
+def open_at(schedule: Schedule, moment: datetime) -> bool:
+    """Whether mail may go at this moment."""
+    if schedule.start_at and moment < schedule.start_at:
+        return False
+    local = moment.astimezone(ZoneInfo(schedule.timezone))
+    windows = schedule.windows or ((time.min, time.min),)
+    return any(_inside(schedule, window, local) for window in windows)
+
+
+def _inside(schedule: Schedule, window: tuple[time, time], local: datetime) -> bool:
+    """A window belongs to the day it starts on; one that ends where it starts lasts a day."""
+    start, end = window
+    clock = local.time().replace(tzinfo=None)
+    day = local.weekday()
+    if start < end:
+        return start <= clock < end and _allowed(schedule, day)
+    if clock >= start:
+        return _allowed(schedule, day)
+    return clock < end and _allowed(schedule, (day - 1) % 7)
+
+
+def _allowed(schedule: Schedule, day: int) -> bool:
+    return not schedule.days or day in schedule.days

@@ -1,0 +1,180 @@
+"""The ledger's values: what is to be sent, and what became of it.
+
+A delivery goes scheduled → transmitting → accepted | deferred | failed | skipped | unknown. Facts are
+appended under keys that make repetition harmless: a batch, an attempt before the final dot, a
+settlement with what the server said.
+"""
+
+from dataclasses import dataclass, replace
+
+from dispatcher.domain.identity import attempt_id
+from dispatcher.domain.outcomes import Outcome
+from postfleet.cloudevents import Announcement, derived_id
+from postfleet.events import (
+    BounceHard,
+    BounceSoft,
+    EmailDeferred,
+    EmailFailed,
+    EmailSent,
+    EmailSkipped,
+    EmailUnknown,
+    Event,
+)
+from postfleet.instants import from_ms
+from postfleet.smtp import SmtpReply
+
+MAX_REPLY_TEXT = 1000
+
+#: Within one attempt a later fact replaces an earlier one only if it ranks higher.
+_RANK = {
+    Outcome.POSTPONED: 0,
+    Outcome.UNKNOWN: 1,
+    Outcome.DEFERRED: 3,
+    Outcome.SKIPPED: 5,
+    Outcome.FAILED: 5,
+    Outcome.ACCEPTED: 6,
+}
+
+
+@dataclass(frozen=True, slots=True)
+class Item:
+    """One delivery of a batch. `attempt` counts from 1."""
+
+    delivery_id: str
+    lead_id: str
+    recipient: str
+    attempt: int = 1
+
+    @property
+    def key(self) -> str:
+        return attempt_id(self.delivery_id, self.attempt)
+
+
+@dataclass(frozen=True, slots=True)
+class Origin:
+    """What all deliveries of a batch have in common."""
+
+    campaign_id: str
+    step: int
+    variant: str
+    sender_id: str
+    category: str
+
+
+@dataclass(frozen=True, slots=True)
+class Batch:
+    """A job: one sender, one step and variant, up to 50 deliveries. It never changes."""
+
+    id: str
+    origin: Origin
+    items: tuple[Item, ...]
+    created_at: int
+    reasons: str = "{}"  # JSON: who was eligible, who was excluded by which rule
+
+
+@dataclass(frozen=True, slots=True)
+class Settled:
+    """What became of one attempt, or of an item that was not tried (`skipped`, `postponed`)."""
+
+    item: Item
+    outcome: Outcome
+    at: int
+    message_id: str = ""
+    author: str = ""
+    mail_subject: str = ""
+    reply_code: int | None = None
+    enhanced_status: str = ""
+    reply_text: str = ""
+    meaning: str = ""  # the category of a failure
+    fault: str = ""
+    soft_bounce: bool = False
+    retry_at: int | None = None
+    reason: str = ""
+
+    @property
+    def rank(self) -> int:
+        return self.item.attempt * 10 + _RANK[self.outcome]
+
+    def with_reply(self, reply: SmtpReply | None) -> "Settled":
+        """With what the server said, if it said anything."""
+        if reply is None:
+            return self
+        return replace(
+            self,
+            reply_code=reply.code,
+            enhanced_status=reply.enhanced_status,
+            reply_text=reply.text[:MAX_REPLY_TEXT],
+        )
+
+    def confirmed(self, outcome: Outcome, at: int, reason: str) -> "Settled":
+        """An unknown outcome, settled by evidence."""
+        return replace(self, outcome=outcome, at=at, reason=reason)
+
+
+def announcements(origin: Origin, settled: Settled) -> list[Announcement]:
+    """The events that follow; their ids derive from delivery and attempt."""
+    return [
+        Announcement(
+            event, derived_id(settled.item.delivery_id, settled.item.attempt, event.subject)
+        )
+        for event in _events(origin, settled)
+    ]
+
+
+def _events(origin: Origin, settled: Settled) -> list[Event]:
+    item = settled.item
+    base = {
+        "occurred_at": from_ms(settled.at),
+        "delivery_id": item.delivery_id,
+        "campaign_id": origin.campaign_id or None,
+        "step": origin.step,
+        "variant": origin.variant,
+        "lead_id": item.lead_id,
+        "sender_id": origin.sender_id,
+        "recipient": item.recipient,
+        "message_id": settled.message_id,
+    }
+    if settled.outcome is Outcome.SKIPPED:
+        return [EmailSkipped.model_validate({**base, "reason": settled.reason})]
+    if settled.outcome is Outcome.UNKNOWN:
+        return [EmailUnknown.model_validate({**base, "attempt": item.attempt})]
+    if settled.outcome is Outcome.POSTPONED:
+        return []
+    reply = {
+        **base,
+        "attempt": item.attempt,
+        "reply_code": settled.reply_code,
+        "enhanced_status": settled.enhanced_status,
+        "reply_text": settled.reply_text,
+    }
+    if settled.outcome is Outcome.ACCEPTED:
+        sent = {"author": settled.author, "category": origin.category}
+        return [EmailSent.model_validate({**reply, **sent, "mail_subject": settled.mail_subject})]
+    failure = {**reply, "category": settled.meaning, "fault": settled.fault}
+    if settled.outcome is Outcome.DEFERRED:
+        retry_at = from_ms(settled.retry_at or settled.at)
+        return [
+            EmailDeferred.model_validate({**failure, "retry_at": retry_at}),
+            *_bounces(BounceSoft, base, settled, settled.soft_bounce),
+        ]
+    return [
+        EmailFailed.model_validate(failure),
+        *_bounces(BounceHard, base, settled, settled.fault == "recipient"),
+    ]
+
+
+def _bounces(
+    kind: type[BounceHard] | type[BounceSoft],
+    base: dict[str, object],
+    settled: Settled,
+    applies: bool,
+) -> list[Event]:
+    if not applies:
+        return []
+    bounce = {
+        "category": settled.meaning,
+        "enhanced_status": settled.enhanced_status,
+        "diagnostic": f"smtp; {settled.reply_code} {settled.reply_text}",
+        "observed": "smtp",
+    }
+    return [kind.model_validate({**base, **bounce})]

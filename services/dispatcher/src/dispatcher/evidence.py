@@ -1,0 +1,49 @@
+"""Settles deliveries whose outcome is unknown (RFC 1047): by what is seen of them later."""
+
+from dispatcher.announcer import Announcer
+from dispatcher.domain.campaigns import LeadState
+from dispatcher.domain.ledger import Batch, Settled
+from dispatcher.domain.outcomes import Outcome
+from dispatcher.store.deliveries import Deliveries, Row
+from dispatcher.store.leads import Leads
+from postfleet.instants import now_ms
+
+
+class Evidence:
+    def __init__(self, deliveries: Deliveries, leads: Leads, announcer: Announcer) -> None:
+        self._deliveries, self._leads, self._announcer = deliveries, leads, announcer
+
+    async def arrived(self, row: Row, proof: str) -> None:
+        """Somebody opened, answered or bounced it, or it is in the Sent folder: it was accepted."""
+        if row.state == Outcome.UNKNOWN.value:
+            await self._settle(row, Outcome.ACCEPTED, f"evidence: {proof}")
+
+    async def never_left(self, row: Row) -> None:
+        """It is not where its neighbours are: it is sent again, with the same Message-ID."""
+        if row.state == Outcome.UNKNOWN.value:
+            await self._settle(row, Outcome.DEFERRED, "not in the Sent folder", retry_at=now_ms())
+
+    async def hold(self, row: Row) -> None:
+        """No evidence came: it is not sent again, and the lead gets nothing more."""
+        await self._settle(row, Outcome.SKIPPED, "held: its outcome stayed unknown")
+        await self._leads.end([f"{row.origin.campaign_id}:{row.item.lead_id}"], LeadState.HELD)
+
+    async def _settle(
+        self, row: Row, outcome: Outcome, reason: str, retry_at: int | None = None
+    ) -> None:
+        document = row.document
+        batch = Batch(document["batch_id"], row.origin, (row.item,), document["updated_at"])
+        # It was accepted, if ever, when the connection was lost, not when the proof was seen.
+        at = document["updated_at"] if outcome is Outcome.ACCEPTED else now_ms()
+        settled = Settled(
+            row.item,
+            outcome,
+            at,
+            message_id=row.message_id,
+            author=document.get("author", ""),
+            mail_subject=row.mail_subject,
+            fault="connection" if outcome is Outcome.DEFERRED else "",
+            reason=reason,
+            retry_at=retry_at,
+        )
+        await self._announcer.settle(batch, [settled])

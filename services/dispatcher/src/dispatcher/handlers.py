@@ -1,0 +1,185 @@
+"""What the dispatcher hears: senders, replies, bounces, complaints, unsubscribes, evidence."""
+
+from collections.abc import Callable, Mapping
+from typing import Any
+
+from dispatcher.domain.campaigns import LeadState
+from dispatcher.domain.identity import lead_id
+from dispatcher.evidence import Evidence
+from dispatcher.store.campaigns import Campaigns
+from dispatcher.store.deliveries import Deliveries, Row
+from dispatcher.store.leads import Leads
+from dispatcher.store.senders import Senders
+from dispatcher.store.suppressions import Suppressions
+from postfleet.addresses import canonical
+from postfleet.bus import Handler
+from postfleet.cloudevents import Announcement, Received, derived_id
+from postfleet.events import (
+    EVENTS,
+    BounceHard,
+    BounceSoft,
+    ComplaintReceived,
+    DeliveryConfirmed,
+    DeliveryDelayed,
+    DeliveryEvent,
+    DeliveryRefuted,
+    EmailClicked,
+    EmailOpened,
+    Event,
+    HitEvent,
+    RecipientSuppressed,
+    RecipientUnsubscribed,
+    ReplyAutomatic,
+    ReplyDetected,
+    SenderEvent,
+    Verdict,
+)
+from postfleet.instants import now, to_ms
+
+#: Hard bounces that say nothing against the address itself.
+_NOT_THE_ADDRESS = frozenset(
+    {
+        "auth",
+        "content",
+        "message_too_large",
+        "policy",
+        "rate_limited",
+        "sender_address",
+        "sender_authentication",
+        "sender_refused",
+        "spam",
+    }
+)
+
+
+class RowMissing(Exception):
+    """The delivery's row is not written yet: its settlement is being announced."""
+
+
+class Feedback:
+    def __init__(
+        self,
+        *,
+        campaigns: Campaigns,
+        leads: Leads,
+        deliveries: Deliveries,
+        senders: Senders,
+        suppressions: Suppressions,
+        evidence: Evidence,
+        wake_planner: Callable[[], None],
+    ) -> None:
+        self._campaigns, self._leads, self._deliveries = campaigns, leads, deliveries
+        self._senders, self._suppressions = senders, suppressions
+        self._evidence, self._wake_planner = evidence, wake_planner
+
+    def reactions(self) -> Mapping[type[Event], Handler]:
+        senders: dict[type[Event], Handler] = {
+            cls: self.sender for cls in EVENTS.values() if issubclass(cls, SenderEvent)
+        }
+        return {
+            **senders,
+            ReplyDetected: self.reply,
+            ReplyAutomatic: self.automatic_reply,
+            BounceHard: self.hard_bounce,
+            BounceSoft: self.soft_bounce,
+            ComplaintReceived: self.complaint,
+            DeliveryConfirmed: self.confirmed,
+            DeliveryRefuted: self.refuted,
+            DeliveryDelayed: self.delayed,
+            EmailOpened: self.hit,
+            EmailClicked: self.hit,
+            RecipientUnsubscribed: self.unsubscribed,
+        }
+
+    async def sender(self, received: Received[SenderEvent]) -> None:
+        if await self._senders.apply(received.event.sender):
+            self._wake_planner()
+
+    async def reply(self, received: Received[ReplyDetected]) -> None:
+        event = received.event
+        row = await self._row(event, "a reply", replied_at=to_ms(event.occurred_at))
+        campaign = await self._campaigns.get(row.origin.campaign_id)
+        if campaign is not None and campaign.check_reply:
+            await self._leads.end([f"{campaign.id}:{row.item.lead_id}"], LeadState.REPLIED)
+
+    async def automatic_reply(self, received: Received[ReplyAutomatic]) -> None:
+        event = received.event
+        await self._row(event, "an automatic reply", auto_replied_at=to_ms(event.occurred_at))
+
+    async def hard_bounce(self, received: Received[BounceHard]) -> None:
+        event = received.event
+        await self._row(
+            event,
+            "a bounce" if event.observed == "dsn" else "",
+            bounced_at=to_ms(event.occurred_at),
+            bounce_category=event.category,
+        )
+        if event.category not in _NOT_THE_ADDRESS:
+            await self._suppress(received, "hard bounce", LeadState.INVALID)
+
+    async def soft_bounce(self, received: Received[BounceSoft]) -> None:
+        event = received.event
+        await self._row(
+            event,
+            "a bounce" if event.observed == "dsn" else "",
+            soft_bounced_at=to_ms(event.occurred_at),
+            bounce_category=event.category,
+        )
+
+    async def complaint(self, received: Received[ComplaintReceived]) -> None:
+        event = received.event
+        await self._row(event, "a complaint", complained_at=to_ms(event.occurred_at))
+        await self._suppress(received, "complaint", LeadState.UNSUBSCRIBED)
+
+    async def unsubscribed(self, received: Received[RecipientUnsubscribed]) -> None:
+        await self._suppress(received, "unsubscribed", LeadState.UNSUBSCRIBED)
+
+    async def confirmed(self, received: Received[DeliveryConfirmed]) -> None:
+        await self._row(received.event, "the Sent folder")
+
+    async def refuted(self, received: Received[DeliveryRefuted]) -> None:
+        row = await self._find(received.event.delivery_id)
+        await self._evidence.never_left(row)
+        self._wake_planner()
+
+    async def delayed(self, received: Received[DeliveryDelayed]) -> None:
+        event = received.event
+        await self._row(event, "a delay notice", delayed_at=to_ms(event.occurred_at))
+
+    async def hit(self, received: Received[HitEvent]) -> None:
+        event = received.event
+        if event.verdict is Verdict.HUMAN and event.first:
+            name = "clicked_at" if isinstance(event, EmailClicked) else "opened_at"
+            await self._row(event, event.subject, **{name: to_ms(event.occurred_at)})
+        else:
+            row = await self._find(event.delivery_id)
+            await self._evidence.arrived(row, event.subject)
+
+    async def _row(self, event: DeliveryEvent, proof: str, **marks: Any) -> Row:
+        """The delivery's row, with the marks set; `proof` settles it if it was unknown."""
+        row = await self._find(event.delivery_id)
+        if marks:
+            await self._deliveries.mark(event.delivery_id, marks)
+        if proof:
+            await self._evidence.arrived(row, proof)
+        return row
+
+    async def _find(self, delivery_id: str) -> Row:
+        row = await self._deliveries.get(delivery_id)
+        if row is None:
+            raise RowMissing(delivery_id)
+        return row
+
+    async def _suppress(self, received: Received[Any], reason: str, state: LeadState) -> None:
+        event = received.event
+        address = canonical(event.recipient)
+        told = RecipientSuppressed(
+            occurred_at=now(),
+            recipient=address,
+            reason=reason,
+            delivery_id=event.delivery_id,
+            campaign_id=event.campaign_id,
+        )
+        announcement = Announcement(told, derived_id(received.id, told.subject))
+        await self._suppressions.add(address, reason, received.source, [announcement])
+        await self._leads.end_everywhere(lead_id(address), state)

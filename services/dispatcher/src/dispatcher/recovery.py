@@ -1,0 +1,116 @@
+"""Makes again what a crash has lost: jobs, announcements, and the claims of workers that are gone."""
+
+import asyncio
+import logging
+import time
+import uuid
+
+from dispatcher.announcer import Announcer
+from dispatcher.domain.identity import message_id
+from dispatcher.domain.ledger import Batch, Settled
+from dispatcher.domain.outcomes import Outcome
+from dispatcher.evidence import Evidence
+from dispatcher.store.attempts import Attempts
+from dispatcher.store.batches import Batches, Claim, job
+from dispatcher.store.deliveries import Deliveries
+from dispatcher.store.senders import Senders
+from dispatcher.store.settlements import Settlements
+from dispatcher.worker import WorkerLimits
+from postfleet.bus import Bus
+from postfleet.instants import now_ms
+
+log = logging.getLogger(__name__)
+
+_EVERY_SECONDS = 5.0
+_LIMIT = 200
+_JOB_LOST_MS = 30_000
+
+
+class Recovery:
+    def __init__(
+        self,
+        *,
+        bus: Bus,
+        batches: Batches,
+        attempts: Attempts,
+        settlements: Settlements,
+        deliveries: Deliveries,
+        senders: Senders,
+        announcer: Announcer,
+        limits: WorkerLimits,
+        evidence: Evidence,
+        unknown_after_ms: int,
+        message_id_key: bytes,
+    ) -> None:
+        self._bus, self._batches, self._attempts = bus, batches, attempts
+        self._settlements, self._deliveries = settlements, deliveries
+        self._senders, self._announcer, self._limits = senders, announcer, limits
+        self._evidence, self._unknown_after_ms = evidence, unknown_after_ms
+        self._message_id_key = message_id_key
+
+    async def at_start(self) -> None:
+        """Announce what was settled, and take up what an earlier life of this instance held."""
+        while await self._announcer.sweep(grace_ms=0):
+            pass
+        for claim in await self._batches.abandoned(self._limits.instance, _LIMIT, ours=True):
+            await self._take_up(claim)
+
+    async def run(self) -> None:
+        """Runs for ever."""
+        while True:
+            await asyncio.sleep(_EVERY_SECONDS)
+            try:
+                await self.sweep()
+            except Exception as error:
+                log.warning("recovery failed, tried again soon: %r", error)
+
+    async def sweep(self) -> None:
+        await self._announcer.sweep()
+        for claim in await self._batches.abandoned(self._limits.instance, _LIMIT, ours=False):
+            await self._take_up(claim)
+        lost = await self._batches.ready_since(now_ms() - _JOB_LOST_MS, _LIMIT)
+        await self._hold()
+        # A new id every half minute: within the stream's window the old one would be a duplicate.
+        generation = f"-{int(time.time()) // 30}"
+        await self._bus.put(job(batch, generation) for batch in lost)
+
+    async def _hold(self) -> None:
+        """What stayed unknown for too long is not sent again: the lead is held, and told why."""
+        before = now_ms() - self._unknown_after_ms
+        for row in await self._deliveries.unknown_since(before, _LIMIT):
+            await self._evidence.hold(row)
+
+    async def _take_up(self, claim: Claim) -> None:
+        """Attempts without a settlement become unknown; the rest of the batch goes out again."""
+        mine = uuid.uuid4().hex
+        limits = self._limits
+        if not await self._batches.take_over(claim, mine, limits.instance, limits.lease_ms):
+            return
+        unknown = await self._in_doubt(claim.batch)
+        log.warning("batch %s taken up again, %d in doubt", claim.batch.id, len(unknown))
+        await self._announcer.settle(claim.batch, unknown)
+        await self._batches.give_back(claim.batch.id, mine)
+        await self._bus.put([job(claim.batch, f"-{mine[:8]}")])
+
+    async def _in_doubt(self, batch: Batch) -> list[Settled]:
+        """RFC 1047's window: begun, and nobody wrote down how it ended."""
+        settled = {
+            one.item.key
+            for settlement in await self._settlements.of_batch(batch.id)
+            for one in settlement.settled
+            if one.outcome is not Outcome.POSTPONED
+        }
+        begun = await self._attempts.begun([item.key for item in batch.items])
+        sender = self._senders.get(batch.origin.sender_id)
+        author = sender.email_address if sender else ""
+        return [
+            Settled(
+                item,
+                Outcome.UNKNOWN,
+                now_ms(),
+                message_id=message_id(item.delivery_id, author, self._message_id_key),
+                author=author,
+            )
+            for item in batch.items
+            if item.key in begun and item.key not in settled
+        ]

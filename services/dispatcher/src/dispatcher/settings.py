@@ -1,0 +1,30 @@
+"""The only reader of the environment."""
+
+import socket
+
+from pydantic import Field
+from pydantic_settings import SettingsConfigDict
+
+from postfleet.settings import ServiceSettings
+
+
+class Settings(ServiceSettings):
+    model_config = SettingsConfigDict(
+        frozen=True, extra="ignore", populate_by_name=True, env_prefix="POSTFLEET_DISPATCHER_"
+    )
+
+    # Who holds a lease. A name that is its own from one start to the next lets a restarted
+    # dispatcher take up its work at once instead of after `lease_seconds`.
+    instance: str = Field(default_factory=socket.gethostname)
+    lease_seconds: float = Field(30, gt=1)  # renewed every third of it
+    plan_every_seconds: float = Field(1.0, gt=0)
+    batch_size: int = Field(50, ge=1, le=500)
+    connections_per_sender: int = Field(2, ge=1, le=50)  # what the large providers tolerate
+    mails_per_connection: int = Field(100, ge=1)  # some providers close after 25 to 100
+    ehlo_hostname: str = Field(default_factory=socket.getfqdn)
+    connect_timeout_seconds: float = Field(30, gt=0)
+    reply_timeout_seconds: float = Field(120, gt=0)  # RFC 5321 §4.5.3.2 allows 5 minutes
+    final_reply_timeout_seconds: float = Field(600, gt=0)  # RFC 5321 §4.5.3.2.6
+    retry_base_seconds: float = Field(300, gt=0)  # doubles with each attempt, with jitter
+    retry_window_seconds: float = Field(24 * 3600, gt=0)  # then the failure is final
+    unknown_after_seconds: float = Field(24 * 3600, gt=0)  # then the policy decides

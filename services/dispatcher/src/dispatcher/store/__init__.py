@@ -1,0 +1,1 @@
+"""MongoDB: documents in, domain values out. One file per collection, or per rule they share."""

@@ -1,0 +1,171 @@
+"""Batches: written once by the planner, claimed by one worker at a time under a lease."""
+
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass
+
+import orjson
+
+from dispatcher.domain.ledger import Batch, Item, Origin
+from postfleet.bus import Message
+from postfleet.instants import now_ms
+from postfleet.mongo import Collection, Document, ensure_indexes
+
+READY, CLAIMED, DONE = "ready", "claimed", "done"
+
+
+@dataclass(frozen=True, slots=True)
+class Claim:
+    """A batch and who holds it."""
+
+    batch: Batch
+    claim_id: str
+
+
+class Batches:
+    def __init__(self, collection: Collection) -> None:
+        self._collection = collection
+
+    async def ensure_indexes(self) -> None:
+        await ensure_indexes(
+            self._collection,
+            "state",
+            "lease_until",
+            "owner",
+            "claim_id",
+            "created_at",
+            "campaign_id",
+        )
+
+    async def insert(self, batches: Sequence[Batch]) -> None:
+        if batches:
+            await self._collection.insert_many([to_document(batch) for batch in batches])
+
+    async def claim(
+        self, batches: Sequence[Batch], claim_id: str, owner: str, lease_ms: int
+    ) -> set[str]:
+        """Which of these batches are ours now. One statement when nobody else wants them."""
+        ids = [batch.id for batch in batches]
+        fields = {
+            "state": CLAIMED,
+            "claim_id": claim_id,
+            "owner": owner,
+            "lease_until": now_ms() + lease_ms,
+        }
+        result = await self._collection.update_many(
+            {"_id": {"$in": ids}, "state": READY}, {"$set": fields}
+        )
+        if result.modified_count == len(ids):
+            return set(ids)
+        found = self._collection.find({"_id": {"$in": ids}, "claim_id": claim_id}).limit(len(ids))
+        return {document["_id"] async for document in found}
+
+    async def renew(self, claim_ids: Iterable[str], lease_ms: int) -> None:
+        await self._collection.update_many(
+            {"claim_id": {"$in": list(claim_ids)}, "state": CLAIMED},
+            {"$set": {"lease_until": now_ms() + lease_ms}},
+        )
+
+    async def finish(self, batch_id: str, claim_id: str) -> None:
+        await self._collection.update_one(
+            {"_id": batch_id, "claim_id": claim_id},
+            {"$set": {"state": DONE, "done_at": now_ms()}},
+        )
+
+    async def abandoned(self, owner: str, limit: int, *, ours: bool) -> list[Claim]:
+        """Claims whose lease has ended, or, with `ours`, those of an earlier life of this owner."""
+        query: Document = {"state": CLAIMED}
+        query |= {"owner": owner} if ours else {"lease_until": {"$lt": now_ms()}}
+        found = self._collection.find(query).limit(limit)
+        return [Claim(from_document(d), d["claim_id"]) async for d in found]
+
+    async def take_over(self, claim: Claim, new_claim_id: str, owner: str, lease_ms: int) -> bool:
+        """Compare-and-set on the old claim."""
+        fields = {"claim_id": new_claim_id, "owner": owner, "lease_until": now_ms() + lease_ms}
+        result = await self._collection.update_one(
+            {"_id": claim.batch.id, "state": CLAIMED, "claim_id": claim.claim_id}, {"$set": fields}
+        )
+        return bool(result.modified_count)
+
+    async def give_back(self, batch_id: str, claim_id: str) -> None:
+        """Ready again, for whoever gets the next job."""
+        await self._collection.update_one(
+            {"_id": batch_id, "claim_id": claim_id, "state": CLAIMED},
+            {"$set": {"state": READY, "created_at": now_ms()}},
+        )
+
+    async def ready_since(self, before: int, limit: int) -> list[Batch]:
+        """Ready batches that nobody took for a while: their job may be lost."""
+        found = self._collection.find({"state": READY, "created_at": {"$lt": before}}).limit(limit)
+        return [from_document(document) async for document in found]
+
+    async def planned(self, limit: int = 20_000) -> dict[str, int]:
+        """sender id -> deliveries in batches that are ready but not claimed."""
+        sizes: dict[str, int] = {}
+        async for document in self._collection.find({"state": READY}).limit(limit):
+            sizes[document["sender_id"]] = sizes.get(document["sender_id"], 0) + document["size"]
+        return sizes
+
+    async def any_open(self, campaign_id: str) -> bool:
+        query = {"campaign_id": campaign_id, "state": {"$in": [READY, CLAIMED]}}
+        return await self._collection.find_one(query) is not None
+
+    async def get(self, batch_id: str) -> Batch | None:
+        document = await self._collection.find_one({"_id": batch_id})
+        return from_document(document) if document else None
+
+    async def open_with(self, delivery_id: str, limit: int = 2000) -> tuple[Batch, str] | None:
+        """The open batch that has this delivery, with its state."""
+        query = {"state": {"$in": [READY, CLAIMED]}}
+        async for document in self._collection.find(query).limit(limit):
+            batch = from_document(document)
+            if any(item.delivery_id == delivery_id for item in batch.items):
+                return batch, document["state"]
+        return None
+
+
+def to_document(batch: Batch) -> Document:
+    origin = batch.origin
+    return {
+        "_id": batch.id,
+        "campaign_id": origin.campaign_id,
+        "step": origin.step,
+        "variant": origin.variant,
+        "sender_id": origin.sender_id,
+        "category": origin.category,
+        "state": READY,
+        "size": len(batch.items),
+        "created_at": batch.created_at,
+        "lease_until": 0,
+        "reasons": batch.reasons,
+        "items": [[i.delivery_id, i.lead_id, i.recipient, i.attempt] for i in batch.items],
+    }
+
+
+def from_document(document: Document) -> Batch:
+    return Batch(
+        id=document["_id"],
+        origin=Origin(
+            document["campaign_id"],
+            document["step"],
+            document["variant"],
+            document["sender_id"],
+            document["category"],
+        ),
+        items=tuple(Item(*item) for item in document["items"]),
+        created_at=document["created_at"],
+        reasons=document["reasons"],
+    )
+
+
+def job(batch: Batch, generation: str = "") -> Message:
+    """The job of a batch: it carries the whole batch, which never changes."""
+    body = orjson.dumps(to_document(batch))
+    return Message("job.send", f"job-{batch.id}{generation}", body)
+
+
+def batch_of(body: bytes) -> Batch:
+    """Raises ValueError for a body that is no job of ours."""
+    try:
+        return from_document(orjson.loads(body))
+    except (KeyError, TypeError, orjson.JSONDecodeError) as error:
+        raise ValueError(f"not a batch: {error!r}") from error

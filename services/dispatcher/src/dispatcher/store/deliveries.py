@@ -1,0 +1,156 @@
+"""Deliveries: the rows that people query, written by the announcer from the settlements."""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Any
+
+from pymongo import InsertOne, UpdateOne
+from pymongo.errors import BulkWriteError
+
+from dispatcher.domain.ledger import Item, Origin, Settled
+from dispatcher.domain.outcomes import Outcome
+from postfleet.instants import now_ms
+from postfleet.mongo import Collection, Document, ensure_indexes
+
+QUEUED = "queued"  # planned again, in an open batch
+_WAITING = (Outcome.DEFERRED.value, Outcome.POSTPONED.value)
+_OPEN = (*_WAITING, QUEUED, Outcome.UNKNOWN.value)
+
+
+@dataclass(frozen=True, slots=True)
+class Row:
+    """A delivery as it stands."""
+
+    item: Item
+    origin: Origin
+    state: str
+    document: Document
+
+    @property
+    def accepted_at(self) -> int | None:
+        return self.document.get("accepted_at")
+
+    @property
+    def message_id(self) -> str:
+        return str(self.document.get("message_id", ""))
+
+    @property
+    def mail_subject(self) -> str:
+        return str(self.document.get("mail_subject", ""))
+
+
+class Deliveries:
+    def __init__(self, collection: Collection) -> None:
+        self._collection = collection
+
+    async def ensure_indexes(self) -> None:
+        await ensure_indexes(
+            self._collection, "campaign_id", "lead_id", "state", "next_attempt_at", "updated_at"
+        )
+
+    async def write(self, rows: Sequence[tuple[str, Origin, Settled]]) -> None:
+        """(batch id, origin, settled): insert; a row that is there never goes back in rank."""
+        documents = [_document(*row) for row in rows]
+        try:
+            await self._collection.bulk_write([InsertOne(d) for d in documents], ordered=False)
+        except BulkWriteError as error:
+            again = []
+            for problem in error.details["writeErrors"]:
+                if problem.get("code") != 11000:
+                    raise
+                again.append(documents[problem["index"]])
+            await self._collection.bulk_write([_update(d) for d in again], ordered=False)
+
+    async def get(self, delivery_id: str) -> Row | None:
+        document = await self._collection.find_one({"_id": delivery_id})
+        return _row(document) if document else None
+
+    async def get_many(self, delivery_ids: Sequence[str]) -> dict[str, Row]:
+        found = self._collection.find({"_id": {"$in": list(delivery_ids)}})
+        return {d["_id"]: _row(d) async for d in found.limit(max(1, len(delivery_ids)))}
+
+    async def due(self, now: int, limit: int) -> list[Row]:
+        """Deferred and postponed deliveries whose time has come."""
+        query = {"state": {"$in": list(_WAITING)}, "next_attempt_at": {"$lte": now}}
+        found = self._collection.find(query).sort("next_attempt_at", 1).limit(limit)
+        return [_row(document) async for document in found]
+
+    async def queue(self, delivery_ids: Sequence[str]) -> None:
+        """These were planned again."""
+        await self._collection.update_many(
+            {"_id": {"$in": list(delivery_ids)}, "state": {"$in": list(_WAITING)}},
+            {"$set": {"state": QUEUED, "updated_at": now_ms()}},
+        )
+
+    async def unknown_since(self, before: int, limit: int) -> list[Row]:
+        query = {"state": Outcome.UNKNOWN.value, "updated_at": {"$lt": before}}
+        found = self._collection.find(query).limit(limit)
+        return [_row(document) async for document in found]
+
+    async def any_open(self, campaign_id: str) -> bool:
+        query = {"campaign_id": campaign_id, "state": {"$in": list(_OPEN)}}
+        return await self._collection.find_one(query) is not None
+
+    async def mark(self, delivery_id: str, fields: dict[str, Any]) -> bool:
+        """Note what happened after the settlement (`replied_at`, …). False: no such row (yet)."""
+        result = await self._collection.update_one({"_id": delivery_id}, {"$set": fields})
+        return bool(result.matched_count)
+
+    async def counts(self, campaign_id: str) -> dict[str, int]:
+        pipeline = [
+            {"$match": {"campaign_id": campaign_id}},
+            {"$group": {"_id": "$state", "n": {"$sum": 1}}},
+        ]
+        return {row["_id"]: row["n"] async for row in self._collection.aggregate(pipeline)}
+
+
+def _document(batch_id: str, origin: Origin, settled: Settled) -> Document:
+    item = settled.item
+    document: Document = {
+        "_id": item.delivery_id,
+        "campaign_id": origin.campaign_id,
+        "step": origin.step,
+        "variant": origin.variant,
+        "sender_id": origin.sender_id,
+        "category": origin.category,
+        "lead_id": item.lead_id,
+        "recipient": item.recipient,
+        "attempt": item.attempt,
+        "state": settled.outcome.value,
+        "rank": settled.rank,
+        "batch_id": batch_id,
+        "updated_at": settled.at,
+        "message_id": settled.message_id,
+        "author": settled.author,
+        "mail_subject": settled.mail_subject,
+        "reply_code": settled.reply_code,
+        "enhanced_status": settled.enhanced_status,
+        "reply_text": settled.reply_text,
+        "meaning": settled.meaning,
+        "fault": settled.fault,
+        "reason": settled.reason,
+        "next_attempt_at": settled.retry_at or 0,
+    }
+    if settled.outcome is Outcome.ACCEPTED:
+        document["accepted_at"] = settled.at
+    return document
+
+
+def _update(document: Document) -> UpdateOne:
+    fields = {name: value for name, value in document.items() if name != "_id"}
+    return UpdateOne({"_id": document["_id"], "rank": {"$lte": document["rank"]}}, {"$set": fields})
+
+
+def _row(document: Document) -> Row:
+    return Row(
+        item=Item(document["_id"], document["lead_id"], document["recipient"], document["attempt"]),
+        origin=Origin(
+            document["campaign_id"],
+            document["step"],
+            document["variant"],
+            document["sender_id"],
+            document["category"],
+        ),
+        state=document["state"],
+        document=document,
+    )

@@ -1,0 +1,52 @@
+"""The dispatcher's replica of the senders: what the registry announced, newest revision."""
+
+import orjson
+from pymongo.errors import DuplicateKeyError
+
+from postfleet.events import SenderSnapshot
+from postfleet.mongo import Collection
+
+
+class Senders:
+    """Kept in memory too: there are thousands at most, and every plan needs them all."""
+
+    def __init__(self, collection: Collection) -> None:
+        self._collection = collection
+        self._known: dict[str, SenderSnapshot] = {}
+
+    async def load(self) -> None:
+        async for document in self._collection.find({}).limit(1_000_000):
+            snapshot = SenderSnapshot.model_validate(orjson.loads(document["snapshot"]))
+            self._known[snapshot.sender_id] = snapshot
+
+    async def apply(self, snapshot: SenderSnapshot) -> bool:
+        """Store it unless a newer one is known; returns whether it was newer."""
+        fields = {"revision": snapshot.revision, "snapshot": snapshot.model_dump_json()}
+        guard = {"_id": snapshot.sender_id, "revision": {"$lt": snapshot.revision}}
+        result = await self._collection.update_one(guard, {"$set": fields})
+        if not result.matched_count:
+            try:
+                await self._collection.insert_one({"_id": snapshot.sender_id, **fields})
+            except DuplicateKeyError:
+                return False
+        self._known[snapshot.sender_id] = snapshot
+        return True
+
+    def get(self, sender_id: str) -> SenderSnapshot | None:
+        return self._known.get(sender_id)
+
+    def all(self) -> list[SenderSnapshot]:
+        return list(self._known.values())
+
+    def matching(self, selectors: tuple[str, ...]) -> list[SenderSnapshot]:
+        """The senders that a campaign names: by id, address, domain or tag. Deleted ones are left out."""
+        wanted = set(selectors)
+        return [
+            sender
+            for sender in self._known.values()
+            if not sender.deleted and wanted & _names(sender)
+        ]
+
+
+def _names(sender: SenderSnapshot) -> set[str]:
+    return {sender.sender_id, sender.email_address, sender.domain, *sender.tags}

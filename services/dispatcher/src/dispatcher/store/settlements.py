@@ -1,0 +1,92 @@
+"""Settlements: what the servers said, one document per batch and group commit. They are the outbox:
+a new one is announced (events, rows) and then marked."""
+
+import uuid
+from collections.abc import Sequence
+from dataclasses import asdict, dataclass
+
+from dispatcher.domain.ledger import Batch, Item, Origin, Settled
+from dispatcher.domain.outcomes import Outcome
+from postfleet.instants import now_ms
+from postfleet.mongo import Collection, Document, ensure_indexes
+
+NEW, ANNOUNCED = "new", "announced"
+
+
+@dataclass(frozen=True, slots=True)
+class Settlement:
+    """Settled deliveries of one batch, as they were written together."""
+
+    id: str
+    batch_id: str
+    origin: Origin
+    settled: tuple[Settled, ...]
+
+
+def settlement(batch: Batch, settled: Sequence[Settled]) -> Settlement:
+    return Settlement(f"{batch.id}:{uuid.uuid4().hex[:12]}", batch.id, batch.origin, tuple(settled))
+
+
+class Settlements:
+    def __init__(self, collection: Collection) -> None:
+        self._collection = collection
+
+    async def ensure_indexes(self) -> None:
+        await ensure_indexes(self._collection, "state", "at", "batch_id")
+
+    async def insert(self, settlements: Sequence[Settlement]) -> None:
+        await self._collection.insert_many([_document(s) for s in settlements], ordered=False)
+
+    async def mark_announced(self, ids: Sequence[str]) -> None:
+        await self._collection.update_many(
+            {"_id": {"$in": list(ids)}}, {"$set": {"state": ANNOUNCED}}
+        )
+
+    async def unannounced(self, before: int, limit: int) -> list[Settlement]:
+        found = self._collection.find({"state": NEW, "at": {"$lte": before}}).limit(limit)
+        return [_settlement(document) async for document in found]
+
+    async def of_batch(self, batch_id: str) -> list[Settlement]:
+        found = self._collection.find({"batch_id": batch_id}).limit(10_000)
+        return [_settlement(document) async for document in found]
+
+
+def _document(settlement: Settlement) -> Document:
+    return {
+        "_id": settlement.id,
+        "batch_id": settlement.batch_id,
+        "state": NEW,
+        "at": now_ms(),
+        "origin": asdict(settlement.origin),
+        "items": [_item_document(settled) for settled in settlement.settled],
+    }
+
+
+def _item_document(settled: Settled) -> Document:
+    document = asdict(settled)
+    document["item"] = [
+        settled.item.delivery_id,
+        settled.item.lead_id,
+        settled.item.recipient,
+        settled.item.attempt,
+    ]
+    document["outcome"] = settled.outcome.value
+    document["soft_bounce"] = int(settled.soft_bounce)
+    return {name: value for name, value in document.items() if value not in ("", None)}
+
+
+def _settlement(document: Document) -> Settlement:
+    return Settlement(
+        id=document["_id"],
+        batch_id=document["batch_id"],
+        origin=Origin(**document["origin"]),
+        settled=tuple(_settled(item) for item in document["items"]),
+    )
+
+
+def _settled(document: Document) -> Settled:
+    fields = dict(document)
+    fields["item"] = Item(*fields["item"])
+    fields["outcome"] = Outcome(fields["outcome"])
+    fields["soft_bounce"] = bool(fields.get("soft_bounce"))
+    return Settled(**fields)

@@ -1,0 +1,168 @@
+"""Sends batches: claim, check again, reserve, transmit, settle; the job is acked last."""
+
+import asyncio
+import logging
+import uuid
+from dataclasses import dataclass, field
+
+from nats.aio.msg import Msg
+
+from dispatcher.announcer import Announcer
+from dispatcher.delivery import Sending
+from dispatcher.domain.ledger import Batch, Item, Settled
+from dispatcher.domain.outcomes import Outcome
+from dispatcher.gate import Gate
+from dispatcher.store.batches import Batches, batch_of
+from dispatcher.store.quotas import Period, Quotas
+from dispatcher.store.senders import Senders
+from postfleet.bus import Bus
+from postfleet.instants import day_of, month_of, now_ms
+
+log = logging.getLogger(__name__)
+
+_PROGRESS_SECONDS = 30.0  # well below the durable's ack_wait
+_JOB_RETRY_SECONDS = 5.0
+
+
+@dataclass(frozen=True, slots=True)
+class WorkerLimits:
+    instance: str
+    lease_ms: int
+    concurrency: int = 64  # batches at a time
+
+
+@dataclass(slots=True)
+class _Running:
+    """What this worker holds now: claim id -> batch id."""
+
+    claims: dict[str, str] = field(default_factory=dict)
+    tasks: set[asyncio.Task[None]] = field(default_factory=set)
+
+
+class Worker:
+    def __init__(
+        self,
+        *,
+        bus: Bus,
+        batches: Batches,
+        quotas: Quotas,
+        senders: Senders,
+        gate: Gate,
+        sending: Sending,
+        announcer: Announcer,
+        limits: WorkerLimits,
+    ) -> None:
+        self._bus, self._batches, self._quotas = bus, batches, quotas
+        self._senders, self._gate, self._sending = senders, gate, sending
+        self._announcer, self._limits = announcer, limits
+        self._running = _Running()
+        self._slots = asyncio.Semaphore(limits.concurrency)
+
+    async def on_jobs(self, messages: list[Msg]) -> None:
+        """Start a batch for each job as slots are free; they ack themselves when all is settled."""
+        for message in messages:
+            try:
+                batch = batch_of(message.data)
+            except ValueError as error:
+                await self._bus.bury("dispatcher-jobs", message, str(error))
+                continue
+            await self._slots.acquire()
+            task = asyncio.create_task(self._job(message, batch), name=f"batch {batch.id}")
+            self._running.tasks.add(task)
+            task.add_done_callback(self._finished)
+
+    def _finished(self, task: asyncio.Task[None]) -> None:
+        self._running.tasks.discard(task)
+        self._slots.release()
+
+    async def keep_leases(self) -> None:
+        """Runs for ever: renews what this worker holds, three times per lease."""
+        while True:
+            await asyncio.sleep(self._limits.lease_ms / 3000)
+            if self._running.claims:
+                try:
+                    await self._batches.renew(list(self._running.claims), self._limits.lease_ms)
+                except Exception as error:
+                    log.warning("leases not renewed: %s", error)
+
+    async def drain(self) -> None:
+        """Wait for what is in flight; nothing new may be started meanwhile."""
+        if self._running.tasks:
+            await asyncio.wait(list(self._running.tasks))
+        await self._sending.close()
+
+    async def _job(self, message: Msg, batch: Batch) -> None:
+        progress = asyncio.create_task(_keep_alive(message))
+        try:
+            await self._claim_and_run(batch)
+        except Exception:
+            log.exception("batch %s failed; its job comes back", batch.id)
+            await message.nak(delay=_JOB_RETRY_SECONDS)
+        else:
+            await message.ack()
+        finally:
+            progress.cancel()
+
+    async def _claim_and_run(self, batch: Batch) -> None:
+        claim_id = uuid.uuid4().hex
+        limits = self._limits
+        if batch.id not in await self._batches.claim(
+            [batch], claim_id, limits.instance, limits.lease_ms
+        ):
+            return  # another worker has it, or it is done
+        self._running.claims[claim_id] = batch.id
+        try:
+            await self._run(batch)
+            await self._batches.finish(batch.id, claim_id)
+        except Exception:
+            await self._batches.give_back(batch.id, claim_id)
+            raise
+        finally:
+            self._running.claims.pop(claim_id, None)
+
+    async def _run(self, batch: Batch) -> None:
+        now = now_ms()
+        verdict = await self._gate.check(batch, now)
+        granted = await self._reserve(batch, len(verdict.allowed), now)
+        over_limit = [
+            Settled(item, Outcome.POSTPONED, now, retry_at=_next_day(now), reason="limit")
+            for item in verdict.allowed[granted:]
+        ]
+
+        async def send(item: Item) -> bool:
+            """Whether it used up quota: also when an earlier life of this batch sent it."""
+            settled = await self._sending.send(batch, item, verdict.context)
+            if settled is None:
+                return True
+            await self._announcer.settle(batch, [settled])
+            return settled.outcome in (Outcome.ACCEPTED, Outcome.UNKNOWN)
+
+        sent = asyncio.gather(*(send(item) for item in verdict.allowed[:granted]))
+        await self._announcer.settle(batch, [*verdict.settled, *over_limit])
+        used = sum(await sent)
+        if granted:
+            periods = [period.name for period in periods_of(now)]
+            await self._quotas.settle(batch.origin.sender_id, batch.id, used, periods)
+
+    async def _reserve(self, batch: Batch, wanted: int, now: int) -> int:
+        sender = self._senders.get(batch.origin.sender_id)
+        if not wanted or sender is None:
+            return 0
+        periods = periods_of(now, sender.effective_limit, sender.monthly_limit)
+        return await self._quotas.reserve(sender.sender_id, batch.id, wanted, periods)
+
+
+async def _keep_alive(message: Msg) -> None:
+    while True:
+        await asyncio.sleep(_PROGRESS_SECONDS)
+        await message.in_progress()
+
+
+def periods_of(now: int, daily: int | None = None, monthly: int | None = None) -> list[Period]:
+    return [Period(day_of(now), daily), Period(month_of(now), monthly)]
+
+
+def _next_day(now: int) -> int:
+    """The next UTC midnight, in milliseconds."""
+    day = 24 * 3600 * 1000
+    return (now // day + 1) * day
