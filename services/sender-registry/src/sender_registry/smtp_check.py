@@ -1,7 +1,7 @@
 """Whether a log-in over SMTP works: connect, EHLO, TLS, AUTH, QUIT."""
 
 import asyncio
-from contextlib import suppress
+from typing import cast
 
 import aiosmtplib
 from aiosmtplib import SMTP
@@ -37,13 +37,19 @@ async def smtp_log_in(server: MailServer, password: str, reach: Reach) -> str:
         if server.security is SmtpSecurity.STARTTLS:
             await _start_tls(client)
         await _authenticate(client, server.username, password)
-        with suppress(aiosmtplib.SMTPException, TimeoutError):
-            async with asyncio.timeout(_FAREWELL_SECONDS):
-                await client.quit()
+        if client.transport is not None:
+            client.transport.write(
+                b"QUIT\r\n"
+            )  # not waited for: a slow goodbye is no failed log-in
     finally:
         client.close()
         connection.close()
     return f"logged in to {server.host}:{server.port} ({server.security.value})"
+
+
+def _say_goodbye(client: SMTP) -> None:
+    """QUIT, without waiting for the answer: a slow goodbye is no failed log-in."""
+    cast(asyncio.WriteTransport, client.transport).write(b"QUIT\r\n")
 
 
 async def _greet(client: SMTP, server: MailServer) -> None:
