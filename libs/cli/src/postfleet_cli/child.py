@@ -134,7 +134,7 @@ class Child:
                 stderr=log,
                 env=dict(self._program.env),
                 start_new_session=True,
-                preexec_fn=_die_with(os.getpid()),
+                preexec_fn=die_with(os.getpid()),
             )
         finally:
             os.close(log)
@@ -145,7 +145,7 @@ class Child:
                 os.kill(pid, number)
 
 
-def _die_with(parent: int) -> Callable[[], None] | None:
+def die_with(parent: int) -> Callable[[], None] | None:
     """What the child runs before its program: the kernel shall kill it when `parent` is gone."""
     libc = _libc
     if libc is None:
