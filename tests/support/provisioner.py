@@ -3,6 +3,7 @@
 import asyncio
 import contextlib
 import secrets
+from collections import Counter
 from collections.abc import AsyncIterator, Awaitable, Callable
 from pathlib import Path
 from typing import Any
@@ -87,6 +88,19 @@ class Service:
                 headers = message.headers or {}
                 if headers["ce-subject"] == about:
                     found.append((message.subject, orjson.loads(message.data), headers["ce-id"]))
+        await subscription.unsubscribe()
+        return found
+
+    async def count_events(self, subject: str) -> Counter[str]:
+        """How often an event of this subject was said about each aggregate, up to now."""
+        stream = self.bus.jetstream()
+        info = await stream.stream_info("EVENTS", subjects_filter=subject)
+        expected = (info.state.subjects or {}).get(subject, 0)
+        subscription = await stream.subscribe(subject, stream="EVENTS", ordered_consumer=True)
+        found: Counter[str] = Counter()
+        while found.total() < expected:
+            message = await subscription.next_msg(timeout=10)
+            found[(message.headers or {})["ce-subject"]] += 1
         await subscription.unsubscribe()
         return found
 

@@ -85,3 +85,25 @@ async def test_records_are_ready_to_be_copied(service: Service) -> None:
     assert all(
         set(r) == {"type", "name", "value", "purpose", "zone_line"} for r in records.values()
     )
+
+
+async def test_a_domain_outside_ascii_has_one_name_and_is_found_by_both(service: Service) -> None:
+    spelled = f"Bücher{secrets.token_hex(5)}.test"
+    ascii_name = spelled.lower().encode("idna").decode()
+    added = await service.post("/domains", name=spelled)
+    assert added.json()["name"] == ascii_name
+    for name in (spelled, ascii_name):
+        assert (await service.http.get(f"/domains/{name}")).json() == added.json()
+    assert (await service.post("/domains", name=ascii_name)).status_code == 409
+    assert (await service.http.get("/domains/never.added.test")).status_code == 404
+    assert (await service.http.get("/domains/nonsense")).status_code == 404
+
+
+async def test_domains_are_listed_in_pages(service: Service) -> None:
+    names = sorted(f"d{secrets.token_hex(5)}.test" for _ in range(3))
+    for name in names:
+        await service.post("/domains", name=name)
+    first = (await service.http.get("/domains?limit=2")).json()
+    rest = (await service.http.get(f"/domains?limit=2&cursor={first['next_cursor']}")).json()
+    assert [item["name"] for item in first["items"] + rest["items"]] == names
+    assert rest["next_cursor"] is None

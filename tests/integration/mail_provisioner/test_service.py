@@ -5,6 +5,7 @@ import secrets
 from pathlib import Path
 
 import httpx
+import pytest
 
 from mail_provisioner.app import build
 from mail_provisioner.settings import Settings

@@ -24,8 +24,9 @@ from postfleet.secrets import CannotOpen, KeyRing
 
 log = logging.getLogger(__name__)
 
-STEP_LEASE_MS = 15_000  # then another may run the step too: harmless, the volume's lock decides
+STEP_LEASE_MS = 5_000  # then another may run the step too: harmless, the volume's lock decides
 _LOOK_EVERY = 1.0  # seconds
+_FORGET_EVERY_MS = 60_000
 _SECRET_KEPT_MS = 3600 * 1000  # after it was fetched: an answer may get lost
 
 
@@ -43,7 +44,8 @@ class Provisioner:
     ) -> None:
         self._store, self._relay, self._volume = store, relay, volume
         self._ring, self._trial, self._login_delay_ms = ring, trial, login_delay_ms
-        self._steps: set[asyncio.Task[None]] = set()
+        self._steps: dict[str, asyncio.Task[None]] = {}  # the newest of each address
+        self._forgot_at = 0
         self._due = asyncio.Event()
         self._task: asyncio.Task[None] | None = None
 
@@ -61,16 +63,22 @@ class Provisioner:
             self._task.cancel()
             await asyncio.wait([self._task])
         if self._steps:
-            await asyncio.wait(self._steps)
+            await asyncio.wait(self._steps.values())
 
     async def advance_soon(self, address: str, within: float) -> None:
         """Run the next step, and wait for it at most `within` seconds; it goes on after that."""
-        step = asyncio.create_task(self._step(address), name=f"step {address}")
-        self._steps.add(step)
-        step.add_done_callback(self._steps.discard)
+        step = asyncio.create_task(
+            self._step_after(self._steps.get(address), address), name=f"step {address}"
+        )
+        self._steps[address] = step
+        step.add_done_callback(lambda done: self._forget_step(address, done))
         done, _ = await asyncio.wait({step}, timeout=within)
         for finished in done:
             finished.result()
+
+    def _forget_step(self, address: str, step: asyncio.Task[None]) -> None:
+        if self._steps.get(address) is step:
+            del self._steps[address]
 
     async def _run(self) -> None:
         while True:
@@ -78,14 +86,20 @@ class Provisioner:
                 await asyncio.wait_for(self._due.wait(), _LOOK_EVERY)
             self._due.clear()
             try:
-                await self._store.forget_fetched(now_ms() - _SECRET_KEPT_MS)
-                moment = now_ms()
-                due = await self._store.claim_due(moment, moment + STEP_LEASE_MS)
+                due = await self._look()
             except PyMongoError as error:
                 log.warning("provisioning is tried again soon: %s", error)
                 continue
             for address in due:
-                await self._advance_due(address)
+                if address not in self._steps:
+                    await self._advance_due(address)
+
+    async def _look(self) -> list[str]:
+        moment = now_ms()
+        if moment - self._forgot_at > _FORGET_EVERY_MS:
+            await self._store.forget_fetched(moment - _SECRET_KEPT_MS)
+            self._forgot_at = moment
+        return await self._store.claim_due(moment, moment + STEP_LEASE_MS)
 
     async def _advance_due(self, address: str) -> None:
         try:
@@ -94,6 +108,11 @@ class Provisioner:
             log.exception("a step failed; it is run again in %d s", STEP_LEASE_MS // 1000)
 
     # -- steps -----------------------------------------------------------------------------------
+
+    async def _step_after(self, previous: asyncio.Task[None] | None, address: str) -> None:
+        if previous:
+            await asyncio.wait({previous})
+        await self._step(address)
 
     async def _step(self, address: str) -> None:
         known = await self._store.get(address)

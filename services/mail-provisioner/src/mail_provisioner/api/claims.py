@@ -1,5 +1,6 @@
 """What mailboxes and aliases have in common: a checked name on a verified domain, claimed once."""
 
+from mail_provisioner.api.domains import find_domain
 from mail_provisioner.domain.addresses import Address, Kind, State
 from mail_provisioner.domain.domains import DomainState
 from mail_provisioner.domain.names import NameRefused, check_name
@@ -14,7 +15,7 @@ _PATIENCE = 5.0  # seconds that a request waits for the mail server's files; the
 
 async def check_domain_of_ours(store: DomainStore, domain: str, field: str) -> str:
     """The domain, if it is verified. Raises Problem."""
-    known = await store.get(domain.lower())
+    known = await find_domain(store, domain)
     if known is None:
         raise invalid(field, "UNKNOWN_DOMAIN", f"add the domain {domain!r} first")
     if known.state is not DomainState.VERIFIED:

@@ -119,8 +119,16 @@ async def _new(wanted: NewDomain, settings: Settings) -> Domain:
     )
 
 
+async def find_domain(store: DomainStore, name: str) -> Domain | None:
+    """The domain under any spelling of its name: capitals, or letters outside ASCII."""
+    try:
+        return await store.get(canonical_domain(name))
+    except InvalidAddress:
+        return None
+
+
 async def _known(store: DomainStore, name: str) -> Domain:
-    domain = await store.get(name.lower())
+    domain = await find_domain(store, name)
     if domain is None:
         raise not_found("domain", name)
     return domain
