@@ -37,13 +37,9 @@ async def smtp_log_in(server: MailServer, password: str, reach: Reach) -> str:
         if server.security is SmtpSecurity.STARTTLS:
             await _start_tls(client)
         await _authenticate(client, server.username, password)
-        if client.transport is not None:
-            client.transport.write(
-                b"QUIT\r\n"
-            )  # not waited for: a slow goodbye is no failed log-in
+        _say_goodbye(client)
     finally:
-        client.close()
-        connection.close()
+        client.close()  # the socket is its transport's, and ends with it
     return f"logged in to {server.host}:{server.port} ({server.security.value})"
 
 
