@@ -13,11 +13,12 @@ from inbox_watcher.domain.tables import quoting
 MAX_LINES = 3000
 MAX_REPLY = 20_000  # characters
 
-_ATTRIBUTION_END = re.compile(
-    rf"(?:{quoting.ATTRIBUTION_ENDS})\s*(?:<[^<>\n]{{0,200}}>)?\s*[:：]\s*$", re.IGNORECASE
-)
-_ATTRIBUTION_START = re.compile(rf"(?:{quoting.ATTRIBUTION_STARTS})\b", re.IGNORECASE)
-_DATED = re.compile(r"\d{1,4}|<[^<>\s]{1,200}@[^<>\s]{1,200}>|@")
+_VERB_LAST = re.compile(rf"(?:{quoting.ATTRIBUTION_VERBS})\s*[:：]\s*$", re.IGNORECASE)
+_VERB = re.compile(rf"(?:{quoting.ATTRIBUTION_VERBS})\b.{{0,150}}[:：]\s*$", re.IGNORECASE)
+_START = re.compile(rf"(?:\d{{4}}|(?:{quoting.ATTRIBUTION_STARTS})\b)", re.IGNORECASE)
+_ADDRESS = re.compile(r"<[^<>\s]{1,200}@[^<>\s]{1,200}>")
+_ADDRESS_LAST = re.compile(r"<[^<>\s]{1,200}@[^<>\s]{1,200}>\s*[:：]\s*$")
+_DIGIT = re.compile(r"\d")
 _SEPARATOR = re.compile(rf"\s*(?:{'|'.join(quoting.SEPARATORS)})\s*$", re.IGNORECASE)
 _HEADER_FIRST = re.compile(rf"\s*{quoting.HEADER_FIRST}", re.IGNORECASE)
 _HEADER_NEXT = re.compile(rf"\s*{quoting.HEADER_NEXT}", re.IGNORECASE)
@@ -54,12 +55,23 @@ def _attribution_size(lines: list[str], start: int) -> int:
         if not line or len(line) > _MAX_LINE:
             return 0
         joined = f"{joined} {line}".strip()
-        if _ATTRIBUTION_END.search(joined):
-            if size > 1 and not _ATTRIBUTION_START.match(joined):
-                return 0
-            followed = _next_is_quoted(lines, start + size)
-            return size if _DATED.search(joined) or followed else 0
+        if _is_attribution(joined, lines, start + size):
+            return size
     return 0
+
+
+def _is_attribution(text: str, lines: list[str], following: int) -> bool:
+    """Who wrote it and when; prose that merely ends in "wrote:" has no date, or no quote below."""
+    if not text.endswith((":", "：")):
+        return False
+    dated = bool(_DIGIT.search(text))
+    starts = bool(_START.match(text))
+    addressed = bool(_ADDRESS.search(text))
+    if _VERB_LAST.search(text):
+        return (dated and (starts or addressed)) or _next_is_quoted(lines, following)
+    if _VERB.search(text):
+        return (dated and starts and addressed) or _next_is_quoted(lines, following)
+    return dated and bool(_ADDRESS_LAST.search(text))
 
 
 def _next_is_quoted(lines: list[str], index: int) -> bool:

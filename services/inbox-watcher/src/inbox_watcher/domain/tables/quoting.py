@@ -6,9 +6,9 @@ localisations shipped with them.
 
 # ruff: noqa: RUF001 (letters of other scripts are meant)
 
-#: The end of a line that introduces quoted text ("On …, X wrote:").
-ATTRIBUTION_ENDS = (
-    r"wrote|writes|schrieb(?: am [^:]{0,80})?|schreef(?: op [^:]{0,80})?|a écrit|écrit|"
+#: The verb of a line that introduces quoted text ("On …, X wrote:", "Am … schrieb X:").
+ATTRIBUTION_VERBS = (
+    r"wrote|writes|schrieb|schreef|a écrit|écrit|"
     r"escribió|escribio|ha scritto|scrisse"
     r"|escreveu|skrev|kirjoitti|napisał(?:\(a\))?|napisala?|napsala?|napísala?|írta|a scris|"
     r"написала?|пишет|пише|написав"
