@@ -10,12 +10,12 @@ from typing import Any
 import httpx
 import nats
 import orjson
-from fastapi import FastAPI
 from nats.aio.client import Client
 
 from postfleet import reconcile
 from postfleet.cloudevents import Announcement
 from postfleet.events import Event
+from postfleet.mongo import Mongo
 from postfleet.secrets import KeyRing
 from sender_registry.app import build
 from sender_registry.settings import Settings
@@ -56,7 +56,7 @@ async def until(found: Callable[[], Awaitable[Any]], what: str, seconds: float =
 class Registry:
     """A running registry, its HTTP client and what it said on the bus since it was started."""
 
-    app: FastAPI
+    configuration: Settings
     http: httpx.AsyncClient
     nats: Client
     said: list[tuple[str, dict[str, Any], dict[str, str]]] = field(default_factory=list)
@@ -95,10 +95,8 @@ class Registry:
 
 
 @contextlib.asynccontextmanager
-async def registry(configuration: Settings) -> AsyncIterator[Registry]:
-    """Run one until the end of the block; return when it is ready."""
-    client = await nats.connect(configuration.nats_url)
-    await reconcile.apply(client.jetstream())
+async def started(configuration: Settings) -> AsyncIterator[httpx.AsyncClient]:
+    """Run one until the end of the block, ready or not."""
     app = build(configuration)
     transport = httpx.ASGITransport(app=app)
     headers = {"X-API-Key": API_KEY}
@@ -106,18 +104,40 @@ async def registry(configuration: Settings) -> AsyncIterator[Registry]:
         httpx.AsyncClient(transport=transport, base_url="http://test", headers=headers) as http,
         app.router.lifespan_context(app),
     ):
-        running = Registry(app, http, client)
+        yield http
+
+
+@contextlib.asynccontextmanager
+async def registry(configuration: Settings) -> AsyncIterator[Registry]:
+    """Run one until the end of the block; return when it is ready."""
+    client = await nats.connect(configuration.nats_url)
+    await reconcile.apply(client.jetstream())
+    async with started(configuration) as http:
+        running = Registry(configuration, http, client)
 
         async def heard(message: Any) -> None:
             running.said.append(
                 (message.subject, orjson.loads(message.data), dict(message.headers or {}))
             )
 
-        for family in ("sender.*", "credential.*"):
-            await client.subscribe(family, cb=heard)
+        await client.subscribe("sender.*", cb=heard)
         await until(lambda: _ready(http), "ready")
         yield running
     await client.close()
+
+
+async def documents(running: Registry, collection: str) -> list[dict[str, Any]]:
+    """All that one collection holds."""
+    mongo = Mongo(
+        running.configuration.mongodb_url,
+        "sender-registry",
+        running.configuration.database_prefix,
+    )
+    try:
+        cursor = mongo.database[collection].find({}).limit(10_000)
+        return [document async for document in cursor]
+    finally:
+        await mongo.close()
 
 
 async def _ready(http: httpx.AsyncClient) -> bool:
