@@ -28,6 +28,7 @@ from nats.js.errors import NotFoundError
 from postfleet import metrics
 from postfleet.cloudevents import Announcement, Received, Unreadable, parse
 from postfleet.events import Event
+from postfleet.failpoints import reach
 from postfleet.pull import PullLimits, PullLoop
 from postfleet.topology import DEAD_LETTERS, MAX_DELIVERIES, Durable, durables_of
 from postfleet.topology import durable as find_durable
@@ -330,6 +331,7 @@ class Bus:
             fresh = [m for m in messages if m.metadata.num_delivered == 1]
             readable = await self._readable(durable, fresh)
             if readable:
+                reach("consume-before-handler")
                 try:
                     await handler([received for _, received in readable])
                 except Exception as error:
@@ -375,6 +377,7 @@ class Bus:
             received = _received(message)
         except Unreadable as error:
             return await self._bury(durable, message, str(error))
+        reach("consume-before-handler")
         try:
             await handler(received)
         except Exception as error:
@@ -383,6 +386,7 @@ class Bus:
         return await self._ack_all(durable, [message])
 
     async def _ack_all(self, durable: Durable, messages: list[Msg]) -> None:
+        reach("consume-before-ack")
         for message in messages:
             await self.client.publish(message.reply, b"+ACK")
         metrics.events_consumed.labels(self.service, durable.name, "ok").inc(len(messages))

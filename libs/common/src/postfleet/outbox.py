@@ -19,6 +19,7 @@ from postfleet import metrics
 from postfleet.bus import Bus
 from postfleet.cloudevents import Announcement
 from postfleet.events import EVENTS
+from postfleet.failpoints import reach
 from postfleet.instants import now_ms
 from postfleet.mongo import Collection, Document, ensure_indexes
 
@@ -111,7 +112,9 @@ class OutboxRelay:
                 return told
 
     async def _publish(self, pairs: list[tuple[Any, Announcement]]) -> int:
+        reach("outbox-before-publish")
         failed = await self._bus.publish_each(announcement for _, announcement in pairs)
+        reach("outbox-after-publish")
         cleared = [
             UpdateOne(
                 {"_id": document_id, f"outbox.{a.id}": {"$exists": True}},

@@ -16,6 +16,7 @@ from dispatcher.store.deliveries import Deliveries
 from dispatcher.store.settlements import Settlement, Settlements, settlement
 from postfleet import metrics
 from postfleet.bus import Bus, NotConfirmed
+from postfleet.failpoints import reach
 from postfleet.instants import now_ms
 
 log = logging.getLogger(__name__)
@@ -45,6 +46,7 @@ class Announcer:
         forgotten.
         """
         if settled:
+            reach("before-settle")
             written = await _until_done(self._written, (batch, tuple(settled)))
             await _until_done(self._announced, written)
 
@@ -65,7 +67,9 @@ class Announcer:
 
     async def _announce(self, settlements: Sequence[Settlement]) -> None:
         events = [a for s in settlements for one in s.settled for a in announcements(s.origin, one)]
+        reach("after-settle")
         failed = await self._bus.publish_each(events)
+        reach("after-publish")
         if failed:
             raise NotConfirmed(list(failed), next(iter(failed.values())))
         await self._deliveries.write(

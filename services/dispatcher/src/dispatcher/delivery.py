@@ -26,6 +26,7 @@ from dispatcher.pool import CannotConnect, SenderPool
 from dispatcher.store.attempts import Attempts
 from dispatcher.transport import Connection, Envelope, NotOurs, Refused, Timeouts, connect
 from postfleet.events import SenderSnapshot
+from postfleet.failpoints import reach
 from postfleet.instants import from_ms, now_ms
 from postfleet.smtp import OutcomeUnknown, SmtpReply
 
@@ -58,7 +59,9 @@ class Sending:
         self._pools: dict[tuple[str, int], SenderPool] = {}
 
     async def _begin(self, keys: Sequence[tuple[str, str]]) -> Sequence[bool]:
+        reach("before-attempt")
         ours = await self._attempts.begin(keys)
+        reach("after-attempt")
         return [key in ours for key, _ in keys]
 
     async def send(self, batch: Batch, item: Item, context: Context) -> Settled | None:

@@ -16,6 +16,7 @@ import aiosmtplib
 
 from dispatcher.domain.outcomes import Phase
 from postfleet.events import MailServer, SmtpSecurity
+from postfleet.failpoints import reach
 from postfleet.smtp import OutcomeUnknown, PermanentFailure, SmtpReply, TransientFailure
 
 _MAX_REPLY_BYTES = 64 * 1024
@@ -187,6 +188,7 @@ class Connection:
         try:
             async with asyncio.timeout(self._timeouts.final_reply):
                 await self._lines.write(content)
+                reach("after-dot")
                 reply = await self._lines.reply()
         except TimeoutError as error:
             self.abort()

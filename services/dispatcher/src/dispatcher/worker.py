@@ -16,6 +16,7 @@ from dispatcher.store.batches import Batches, batch_of
 from dispatcher.store.quotas import Period, Quotas
 from dispatcher.store.senders import Senders
 from postfleet.bus import Bus
+from postfleet.failpoints import reach
 from postfleet.instants import day_of, month_of, now_ms
 
 log = logging.getLogger(__name__)
@@ -99,17 +100,20 @@ class Worker:
             log.exception("batch %s failed; its job comes back", batch.id)
             await message.nak(delay=_JOB_RETRY_SECONDS)
         else:
+            reach("before-ack")
             await message.ack()
         finally:
             progress.cancel()
 
     async def _claim_and_run(self, batch: Batch) -> None:
+        reach("before-claim")
         claim_id = uuid.uuid4().hex
         limits = self._limits
         if batch.id not in await self._batches.claim(
             [batch], claim_id, limits.instance, limits.lease_ms
         ):
             return  # another worker has it, or it is done
+        reach("after-claim")
         self._running.claims[claim_id] = batch.id
         try:
             await self._run(batch)
