@@ -151,3 +151,17 @@ async def test_a_mailbox_that_never_works_fails_and_leaves_nothing_behind(
         assert (failed["state"], failed["error"]["code"]) == ("failed", code)
         assert service.lines(ACCOUNTS) == []
         assert "error" in await service.secret(f"ann@{domain}")
+
+
+async def test_a_mailbox_is_announced_even_if_the_mail_server_is_taken_out_of_the_settings(
+    start: Start, mail_pair: MailPair
+) -> None:
+    absent = {**settings(mail_pair), "imaps_port": free_ports(1)[0], "login_delay_seconds": 3.0}
+    async with start(**absent) as service:
+        domain = await service.domain()
+        made = await service.post("/mailboxes", domain=domain, prefix="ann")
+        assert made.json()["state"] == "written"
+    async with start(config_dir=mail_pair.config_dir) as service:
+        events = await service.events(f"ann@{domain}", 1)
+        assert [subject for subject, _, _ in events] == ["mailbox.created"]
+        assert (await service.http.get(f"/mailboxes/ann@{domain}")).json()["state"] == "written"

@@ -124,6 +124,15 @@ async def test_due_steps_are_claimed_once(store: AddressStore) -> None:
     assert await store.claim_due(now=500, until=900) == [ANN.address]
 
 
+async def test_steps_end_once_and_say_so_once(store: AddressStore, database: Any) -> None:
+    await store.request(ANN, next_at=5)
+    assert await store.announce(ANN, created(ANN))
+    assert not await store.announce(ANN, created(ANN))
+    assert await store.claim_due(now=9, until=99) == []
+    document = await database.addresses.find_one({"_id": ANN.address})
+    assert document["outbox_size"] == 1
+
+
 async def test_a_postponed_step_counts_its_attempts_and_says_why(store: AddressStore) -> None:
     await store.request(ANN, next_at=5)
     await store.postpone(ANN, 10, ("CONFIG_NOT_WRITABLE", "No space left on device"))

@@ -117,22 +117,20 @@ class Provisioner:
     async def _step(self, address: str) -> None:
         known = await self._store.get(address)
         match known:
-            case Address(state=State.REQUESTED):
-                await self._attempt(known, State.REQUESTED)
-            case Address(state=State.DELETING):
-                await self._attempt(known, State.DELETING)
+            case Address(state=State.REQUESTED | State.DELETING):
+                await self._attempt(known)
             case Address(state=State.WRITTEN, kind=Kind.MAILBOX):
                 await self._try_login(known)
         self._relay.wake()
 
-    async def _attempt(self, address: Address, expected: State) -> None:
+    async def _attempt(self, address: Address) -> None:
         """Write the files, or say why not: for good, or for now."""
         try:
             async with self._volume.locked():
                 current = await self._store.get(address.address)
-                if current is None or current.state is not expected:
+                if current is None or not current.same_step(address):
                     return
-                if expected is State.REQUESTED:
+                if current.state is State.REQUESTED:
                     await self._write(current)
                 else:
                     await self._remove(current)
@@ -198,7 +196,7 @@ class Provisioner:
 
     async def _try_login(self, address: Address) -> None:
         if self._trial is None:  # a mail server was named when it was written, but is no more
-            await self._store.postpone(address, 0, ("", ""))
+            await self._store.announce(address, created(address))
             return
         try:
             await self._trial(address.address, open_password(self._ring, address))
@@ -229,7 +227,10 @@ class Provisioner:
     async def _fail(self, address: Address, code: str, reason: str) -> None:
         try:
             async with self._volume.locked():
-                await self._erase(address)
+                current = await self._store.get(address.address)
+                if current is None or not current.same_step(address):
+                    return
+                await self._erase(current)
         except (BrokenFile, OSError, VolumeBusy) as error:
             log.warning("%s could not be cleaned up: %s", address.kind, error)
         events = (failed(address, code, reason),) if address.kind is Kind.MAILBOX else ()

@@ -207,6 +207,19 @@ class AddressStore:
         )
         return bool(result.modified_count)
 
+    async def announce(self, address: Address, *events: Announcement) -> bool:
+        """End the steps of an address in the state it has, and say so; False if they had ended."""
+        result = await self._collection.update_one(
+            {
+                "_id": address.address,
+                "state": address.state.value,
+                "generation": address.generation,
+                "next_at": {"$gt": 0},
+            },
+            update_with_events({"$set": {"next_at": 0}}, events),
+        )
+        return bool(result.modified_count)
+
     async def postpone(self, address: Address, next_at: int, error: tuple[str, str]) -> None:
         """The step did not succeed yet: remember why, and when to try again."""
         await self._collection.update_one(

@@ -13,7 +13,7 @@ _OWN_LOCK = ".postfleet.lock"
 _STALE_SECONDS = 60  # docker-mailserver itself ignores a lock that is older
 _POLL_SECONDS = 0.02
 _FOREIGN_POLL_SECONDS = 0.2
-_NEW_FILE_MODE = 0o644
+_NEW_FILE_MODE = 0o600  # password hashes; docker-mailserver reads as root
 _MAX_RACES = 5
 
 

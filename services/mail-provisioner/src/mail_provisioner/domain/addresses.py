@@ -62,6 +62,10 @@ class Address:
     # aliases
     targets: tuple[str, ...] = ()
 
+    def same_step(self, other: "Address") -> bool:
+        """Whether nothing has happened to the address since `other` was read."""
+        return (self.state, self.generation) == (other.state, other.generation)
+
 
 def retry_delay_ms(attempts: int) -> int:
     """How long to wait after so many failures."""

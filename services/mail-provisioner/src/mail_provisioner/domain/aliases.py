@@ -13,6 +13,7 @@ from mail_provisioner.domain.config_lines import (
     Taken,
     significant,
     with_line,
+    with_lines_before,
     without_lines,
 )
 
@@ -104,14 +105,15 @@ def leads_back(known: dict[str, tuple[str, ...]], alias: str, targets: tuple[str
 
 def with_identities(text: str, mailboxes: Iterable[str]) -> str:
     """The file with an identity line above the catch-all for each mailbox that lacks one."""
-    known = table(text)
-    for mailbox in mailboxes:
-        catch_all = "@" + mailbox.rpartition("@")[2]
-        if catch_all in known and mailbox not in known:
-            place = next(e.indexes[0] for e in _entries(text) if e.source == catch_all)
-            text = with_line(text, f"{mailbox} {mailbox}", before=place)
-            known[mailbox] = (mailbox,)
-    return text
+    places: dict[str, int] = {}
+    for entry in _entries(text):
+        places.setdefault(entry.source, entry.indexes[0])
+    added: dict[int, list[str]] = {}
+    for mailbox in dict.fromkeys(mailboxes):
+        place = places.get("@" + mailbox.rpartition("@")[2])
+        if place is not None and mailbox not in places:
+            added.setdefault(place, []).append(f"{mailbox} {mailbox}")
+    return with_lines_before(text, added) if added else text
 
 
 def without_identity(text: str, mailbox: str) -> str:

@@ -1,6 +1,6 @@
 """Lines of docker-mailserver's files, edited without touching what others wrote in them."""
 
-from collections.abc import Collection, Iterator
+from collections.abc import Collection, Iterator, Mapping, Sequence
 
 
 class BrokenFile(Exception):
@@ -28,13 +28,18 @@ def without_lines(text: str, indexes: Collection[int]) -> str:
     return "\n".join(line for index, line in enumerate(lines) if index not in indexes)
 
 
-def with_line(text: str, line: str, before: int | None = None) -> str:
-    """The text with one more line: above index `before`, else at the end.
+def with_line(text: str, line: str) -> str:
+    """The text with one more line at its end.
 
     It ends in a newline, because docker-mailserver adds one otherwise and so wakes itself up.
     """
-    if before is not None:
-        lines = text.split("\n")
-        return "\n".join([*lines[:before], line, *lines[before:]])
     ended = text if not text or text.endswith("\n") else text + "\n"
     return f"{ended}{line}\n"
+
+
+def with_lines_before(text: str, added: Mapping[int, Sequence[str]]) -> str:
+    """The text with lines added above those with these indexes."""
+    lines = []
+    for index, line in enumerate(text.split("\n")):
+        lines += [*added.get(index, ()), line]
+    return "\n".join(lines)
