@@ -11,6 +11,7 @@ from typing import Any
 
 import httpx
 import uvicorn
+from nats.aio.msg import Msg
 
 from postfleet.bus import Bus
 from postfleet.cloudevents import Announcement
@@ -18,6 +19,7 @@ from postfleet.events import CampaignCreated, CampaignLinksCompiled, EmailSent
 from postfleet.mongo import Mongo
 from postfleet.reconcile import apply
 from postfleet.tokens import Purpose, TokenKeys
+from postfleet.topology import RPC_API_KEY
 from tests.support.natsserver import NatsServer
 from tests.support.ports import free_ports
 from tracker.app import build
@@ -115,6 +117,7 @@ async def running_tracker(
         await bus.connect()
         if prepare_bus:
             await apply(bus.jetstream)
+        await bus.client.subscribe(RPC_API_KEY, cb=_know_no_key)
         app = build(settings)
         server = uvicorn.Server(
             uvicorn.Config(app, port=port, log_config=None, access_log=False, lifespan="on")
@@ -130,6 +133,11 @@ async def running_tracker(
             server.should_exit = True
             await serving
             await bus.stop()
+
+
+async def _know_no_key(message: Msg) -> None:
+    """The sender registry's part: every key but the bootstrap key is wrong."""
+    await message.respond(b"{}")
 
 
 async def _ready(running: RunningTracker) -> bool:

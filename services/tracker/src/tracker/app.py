@@ -86,6 +86,7 @@ class Tracker:
         """Requests are answered from the start; bus and database are joined when they answer."""
         self.intake.start()
         starting = asyncio.create_task(self._start(), name="tracker start")
+        starting.add_done_callback(_tell_failure)
         yield
         starting.cancel()
         await asyncio.gather(starting, return_exceptions=True)
@@ -120,6 +121,11 @@ class Tracker:
 
     async def running(self) -> bool:
         return self._running
+
+
+def _tell_failure(starting: asyncio.Task[None]) -> None:
+    if not starting.cancelled() and (error := starting.exception()):
+        log.critical("the tracker cannot start", exc_info=error)
 
 
 def build(settings: Settings) -> FastAPI:

@@ -5,11 +5,12 @@ from typing import Any
 
 from postfleet.instants import now
 from tracker.domain.facts import OVERALL, Counter
-from tracker.domain.figures import Bucket, activity, buckets, figures
+from tracker.domain.figures import Bucket, activity, buckets, figures, recent
 from tracker.store.campaigns import CampaignStore
 from tracker.store.statistics import StatisticsStore
 
 _DASHBOARD_DAYS = 30
+_FEWEST_DAYS = 14  # that the chart shows, however young the installation
 _DASHBOARD_CAMPAIGNS = 50
 
 
@@ -74,7 +75,7 @@ class Figures:
         return {
             "at": moment.isoformat(timespec="seconds"),
             "overview": await self.overview(),
-            "activity": await self.activity(start, moment, "day"),
+            "activity": recent(await self.activity(start, moment, "day"), _FEWEST_DAYS),
             "campaigns": await self.campaigns(await self._campaigns.latest(_DASHBOARD_CAMPAIGNS)),
         }
 

@@ -93,6 +93,7 @@ class Intake:
         await asyncio.gather(*self._tasks, return_exceptions=True)
         while self._queue:
             await self._hand_over(self._take())
+        await self._spool.close()
 
     async def _run(self) -> None:
         while True:

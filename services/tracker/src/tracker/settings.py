@@ -8,7 +8,6 @@ from pydantic_settings import SettingsConfigDict
 
 from postfleet.settings import ServiceSettings
 
-
 SERVICE = "tracker"
 
 

@@ -11,6 +11,7 @@ from fastapi import APIRouter, Form, Request, Response
 from fastapi.responses import HTMLResponse, JSONResponse, RedirectResponse
 from jinja2 import Environment
 
+from postfleet.bus import Unavailable
 from postfleet.problems import Problem
 from tracker.api.pages import PAGE_HEADERS
 from tracker.figures import Figures
@@ -18,6 +19,9 @@ from tracker.sessions import COOKIE, Sessions
 
 #: `same-origin` and not `no-referrer`, with which browsers send `Origin: null`.
 _HEADERS = {**PAGE_HEADERS, "Referrer-Policy": "same-origin"}
+
+_WRONG = "This key is not known, or may not read."
+_CANNOT_TELL = "The service that knows the keys does not answer. Please try again."
 
 
 def build_router(
@@ -50,14 +54,17 @@ def build_router(
     async def login_page(request: Request) -> Response:
         if await logged_in(request):
             return RedirectResponse("/", 303, headers=_HEADERS)
-        return page("login.html", wrong=False)
+        return page("login.html", problem="")
 
     @router.post("/login")
     async def login(request: Request, key: Annotated[str, Form(max_length=512)] = "") -> Response:
         _from_our_page(request, public_url)
-        cookie = await sessions.open(key.strip())
+        try:
+            cookie = await sessions.open(key.strip())
+        except Unavailable:
+            return page("login.html", 503, problem=_CANNOT_TELL)
         if cookie is None:
-            return page("login.html", 401, wrong=True)
+            return page("login.html", 401, problem=_WRONG)
         response = RedirectResponse("/", 303, headers=_HEADERS)
         response.set_cookie(
             COOKIE, cookie, sessions.seconds, httponly=True, samesite="strict", secure=secure

@@ -10,16 +10,14 @@ from tracker.domain.hits import KEPT_HEADERS, MAX_TEXT, Hit, HitKind
 _KEPT = {name.encode(): name for name in KEPT_HEADERS}
 
 
-def hit_from(
-    scope: Any, kind: HitKind, content: TokenContent, *, way: str = "", arrived: int | None = None
-) -> Hit:
+def hit_from(scope: Any, kind: HitKind, content: TokenContent, way: str = "") -> Hit:
     """The hit that this request is. The client's address is the server's word (`scope`)."""
     user_agent, kept = _headers(scope["headers"])
     client = scope.get("client")
     return Hit(
         kind=kind,
         delivery_id=content.delivery_id,
-        at_ms=now_ms() if arrived is None else arrived,
+        at_ms=now_ms(),
         link_id=content.link_id,
         ip=client[0] if client else "",
         user_agent=user_agent,

@@ -85,7 +85,7 @@ def _fields(content_type: str, body: bytes) -> list[tuple[str, str]]:
     """The form's fields, urlencoded or multipart (RFC 7578); none where it cannot be read."""
     kind = content_type.partition(";")[0].strip().lower()
     if kind != "multipart/form-data":
-        return parse_qsl(body.decode("latin-1"), max_num_fields=None)
+        return parse_qsl(body.decode("latin-1"))
     found: list[tuple[str, str]] = []
 
     def on_field(field: Any) -> None:

@@ -50,3 +50,9 @@ def buckets(start: datetime, end: datetime, bucket: Bucket) -> list[str]:
 def activity(names: list[str], counters: Mapping[str, Mapping[str, Any]]) -> list[dict[str, Any]]:
     """A row for each bucket, quiet ones with zeros."""
     return [{"bucket": name, **counts(counters.get(name))} for name in names]
+
+
+def recent(rows: list[dict[str, Any]], fewest: int) -> list[dict[str, Any]]:
+    """The rows from the first one with anything in it, and the last `fewest` in any case."""
+    busy = (i for i, row in enumerate(rows) if any(row[metric] for metric in METRICS))
+    return rows[min(next(busy, len(rows)), max(0, len(rows) - fewest)) :]

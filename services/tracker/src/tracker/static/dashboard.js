@@ -3,13 +3,13 @@
 
 const EVERY_MS = 4000;
 const SERIES = [
-  { metric: "sent", label: "Sends", colour: "--sends", type: "bar", order: 2 },
-  { metric: "replied", label: "Replies", colour: "--replies", type: "line", order: 1 },
-  { metric: "unsubscribed", label: "Unsubscribes", colour: "--unsubscribes", type: "line", order: 0 },
+  { metric: "sent", label: "Sends", colour: "--sends" },
+  { metric: "replied", label: "Replies", colour: "--replies" },
+  { metric: "unsubscribed", label: "Unsubscribes", colour: "--unsubscribes" },
 ];
 const NOTES = {
-  open_rate: (o) => `${number(o.opened)} opened by people`,
-  click_rate: (o) => `${number(o.clicked)} clicked by people`,
+  open_rate: (o) => `${number(o.opened)} opened`,
+  click_rate: (o) => `${number(o.clicked)} clicked`,
   reply_rate: (o) => `${number(o.replied)} replied`,
   bounce_rate: (o) => `${number(o.bounced_hard)} hard, ${number(o.bounced_soft)} soft`,
   unsubscribe_rate: (o) => `${number(o.unsubscribed)} unsubscribed`,
@@ -96,6 +96,7 @@ function showChart(days) {
 
 function configuration() {
   return {
+    type: "bar",
     data: { labels: [], datasets: SERIES.map(dataset) },
     options: {
       maintainAspectRatio: false,
@@ -117,6 +118,7 @@ function configuration() {
         y: {
           beginAtZero: true,
           suggestedMax: 5,
+          grace: "5%",
           border: { display: false },
           grid: { color: colour("--line") },
           ticks: { color: colour("--quiet"), precision: 0, maxTicksLimit: 6 },
@@ -136,16 +138,15 @@ function configuration() {
 
 function dataset(series) {
   const shade = colour(series.colour);
-  const line = { borderWidth: 2.5, pointRadius: 2.5, pointHoverRadius: 5, tension: 0.25 };
-  const bar = { borderRadius: 4, maxBarThickness: 30, pointStyle: "rectRounded" };
   return {
-    type: series.type,
     label: series.label,
-    order: series.order,
     data: [],
-    borderColor: shade,
     backgroundColor: shade,
-    ...(series.type === "line" ? line : bar),
+    borderRadius: 3,
+    maxBarThickness: 22,
+    categoryPercentage: 0.75,
+    barPercentage: 0.95,
+    pointStyle: "rectRounded",
   };
 }
 
@@ -183,15 +184,10 @@ async function refresh() {
 }
 
 matchMedia("(prefers-color-scheme: dark)").addEventListener("change", () => {
-  if (chart) chart.destroy();
+  if (chart === null) return;
+  chart.destroy();
   chart = null;
-  refreshColours();
+  showChart(JSON.parse(shownDays));
 });
-
-function refreshColours() {
-  const days = shownDays;
-  shownDays = "";
-  if (days) showChart(JSON.parse(days));
-}
 
 refresh();

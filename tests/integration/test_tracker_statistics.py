@@ -1,0 +1,264 @@
+"""Every fact counts exactly once: redelivered, in any order, by several processes, over crashes."""
+
+import asyncio
+import random
+from collections import Counter as Tally
+from collections.abc import Iterator
+from datetime import UTC, datetime, timedelta
+from typing import Any
+
+import pytest
+
+from postfleet import events
+from postfleet.cloudevents import Received
+from postfleet.events import Event
+from postfleet.mongo import Mongo
+from tests.support.mongo import MongoServer
+from tests.support.tracker import new_id, sent
+from tracker.destinations import Destinations
+from tracker.domain.facts import METRICS, OVERALL
+from tracker.handlers.events import EventHandler
+from tracker.store.campaigns import CampaignStore
+from tracker.store.hits import HitStore
+from tracker.store.links import LinkStore
+from tracker.store.statistics import StatisticsStore
+from tracker.store.timelines import TimelineStore
+
+START = datetime(2026, 11, 20, 22, tzinfo=UTC)
+WRITES = ("insert_many", "bulk_write", "update_one", "update_many")
+
+
+class Crash(Exception):
+    """The process ends here."""
+
+
+class Fuse:
+    """Ends the process at the nth write: before it, or after it and before its answer."""
+
+    def __init__(self, writes: int | None, *, after: bool = False) -> None:
+        self.left, self.after, self.written = writes, after, 0
+
+    async def write(self, operation: Any, *args: Any, **options: Any) -> Any:
+        self.written += 1
+        blown = self.left is not None and self.written >= self.left
+        if blown and not self.after:
+            raise Crash
+        answer = await operation(*args, **options)
+        if blown:
+            raise Crash
+        return answer
+
+
+class FusedCollection:
+    def __init__(self, collection: Any, fuse: Fuse) -> None:
+        self._collection, self._fuse = collection, fuse
+
+    def __getattr__(self, name: str) -> Any:
+        operation = getattr(self._collection, name)
+        if name not in WRITES:
+            return operation
+        return lambda *args, **options: self._fuse.write(operation, *args, **options)
+
+
+class FusedDatabase:
+    def __init__(self, database: Any, fuse: Fuse) -> None:
+        self._database, self._fuse = database, fuse
+
+    def __getattr__(self, name: str) -> Any:
+        return FusedCollection(self._database[name], self._fuse)
+
+
+@pytest.fixture
+async def database(mongo_server: MongoServer) -> Any:
+    mongo = Mongo(mongo_server.url, "tracker", f"{mongo_server.prefix}{new_id()[:6]}_")
+    await StatisticsStore(mongo.database).ensure_indexes()
+    yield mongo.database
+    await mongo.close()
+
+
+def _handler(database: Any) -> EventHandler:
+    links = LinkStore(database)
+    return EventHandler(
+        Destinations(links.get),
+        HitStore(database),
+        links,
+        CampaignStore(database),
+        StatisticsStore(database),
+        TimelineStore(database),
+    )
+
+
+def _history(choose: random.Random, mails: int) -> list[Received[Event]]:
+    """What may happen to some mails: nothing twice, but the same recipients several times."""
+    told: list[Event] = []
+    for number in range(mails):
+        mail = sent(
+            f"{choose.getrandbits(128):032x}",
+            campaign_id=choose.choice([None, "spring", "autumn"]),
+            step=choose.choice([1, 2]),
+            variant=choose.choice([None, "a", "b"]),
+            sender_id=choose.choice(["one", "two"]),
+            recipient=f"lead{choose.randrange(max(2, mails // 2))}@example.org",
+            occurred_at=START + timedelta(minutes=number),
+        )
+        told.append(mail)
+        told.extend(_afterwards(choose, mail))
+    return [Received(event, f"{i:032x}") for i, event in enumerate(told)]
+
+
+def _afterwards(choose: random.Random, mail: events.EmailSent) -> Iterator[Event]:
+    facts = mail.model_dump(include=set(events.RecipientUnsubscribed.model_fields))
+    human, bot = events.Verdict.HUMAN, events.Verdict.BOT
+    possible: list[Event] = [
+        events.EmailOpened(**facts, verdict=human, first=True),
+        events.EmailOpened(**facts, verdict=human),
+        events.EmailOpened(**facts, verdict=bot),
+        events.EmailClicked(**facts, verdict=human, first=True, url="https://example.com"),
+        events.ReplyDetected(**facts),
+        events.ReplyAutomatic(**facts),
+        events.BounceHard(**facts, observed="dsn"),
+        events.BounceHard(**facts, observed="smtp"),
+        events.BounceSoft(**facts, observed="dsn"),
+        events.ComplaintReceived(**facts),
+        events.RecipientUnsubscribed(**facts),
+        events.EmailFailed(**facts),
+        events.EmailSkipped(**facts, reason="replied"),
+    ]
+    yield from (event for event in possible if choose.random() < 0.4)
+
+
+def _recount(history: list[Received[Event]]) -> dict[str, Tally[str]]:
+    """The figures by another road: sets of what was said, per scope."""
+    said: dict[tuple[str, str], set[str]] = {}
+    names = {
+        events.EmailSent: "sent", events.ReplyDetected: "replied",
+        events.ReplyAutomatic: "auto_replied", events.BounceHard: "bounced_hard",
+        events.BounceSoft: "bounced_soft", events.ComplaintReceived: "complained",
+        events.EmailFailed: "failed", events.EmailSkipped: "skipped",
+        events.RecipientUnsubscribed: "unsubscribed",
+    }  # fmt: skip
+    for received in history:
+        event: Any = received.event
+        metric = names.get(type(event))
+        if isinstance(event, events.HitEvent) and event.first:
+            metric = "opened" if isinstance(event, events.EmailOpened) else "clicked"
+        if metric is None:
+            continue
+        what = event.recipient if metric == "unsubscribed" else event.delivery_id
+        scopes = ["overall", f"sender:{event.sender_id}"]
+        if event.campaign_id:
+            scopes.append(f"campaign:{event.campaign_id}")
+        for scope in scopes:
+            said.setdefault((scope, metric), set()).add(what)
+    figures: dict[str, Tally[str]] = {}
+    for (scope, metric), members in said.items():
+        figures.setdefault(scope, Tally())[metric] = len(members)
+    return figures
+
+
+async def _figures(database: Any) -> dict[str, Tally[str]]:
+    found = database.counters.find({"scope": {"$in": ["overall", "sender", "campaign"]}})
+    return {d["_id"]: Tally({m: d[m] for m in METRICS if m in d}) async for d in found.limit(1000)}
+
+
+def _batches(
+    choose: random.Random, history: list[Received[Event]]
+) -> Iterator[list[Received[Event]]]:
+    """Everything at least once, a third of it again, in random order and batches of any size."""
+    again = [received for received in history if choose.random() < 0.3]
+    deliveries = [*history, *again]
+    choose.shuffle(deliveries)
+    while deliveries:
+        size = choose.randint(1, 40)
+        yield deliveries[:size]
+        deliveries = deliveries[size:]
+
+
+@pytest.mark.parametrize("seed", range(6))
+async def test_random_redelivery_and_crashes_count_everything_once(
+    database: Any, seed: int
+) -> None:
+    choose = random.Random(seed)
+    history = _history(choose, 60)
+    for batch in _batches(choose, history):
+        while choose.random() < 0.5:
+            fuse = Fuse(choose.randint(1, 12), after=choose.random() < 0.5)
+            try:
+                await _handler(FusedDatabase(database, fuse))(batch)
+            except Crash:
+                continue
+        await _handler(database)(batch)
+    assert await _figures(database) == _recount(history)
+
+
+@pytest.mark.parametrize("after", [False, True], ids=["before the write", "after the write"])
+async def test_a_crash_at_each_single_write_counts_everything_once(
+    mongo_server: MongoServer, after: bool
+) -> None:
+    choose = random.Random(7)
+    history = _history(choose, 8)
+    at = 0
+    while True:
+        at += 1
+        mongo = Mongo(mongo_server.url, "tracker", f"{mongo_server.prefix}{new_id()[:6]}_")
+        fuse = Fuse(at, after=after)
+        with_crash = _handler(FusedDatabase(mongo.database, fuse))
+        crashed = False
+        try:
+            await with_crash(history[:10])
+        except Crash:
+            crashed = True
+        await _handler(mongo.database)(history[5:])  # another batch comes first
+        await _handler(mongo.database)(history[:10])
+        assert await _figures(mongo.database) == _recount(history), f"crash at write {at}"
+        await mongo.close()
+        if not crashed:
+            break
+    assert at > 6  # the batch makes at least so many writes
+
+
+async def test_several_processes_at_once_count_everything_once(database: Any) -> None:
+    choose = random.Random(11)
+    history = _history(choose, 60)
+    shares = [list(_batches(choose, history)) for _ in range(3)]
+
+    async def process(batches: list[list[Received[Event]]]) -> None:
+        handler = _handler(database)
+        for batch in batches:
+            await handler(batch)
+
+    await asyncio.gather(*(process(batches) for batches in shares))
+    assert await _figures(database) == _recount(history)
+
+
+@pytest.mark.seed("S204")
+async def test_steps_variants_days_and_senders_add_up(database: Any) -> None:
+    history = _history(random.Random(3), 80)
+    await _handler(database)(history)
+    store = StatisticsStore(database)
+    overall = await store.counter(OVERALL)
+    assert overall is not None
+    assert overall["sent"] == 80
+    for scope in ("day", "hour", "sender"):
+        found = [d async for d in database.counters.find({"scope": scope}).limit(1000)]
+        assert sum(d.get("sent", 0) for d in found) == 80
+        assert sum(d.get("replied", 0) for d in found) == overall["replied"]
+    for campaign in ("spring", "autumn"):
+        whole = (await _figures(database))[f"campaign:{campaign}"]
+        for scope in ("step", "variant", "campaign-sender"):
+            parts = await store.of_campaign(scope, campaign)
+            assert sum(d.get("opened", 0) for d in parts) == whole["opened"]
+
+
+async def test_a_name_told_late_does_not_replace_a_newer_state(database: Any) -> None:
+    told = [
+        events.CampaignStarted(occurred_at=START, campaign_id="c", name="Old"),
+        events.CampaignPaused(
+            occurred_at=START + timedelta(minutes=1), campaign_id="c", name="New", by="operator"
+        ),
+    ]
+    for event in reversed(told):
+        await _handler(database)([Received(event, event.subject)])
+    found = await CampaignStore(database).get("c")
+    assert found is not None
+    assert (found["name"], found["status"]) == ("New", "paused")
