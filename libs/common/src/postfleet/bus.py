@@ -119,13 +119,13 @@ class Bus:
     @property
     def client(self) -> Client:
         if self._client is None:
-            raise RuntimeError("the bus is not started")
+            raise Unavailable("not connected to NATS yet")
         return self._client
 
     @property
     def jetstream(self) -> JetStreamContext:
         if self._jetstream is None:
-            raise RuntimeError("the bus is not started")
+            raise Unavailable("not connected to NATS yet")
         return self._jetstream
 
     async def connect(self) -> None:
