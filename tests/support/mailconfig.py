@@ -117,6 +117,7 @@ message_size_limit = {size_limit_bytes}
 mailbox_size_limit = 0
 virtual_mailbox_domains = {table}:domains
 virtual_mailbox_maps = {table}:mailboxes
+virtual_alias_domains =
 virtual_alias_maps = {table}:aliases
 smtpd_sender_login_maps = {table}:owners
 virtual_transport = lmtp:inet:127.0.0.1:{ports.lmtp}

@@ -9,7 +9,6 @@ from typing import Any
 
 import pytest
 
-from tests.support.maildirectory import MailDirectory
 from tests.support.mailpair import MailPair
 from tests.support.ports import free_ports
 from tests.support.provisioner import ACCOUNTS, ALIASES, Service, Start, opened
@@ -75,22 +74,7 @@ async def test_a_new_mailbox_logs_in_over_imap_and_submission_within_a_second(
         await asyncio.to_thread(mail_pair.imap, address, password)
 
 
-@pytest.fixture
-def whole_addresses_only(monkeypatch: pytest.MonkeyPatch) -> None:
-    """Postfix asks the alias table for bare domains too (virtual_alias_domains).
-
-    A table of docker-mailserver's has no such key; the pair would answer with the catch-all.
-    """
-    answer = MailDirectory.postfix
-
-    def postfix(self: MailDirectory, table: str, key: str) -> str | None:
-        return None if table == "aliases" and "@" not in key else answer(self, table, key)
-
-    monkeypatch.setattr(MailDirectory, "postfix", postfix)
-
-
 @pytest.mark.seed("S54")
-@pytest.mark.usefixtures("whole_addresses_only")
 async def test_a_catch_all_takes_only_what_no_mailbox_takes(
     service: Service, mail_pair: MailPair
 ) -> None:
