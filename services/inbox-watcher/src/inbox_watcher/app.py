@@ -78,16 +78,18 @@ def build(settings: Settings) -> FastAPI:
     async def lifespan() -> AsyncIterator[None]:
         starting = asyncio.create_task(start(), name="start")
         starting.add_done_callback(_end_if_failed)
-        yield
-        starting.cancel()
-        await asyncio.wait([starting])
-        if running.started:
-            await leases.stop()
-            await sweeps.stop()
-            await mail_relay.stop()
-            await state_relay.stop()
-        await bus.stop()
-        await mongo.close()
+        try:
+            yield
+        finally:
+            starting.cancel()
+            await asyncio.wait([starting])
+            if running.started:
+                await leases.stop()
+                await sweeps.stop()
+                await mail_relay.stop()
+                await state_relay.stop()
+            await bus.stop()
+            await mongo.close()
 
     async def watching() -> bool:
         return running.started and leases.healthy()

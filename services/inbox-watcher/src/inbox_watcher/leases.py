@@ -31,6 +31,7 @@ class Leases:
         self._watches: dict[str, tuple[Watch, asyncio.Task[None]]] = {}
         self._wake = asyncio.Event()
         self._task: asyncio.Task[None] | None = None
+        self._noted: dict[str, tuple[str, str]] = {}  # state and error as they were last written
         self._renewed = time.monotonic()
 
     @property
@@ -69,6 +70,7 @@ class Leases:
                 if renewal_due or changed:
                     await self._renew()
                 await self._claim()
+                await self._note_changes()
             except PyMongoError as error:
                 log.warning("leases: %s", error)
             if not self.healthy():
@@ -79,9 +81,7 @@ class Leases:
 
     async def _renew(self) -> None:
         started = time.monotonic()
-        await self._store.note(
-            self._owner, {id_: watch.look for id_, (watch, _) in self._watches.items()}
-        )
+        await self._note(list(self._watches))
         held = await self._store.renew(self._owner, now_ms() + self.lease_ms)
         self._renewed = started
         gone = [id_ for id_ in self._watches if id_ not in held]
@@ -90,6 +90,16 @@ class Leases:
         await self._store.release(self._owner, gone)
         for sender_id in held.keys() - self._watches.keys():
             self._begin(held[sender_id])
+
+    async def _note_changes(self) -> None:
+        """Trouble, and its end, are written at once; when it was looked at, with the renewals."""
+        states = {id_: (w.look.state, w.look.error) for id_, (w, _) in self._watches.items()}
+        await self._note([id_ for id_, state in states.items() if self._noted.get(id_) != state])
+
+    async def _note(self, sender_ids: list[str]) -> None:
+        looks = {id_: self._watches[id_][0].look for id_ in sender_ids}
+        await self._store.note(self._owner, looks)
+        self._noted.update((id_, (look.state, look.error)) for id_, look in looks.items())
 
     def _is_other(self, mailbox: Mailbox) -> bool:
         """The sender's server or user changed, or its watch ended although the lease is ours."""
@@ -119,6 +129,8 @@ class Leases:
 
     async def _end(self, sender_ids: list[str]) -> None:
         tasks = [self._watches.pop(id_)[1] for id_ in sender_ids if id_ in self._watches]
+        for sender_id in sender_ids:
+            self._noted.pop(sender_id, None)
         for task in tasks:
             task.cancel()
         if tasks:

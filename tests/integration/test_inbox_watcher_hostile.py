@@ -1,0 +1,312 @@
+"""The inbox watcher against IMAP servers that misbehave: it goes on, and no reply is missed."""
+
+import asyncio
+import itertools
+import os
+import secrets
+import sys
+import time
+from collections.abc import AsyncIterator, Iterator
+from pathlib import Path
+
+import pytest
+
+from tests.support.hostileimap import HostileImap
+from tests.support.inboxwatcher import API_KEY, Platform, eventually
+from tests.support.mongo import MongoServer
+from tests.support.natsserver import NatsServer
+from tests.support.process import ServerProcess
+
+_numbers = itertools.count(1)
+
+
+@pytest.fixture(scope="module")
+def own_nats() -> Iterator[NatsServer]:
+    if reason := NatsServer.missing():
+        pytest.skip(reason)
+    with NatsServer() as server:
+        yield server
+
+
+@pytest.fixture
+async def platform(own_nats: NatsServer, mongo_server: MongoServer) -> AsyncIterator[Platform]:
+    platform = Platform(own_nats.url, mongo_server.url)
+    await platform.start()
+    yield platform
+    await platform.stop()
+
+
+@pytest.fixture
+def prefix(mongo_server: MongoServer) -> str:
+    return mongo_server.database(f"ih{secrets.token_hex(3)}_")
+
+
+def reply(sender: str, number: int = 1, body: str = "Yes.") -> bytes:
+    return (
+        f"From: lead{number}@lead.test\r\nSubject: Re: Hello\r\n"
+        f"Message-ID: <r{number}.{sender}@lead.test>\r\n"
+        f"In-Reply-To: <m{number}.{sender}@one.test>\r\n\r\n{body}\r\n"
+    ).encode()
+
+
+async def sent(platform: Platform, sender: str, number: int = 1) -> str:
+    return await platform.sent(sender, f"lead{number}@lead.test", f"<m{number}.{sender}@one.test>")
+
+
+async def until_idle(server: HostileImap) -> None:
+    async def idling() -> int:
+        return len(server.idling)
+
+    await eventually(idling, lambda count: count > 0)
+
+
+def hostile_sender() -> str:
+    return f"hostile{next(_numbers)}"
+
+
+_PLAIN = {"allow_plain_imap": True, "idle_seconds": 30, "command_seconds": 1.0}
+
+
+async def test_a_bye_during_idle_ends_it_at_once_and_the_watch_goes_on(
+    platform: Platform, prefix: str
+) -> None:
+    sender = hostile_sender()
+    async with HostileImap() as server, platform.watcher(prefix, **_PLAIN):
+        await platform.register(sender, server.port, "secret", security="none")
+        delivery = await sent(platform, sender)
+        await until_idle(server)
+        (writer,) = server.idling
+        server.mails.append(reply(sender))
+        began = time.monotonic()
+        await server.send(writer, b"* BYE shutting down")
+        writer.close()
+        (event,) = await platform.wait_events(sender, "reply.detected")
+        assert event["delivery_id"] == delivery
+        assert time.monotonic() - began < 3  # not the 30 s of the IDLE
+        assert server.connections == 2
+
+
+async def test_a_connection_cut_during_idle_is_noticed_at_once(
+    platform: Platform, prefix: str
+) -> None:
+    sender = hostile_sender()
+    async with HostileImap() as server, platform.watcher(prefix, **_PLAIN):
+        await platform.register(sender, server.port, "secret", security="none")
+        await sent(platform, sender)
+        await until_idle(server)
+        (writer,) = server.idling
+        server.mails.append(reply(sender))
+        writer.transport.abort()
+        assert len(await platform.wait_events(sender, "reply.detected", timeout=3)) == 1
+
+
+@pytest.mark.parametrize("command", ["CAPABILITY", "LOGIN", "LIST", "EXAMINE", "IDLE", "DONE"])
+async def test_silence_after_any_command_ends_the_connection_and_the_next_one_works(
+    platform: Platform, prefix: str, command: str
+) -> None:
+    sender, silenced = hostile_sender(), []
+
+    async def once_silent(_: HostileImap, __: asyncio.StreamWriter, tag: str, rest: str) -> bool:
+        if not silenced and (rest or tag).upper().startswith(command):
+            silenced.append(rest)
+            return True
+        return False
+
+    limits = {**_PLAIN, "idle_seconds": 0.5}
+    async with HostileImap(once_silent) as server, platform.watcher(prefix, **limits):
+        await platform.register(sender, server.port, "secret", security="none")
+        await sent(platform, sender)
+        await eventually(lambda: _value(silenced), bool)
+        await server.deliver(reply(sender))
+        assert len(await platform.wait_events(sender, "reply.detected")) == 1
+        assert server.connections >= 2
+
+
+async def _value(values: list[str]) -> list[str]:
+    return values
+
+
+async def test_three_thousand_untagged_lines_are_read_and_ten_thousand_end_the_connection(
+    platform: Platform, prefix: str
+) -> None:
+    sender, flooded = hostile_sender(), []
+
+    async def flood(server: HostileImap, writer: asyncio.StreamWriter, _: str, rest: str) -> bool:
+        if rest.startswith("EXAMINE") and len(flooded) < 2:
+            flooded.append(3_000 if not flooded else 20_000)
+            writer.write(b"* OK a line of no use\r\n" * flooded[-1])
+        return False
+
+    limits = {**_PLAIN, "idle_seconds": 0.5}
+    async with HostileImap(flood) as server, platform.watcher(prefix, **limits):
+        await platform.register(sender, server.port, "secret", security="none")
+        await sent(platform, sender)
+        await eventually(lambda: _count(server.commands, "IDLE"), lambda count: count >= 1)
+        assert (flooded, server.connections) == ([3_000], 1)
+        await server.deliver(reply(sender))
+        assert len(await platform.wait_events(sender, "reply.detected")) == 1
+        await eventually(lambda: _connections(server), lambda count: count >= 2)
+        assert flooded == [3_000, 20_000]
+
+
+async def _count(commands: list[str], name: str) -> int:
+    return sum(1 for command in commands if command.startswith(name))
+
+
+async def _connections(server: HostileImap) -> int:
+    return server.connections
+
+
+@pytest.mark.parametrize(
+    "poison",
+    [
+        pytest.param(b"* 1 FETCH (UID 1 BODY[]<0> {2000000000}", id="two gigabytes announced"),
+        pytest.param(b"* 1 FETCH (UID 1 BODY[]<0> {" + b"9" * 5000 + b"}", id="5,000 digits"),
+        pytest.param(b"* 1 FETCH (" + b"x" * 200_000, id="a line without end"),
+    ],
+)
+async def test_a_message_that_cannot_be_fetched_is_recorded_and_the_next_ones_are_read(
+    platform: Platform, prefix: str, poison: bytes
+) -> None:
+    sender = hostile_sender()
+
+    async def poisoned(
+        server: HostileImap, writer: asyncio.StreamWriter, _: str, rest: str
+    ) -> bool:
+        if rest.startswith("UID FETCH 1"):
+            await server.send(writer, poison)
+            return True
+        return False
+
+    limits = {**_PLAIN, "retry_seconds": 0.05, "retry_seconds_max": 0.1}
+    async with HostileImap(poisoned) as server, platform.watcher(prefix, **limits) as client:
+        server.mails += [b"Subject: poison\r\n\r\n", reply(sender)]
+        await sent(platform, sender)
+        await platform.register(sender, server.port, "secret", security="none")
+        assert len(await platform.wait_events(sender, "reply.detected")) == 1
+        page = (await client.get(f"/api/public/v1/inbound?sender={sender}")).json()
+        assert sorted((i["state"], i["kind"]) for i in page["items"]) == [
+            ("matched", "reply"),
+            ("unreadable", "unrelated"),
+        ]
+
+
+@pytest.mark.parametrize(
+    "greeting", [b"* PREAUTH welcome", b"* BYE go away", b"HTTP/1.1 400 Bad Request", b"\xff\xfe"]
+)
+async def test_a_server_that_does_not_greet_as_imap_is_told_no_password(
+    platform: Platform, prefix: str, greeting: bytes
+) -> None:
+    sender = hostile_sender()
+    async with HostileImap() as server, platform.watcher(prefix, stale_seconds=3, **_PLAIN):
+        server.greeting = greeting
+        await platform.register(sender, server.port, "secret", security="none")
+        assert len(await platform.wait_events(sender, "watcher.stale")) == 1
+        assert server.connections >= 1
+        assert server.commands == []
+
+
+async def test_user_and_password_are_quoted_and_control_characters_are_never_sent(
+    platform: Platform, prefix: str
+) -> None:
+    sender = hostile_sender()
+    async with HostileImap() as server, platform.watcher(prefix, stale_seconds=3, **_PLAIN):
+        await platform.register(sender, server.port, 'se"cr\\et', security="none")
+        await until_idle(server)
+        assert f'LOGIN "{sender}@one.test" "se\\"cr\\\\et"' in server.commands
+        evil = hostile_sender()
+        await platform.register(evil, server.port, "x\r\nA1 DELETE INBOX", security="none")
+        (stale,) = await platform.wait_events(evil, "watcher.stale")
+        assert "control character" in stale["reason"] and "DELETE" not in stale["reason"]
+        assert not [command for command in server.commands if "DELETE" in command]
+
+
+@pytest.mark.parametrize("security", ["none", "starttls"])
+async def test_no_password_is_sent_without_implicit_tls(
+    platform: Platform, prefix: str, security: str
+) -> None:
+    sender = hostile_sender()
+    async with HostileImap() as server, platform.watcher(prefix, stale_seconds=3):
+        await platform.register(sender, server.port, "secret", security=security)
+        (stale,) = await platform.wait_events(sender, "watcher.stale")
+        assert "implicit TLS" in stale["reason"]
+        assert server.connections == 0
+
+
+async def test_a_server_without_idle_is_polled(platform: Platform, prefix: str) -> None:
+    sender = hostile_sender()
+    async with HostileImap(can_idle=False) as server, platform.watcher(prefix, **_PLAIN):
+        await platform.register(sender, server.port, "secret", security="none")
+        await sent(platform, sender)
+        await eventually(lambda: _count(server.commands, "EXAMINE"), lambda count: count >= 2)
+        server.mails.append(reply(sender))
+        assert len(await platform.wait_events(sender, "reply.detected", timeout=5)) == 1
+        assert await _count(server.commands, "IDLE") == 0
+
+
+async def test_two_replicas_share_mailboxes_and_a_dead_ones_are_taken_over(
+    platform: Platform, prefix: str, tmp_path: Path
+) -> None:
+    sender = hostile_sender()
+    async with HostileImap() as server:
+        first = replica(platform, prefix, tmp_path, 1)
+        try:
+            await platform.register(sender, server.port, "secret", security="none")
+            await sent(platform, sender, 1)
+            await until_idle(server)
+            async with platform.watcher(prefix, lease_seconds=2, **_PLAIN):
+                await server.deliver(reply(sender, 1))
+                await platform.wait_events(sender, "reply.detected")
+                await asyncio.sleep(1)
+                assert server.connections == 1  # the second replica leaves it alone
+                first.kill()
+                server.mails.append(reply(sender, 2))
+                delivery = await sent(platform, sender, 2)
+                began = time.monotonic()
+                events = await platform.wait_events(sender, "reply.detected", count=2)
+                assert events[1]["delivery_id"] == delivery
+                assert time.monotonic() - began < 5  # the lease of 2 s, and a tick
+        finally:
+            first.kill()
+
+
+async def test_a_watcher_killed_again_and_again_says_every_reply_once(
+    platform: Platform, prefix: str, tmp_path: Path
+) -> None:
+    sender, wanted, process = hostile_sender(), 60, None
+    async with HostileImap() as server:
+        await platform.register(sender, server.port, "secret", security="none")
+        deliveries = [await sent(platform, sender, number) for number in range(wanted)]
+        try:
+            for life in range(6):
+                process = replica(platform, prefix, tmp_path, life)
+                for number in range(life * 10, life * 10 + 10):
+                    await server.deliver(reply(sender, number))
+                    await asyncio.sleep(0.02)
+                if life < 5:
+                    await eventually(lambda: platform.events_of(sender, "reply.detected"), bool, 20)
+                    await asyncio.sleep(0.15 * life)
+                    process.kill()
+            events = await platform.wait_events(sender, "reply.detected", count=wanted, timeout=40)
+        finally:
+            if process:
+                process.kill()
+    assert sorted(event["delivery_id"] for event in events) == sorted(deliveries)
+
+
+def replica(platform: Platform, prefix: str, tmp_path: Path, number: int) -> ServerProcess:
+    """A watcher in a process of its own, which can be killed."""
+    environment = {
+        **os.environ,
+        "NATS_URL": platform.nats_url,
+        "MONGODB_URL": platform.mongo_url,
+        "MASTER_KEY": platform.master_key,
+        "POSTFLEET_API_KEY": API_KEY,
+        "POSTFLEET_DATABASE_PREFIX": prefix,
+        "POSTFLEET_HTTP_PORT": "0",
+        "POSTFLEET_INBOX_WATCHER_ALLOW_PLAIN_IMAP": "true",
+        "POSTFLEET_INBOX_WATCHER_LEASE_SECONDS": "2",
+        "POSTFLEET_INBOX_WATCHER_IDLE_SECONDS": "1",
+    }
+    command = [sys.executable, "-m", "inbox_watcher"]
+    return ServerProcess(command, tmp_path / f"watcher{number}.log", environment)
