@@ -5,7 +5,7 @@ import sys
 from typing import Annotated, Any
 
 import typer
-from rich.table import Table
+from rich.table import Column, Table
 
 from postfleet_cli.api import Api
 from postfleet_cli.exits import ExitCode, Refused
@@ -39,7 +39,7 @@ def list_campaigns(
     if as_json:
         print_json(campaigns)
         return
-    table = Table("id", "name", "status")
+    table = Table(Column("id", no_wrap=True), "name", "status")
     for campaign in campaigns:
         table.add_row(*(str(campaign.get(name, "")) for name in ("id", "name", "status")))
     console.print(table if campaigns else "no campaigns yet: `postfleet campaigns create --help`")

@@ -132,7 +132,7 @@ class _Demo:
                 now = time.monotonic()
                 if figures != before:
                     before, changed = figures, now
-                ticker.show(f"{now - started:4.0f} s  {progress(figures)}")
+                ticker.show(f"{now - started:.0f} s  {progress(figures)}")
                 equal = all(figure.equal for figure in figures)
                 if done and now - changed >= (_QUIET_S if equal else _UNEQUAL_QUIET_S):
                     break

@@ -4,7 +4,7 @@ import sys
 from typing import Annotated, Any
 
 import typer
-from rich.table import Table
+from rich.table import Column, Table
 
 from postfleet_cli.api import Api
 from postfleet_cli.output import AsJson, console, print_document, print_json
@@ -81,7 +81,9 @@ def list_senders(
     if as_json:
         print_json(senders)
         return
-    table = Table("id", "address", "status", "health", "sent today", "limit today")
+    table = Table(
+        Column("id", no_wrap=True), "address", "status", "health", "sent today", "limit today"
+    )
     for s in senders:
         names = ("id", "email_address", "status", "health", "sent_today", "effective_limit")
         table.add_row(*(str(s.get(name, "")) for name in names))
