@@ -281,7 +281,7 @@ async def test_batches_that_come_back_out_of_order_count_once(mongo: Mongo) -> N
 
 
 async def test_a_crash_after_the_write_counts_once(mongo: Mongo) -> None:
-    """The keys of a batch are in the sender's document until the next batch inserts them."""
+    """The marks of a batch are in the sender's document until the next batch settles them."""
 
     class Dies(SenderStore):
         async def save(self, *arguments: Any, **named: Any) -> bool:

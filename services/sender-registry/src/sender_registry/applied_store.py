@@ -1,33 +1,40 @@
 """Which events were applied, and which deliveries punished: what makes counting idempotent.
 
-A counting write puts the keys of what it applied into the sender's own document (`unsettled`).
-Before the next such write they are inserted here; until then both places are asked. So the counts
+A counting write puts the marks of what it applied into the sender's own document (`unsettled`).
+Before the next such write they are inserted here; until then both places hold them. So the counts
 and the proof of having counted are one atomic write, and the proof may grow without bound.
+
+Events are kept many to a document, under the second in which they occurred: an event that comes
+again, however late, carries the same time.
 """
 
-from collections.abc import Iterable
-from typing import Any
+from collections.abc import AsyncIterator, Iterable, Iterator
+from itertools import groupby, pairwise
 
 from pymongo.errors import BulkWriteError
 
+from postfleet.cloudevents import derived_id
 from postfleet.instants import now_ms
-from postfleet.mongo import Collection, ensure_indexes
+from postfleet.mongo import Collection, Document, ensure_indexes
 from sender_registry.domain.health import PENALTIES
 
 _DUPLICATE_KEY = 11000
 _KEPT_MS = 35 * 24 * 3600 * 1000  # longer than the stream keeps the events
+_GAP_SECONDS = 60  # times further apart than this are asked for separately
+_PAGE = 1000
+_PENALTY = "penalty"
 
 
-def event_key(event_id: str) -> str:
-    return f"event:{event_id}"
+def event_mark(at_ms: int, event_id: str) -> str:
+    return f"{at_ms // 1000:012d}:{event_id}"
 
 
-def penalty_key(delivery_id: str, delta: int) -> str:
-    return f"penalty:{delta}:{delivery_id}"
+def penalty_mark(delivery_id: str, delta: int) -> str:
+    return f"{_PENALTY}:{delta}:{delivery_id}"
 
 
 class AppliedStore:
-    """The collection `applied`: one row per event, one per punishment."""
+    """The collection `applied`: a document per sender, second and write; one per punishment."""
 
     def __init__(self, collection: Collection) -> None:
         self._collection = collection
@@ -35,10 +42,9 @@ class AppliedStore:
     async def ensure_indexes(self) -> None:
         await ensure_indexes(self._collection, "at")
 
-    async def insert(self, keys: Iterable[str]) -> None:
-        """Insert what is not there yet."""
-        at = now_ms()
-        rows = [{"_id": key, "at": at} for key in keys]
+    async def settle(self, sender_id: str, marks: Iterable[str]) -> None:
+        """Insert marks; doing it again changes nothing."""
+        rows = list(_rows(sender_id, sorted(marks)))
         if not rows:
             return
         try:
@@ -47,31 +53,63 @@ class AppliedStore:
             if any(e["code"] != _DUPLICATE_KEY for e in error.details["writeErrors"]):
                 raise
 
-    async def known(self, keys: Iterable[str]) -> set[str]:
-        """Those of `keys` that are there."""
-        wanted = list(keys)
-        if not wanted:
-            return set()
-        query: dict[str, Any] = {"_id": {"$in": wanted}}
-        return {row["_id"] async for row in self._collection.find(query).limit(len(wanted))}
+    async def known(self, sender_id: str, marks: Iterable[str]) -> set[str]:
+        """Those of these events' marks that were settled."""
+        wanted = set(marks)
+        found: set[str] = set()
+        for first, last in _spans({int(mark[:12]) for mark in wanted}):
+            start, end = f"{sender_id}:{first:012d}", f"{sender_id}:{last + 1:012d}"
+            async for row in self._between(start, end):
+                found.update(wanted.intersection(row["marks"]))
+        return found
+
+    async def penalties(self, delivery_ids: Iterable[str]) -> dict[str, int]:
+        """Delivery id -> the worst it was punished with; those that never were are left out."""
+        keys = [penalty_mark(id_, delta) for id_ in set(delivery_ids) for delta in PENALTIES]
+        worst: dict[str, int] = {}
+        if not keys:
+            return worst
+        async for row in self._collection.find({"_id": {"$in": keys}}).limit(len(keys)):
+            _, delta, delivery_id = row["_id"].split(":", 2)
+            worst[delivery_id] = min(worst.get(delivery_id, 0), int(delta))
+        return worst
 
     async def forget_old(self) -> int:
-        """Delete what no event in the stream can repeat any more; returns how many rows."""
+        """Delete what no event in the stream can repeat any more; returns how many documents."""
         result = await self._collection.delete_many({"at": {"$lt": now_ms() - _KEPT_MS}})
         return int(result.deleted_count)
 
+    async def _between(self, start: str, end: str) -> AsyncIterator[Document]:
+        """Every document whose id is in [start, end), page by page."""
+        after = {"$gte": start, "$lt": end}
+        while True:
+            cursor = self._collection.find({"_id": after}).sort("_id", 1).limit(_PAGE)
+            page: list[Document] = [row async for row in cursor]
+            for row in page:
+                yield row
+            if len(page) < _PAGE:
+                return
+            after = {"$gt": page[-1]["_id"], "$lt": end}
 
-def penalties_in(keys: Iterable[str]) -> dict[str, int]:
-    """Delivery id -> its worst delta, from keys of any kind."""
-    worst: dict[str, int] = {}
-    for key in keys:
-        kind, _, rest = key.partition(":")
-        if kind == "penalty":
-            delta, _, delivery_id = rest.partition(":")
-            worst[delivery_id] = min(worst.get(delivery_id, 0), int(delta))
-    return worst
+
+def _rows(sender_id: str, marks: list[str]) -> Iterator[Document]:
+    at = now_ms()
+    for second, group in groupby(marks, key=lambda mark: mark.partition(":")[0]):
+        together = list(group)
+        if second == _PENALTY:
+            yield from ({"_id": mark, "at": at} for mark in together)
+        else:
+            name = derived_id(*together)
+            yield {"_id": f"{sender_id}:{second}:{name}", "at": at, "marks": together}
 
 
-def penalty_keys(delivery_ids: Iterable[str]) -> list[str]:
-    """Every key that could hold a punishment of these deliveries."""
-    return [penalty_key(id_, delta) for id_ in delivery_ids for delta in PENALTIES]
+def _spans(seconds: set[int]) -> Iterator[tuple[int, int]]:
+    """First and last of each run of times that are close together."""
+    ordered = sorted(seconds)
+    start = ordered[0] if ordered else 0
+    for earlier, later in pairwise(ordered):
+        if later - earlier > _GAP_SECONDS:
+            yield start, earlier
+            start = later
+    if ordered:
+        yield start, ordered[-1]

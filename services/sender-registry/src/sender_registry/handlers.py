@@ -19,13 +19,7 @@ from postfleet.events import (
     MailboxFailed,
 )
 from postfleet.instants import to_ms
-from sender_registry.applied_store import (
-    AppliedStore,
-    event_key,
-    penalties_in,
-    penalty_key,
-    penalty_keys,
-)
+from sender_registry.applied_store import AppliedStore, event_mark, penalty_mark
 from sender_registry.changing import Changes
 from sender_registry.domain.announcing import Change
 from sender_registry.domain.health import DELTAS
@@ -93,31 +87,29 @@ class OutcomeHandler:
             log.debug("%d outcomes of unknown sender %s", len(events), sender_id)
             return True
         before, unsettled = found
-        await self._applied.insert(unsettled)
-        new, penalties = await self._news(events)
+        await self._applied.settle(sender_id, unsettled)
+        marked = {_mark(received): received for received in events}
+        known = await self._applied.known(sender_id, marked)
+        new = [received for mark, received in marked.items() if mark not in known]
         if not new:
             return True
+        judged = [_delivery(received) for received in new if _may_punish(received)]
+        penalties = await self._applied.penalties(judged)
         result = apply(before, new, penalties, to_ms(self._changes.clock()))
         change = self._changes.settle(before, result.sender)
         if change is None:  # nothing moved, and yet they must count as applied
             change = Change(before, replace(before, revision=before.revision + 1), ())
-        keys = [event_key(received.id) for received in new]
-        keys += [penalty_key(id_, delta) for id_, delta in result.penalties.items()]
-        if not await self._changes.store.save(change, unsettled=keys):
+        marks = [mark for mark in marked if mark not in known]
+        marks += [penalty_mark(id_, delta) for id_, delta in result.penalties.items()]
+        if not await self._changes.store.save(change, unsettled=marks):
             return False
         if change.announcements:
             self._changes.relay.wake()
         return True
 
-    async def _news(
-        self, events: list[Received[Event]]
-    ) -> tuple[list[Received[Event]], dict[str, int]]:
-        """The events that were not applied yet, and earlier punishments of their deliveries."""
-        distinct = {event_key(received.id): received for received in events}
-        judged = {_delivery(received) for received in events if _may_punish(received)}
-        known = await self._applied.known([*distinct, *penalty_keys(judged)])
-        new = [received for key, received in distinct.items() if key not in known]
-        return new, penalties_in(known)
+
+def _mark(received: Received[Event]) -> str:
+    return event_mark(to_ms(received.event.occurred_at), received.id)
 
 
 def _delivery(received: Received[Event]) -> str:
