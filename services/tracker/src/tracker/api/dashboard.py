@@ -84,7 +84,8 @@ def build_router(
 def _from_our_page(request: Request, public_url: str) -> None:
     """Refuse a form that a browser sent from another site. Raises Problem (403)."""
     origin = request.headers.get("origin")
-    ours = {request.headers.get("host", ""), urlsplit(public_url).netloc}
+    named = (request.headers.get("host", ""), request.headers.get("x-forwarded-host", ""))
+    ours = {*named, urlsplit(public_url).netloc} - {""}
     if origin is not None and urlsplit(origin).netloc not in ours:
         raise Problem(403, "FOREIGN_FORM", "this form was sent from another site")
     if request.headers.get("sec-fetch-site", "same-origin") not in ("same-origin", "none"):

@@ -42,10 +42,9 @@ class EventHandler:
         told = [received.event for received in batch]
         await self._remember_deliveries(told)
         await self._remember_campaigns(told)
-        await self.statistics.add([fact for event in told for fact in facts_of(event)])
+        await self.statistics.count([fact for event in told for fact in facts_of(event)])
         entries = [entry_of(received) for received in batch]
         await self.timelines.add([entry for entry in entries if entry is not None])
-        await self.statistics.count()
 
     async def _remember_deliveries(self, told: Sequence[Event]) -> None:
         await self.hits.remember(

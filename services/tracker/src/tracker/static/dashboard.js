@@ -55,6 +55,7 @@ function showOverview(overview) {
 }
 
 function showDays(days) {
+  say($("span"), String(days.length));
   const rows = days.map((day) => {
     const row = document.createElement("tr");
     row.append(cell("th", day.bucket), ...SERIES.map((s) => cell("td", number(day[s.metric]))));

@@ -1,16 +1,18 @@
 """Facts and counters: every fact counts exactly once, whatever is redelivered or crashes when.
 
-A fact is inserted under an id that says what must not be counted twice, with `counted: 0`. Counting
-is a redo log of one run at a time:
+A fact's id says what must not be counted twice. Counting is a redo log of one run at a time:
 
-1. The run's document gets the next number, the ids of all its facts and what they add to which
-   counter, by compare-and-set on the previous number. From here on the run is certain to happen.
-2. Each counter is increased if its own `run` is lower than the number, which the same write sets.
-3. The facts become `counted: 1`, and the run is done.
+1. The run's document gets the next number and the facts that may be new, by compare-and-set on the
+   previous run, which must be done. From here on the run is certain to happen.
+2. The facts are inserted with the run's number; those that are there already stay as they are. The
+   facts that carry this number are the new ones, whoever inserted them and however often it is asked.
+3. Each counter they count in is increased if its own `run` is lower than the number, which the same
+   write sets.
+4. The run is done.
 
-A crash between any two writes leaves a run that is not done; whoever comes next finishes it first:
-every step may be repeated, because the guards of 2 and 3 drop what was done. Several processes may
-do so at once. Facts that are not in a run yet are found by `counted: 0`.
+A crash between any two writes leaves a run that is open. Whoever comes next finishes it first, for
+every step may be repeated; several processes may even do so at once. A process that was asleep
+meanwhile finds its inserts made and its guards false.
 """
 
 from collections.abc import Iterable, Mapping, Sequence
@@ -35,54 +37,49 @@ class StatisticsStore:
         self._runs: Collection = database.runs
 
     async def ensure_indexes(self) -> None:
-        await ensure_indexes(self._facts, "counted")
         await ensure_indexes(self._counters, "scope", "campaign", "bucket")
 
     # -- counting --------------------------------------------------------------------------------
 
-    async def add(self, facts: Sequence[Fact]) -> None:
-        """Insert the facts that are new; `count` counts them."""
-        unique = {fact.id: fact for fact in facts}
-        await insert_new(self._facts, [_document(fact) for fact in unique.values()])
+    async def count(self, facts: Sequence[Fact]) -> None:
+        """Count the facts that are new. Repeating it changes nothing."""
+        unique = list({fact.id: fact for fact in facts}.values())
+        for start in range(0, len(unique), _RUN_FACTS):
+            while not await self._run(unique[start : start + _RUN_FACTS]):
+                pass
 
-    async def count(self) -> None:
-        """Count every fact that is not counted yet."""
-        while await self._next_run():
-            pass
-
-    async def _next_run(self) -> bool:
-        """Finish the open run, or open one and finish it; False when there is nothing to count."""
-        run = await self._runs.find_one({"_id": _RUN})
-        if run is None:
+    async def _run(self, facts: list[Fact]) -> bool:
+        """Count these facts; False if another run came first, which is then finished."""
+        last = await self._runs.find_one({"_id": _RUN})
+        if last is None:
             await insert_new(self._runs, [{"_id": _RUN, "number": 0, "state": _DONE}])
-            return True
-        if run["state"] == _OPEN:
-            await self._finish(run)
-            return True
-        found = self._facts.find({"counted": 0}).limit(_RUN_FACTS)
-        facts = [_fact(document) async for document in found]
-        if not facts:
             return False
-        opened = {"number": run["number"] + 1, "state": _OPEN, "plan": _pack(facts)}
-        guard = {"_id": _RUN, "number": run["number"], "state": _DONE}
+        if last["state"] == _OPEN:
+            await self._finish(last["number"], _unpack(last["facts"]))
+            return False
+        number = last["number"] + 1
+        guard = {"_id": _RUN, "number": last["number"], "state": _DONE}
+        opened = {"number": number, "state": _OPEN, "facts": _pack(facts)}
         result = await self._runs.update_one(guard, {"$set": opened})
-        if result.modified_count:
-            await self._finish({"_id": _RUN, **opened})
+        if not result.modified_count:
+            return False
+        await self._finish(number, facts)
         return True
 
-    async def _finish(self, run: Document) -> None:
-        number, content = run["number"], orjson.loads(run["plan"])
-        await write_guarded(
-            self._counters,
-            [
-                _increase(Counter(s, _pairs(ls)), adds, number)
-                for s, ls, adds in content["counters"]
-            ],
-        )
-        ids = content["facts"]
-        await self._facts.update_many({"_id": {"$in": ids}}, {"$set": {"counted": 1}})
-        done = {"$set": {"state": _DONE, "plan": ""}}
+    async def _finish(self, number: int, facts: list[Fact]) -> None:
+        await insert_new(self._facts, [_document(fact, number) for fact in facts])
+        new = await self._of_run(number, facts)
+        increases = [_increase(c, adds, number) for c, adds in plan(new).items()]
+        await write_guarded(self._counters, increases)
+        done = {"$set": {"state": _DONE, "facts": ""}}
         await self._runs.update_one({"_id": _RUN, "number": number, "state": _OPEN}, done)
+
+    async def _of_run(self, number: int, facts: list[Fact]) -> list[Fact]:
+        """Those of the facts that were inserted by this run."""
+        ids = [fact.id for fact in facts]
+        found = self._facts.find({"_id": {"$in": ids}}).limit(len(ids) + 1)
+        new = {document["_id"] async for document in found if document["run"] == number}
+        return [fact for fact in facts if fact.id in new]
 
     # -- reading ---------------------------------------------------------------------------------
 
@@ -103,35 +100,25 @@ class StatisticsStore:
         return [document async for document in found]
 
 
-def _document(fact: Fact) -> Document:
-    """Counters as one JSON text: the portable dialect has no arrays of sub-documents."""
-    counters = orjson.dumps([[c.scope, c.labels] for c in fact.counters]).decode()
-    return {
-        "_id": fact.id,
-        "metric": fact.metric,
-        "at_ms": fact.at_ms,
-        "counters": counters,
-        "counted": 0,
-    }
-
-
-def _fact(document: Mapping[str, Any]) -> Fact:
-    counters = orjson.loads(document["counters"])
-    return Fact(
-        document["_id"],
-        document["metric"],
-        document["at_ms"],
-        tuple(Counter(scope, _pairs(labels)) for scope, labels in counters),
-    )
+def _document(fact: Fact, number: int) -> Document:
+    return {"_id": fact.id, "metric": fact.metric, "at_ms": fact.at_ms, "run": number}
 
 
 def _pack(facts: list[Fact]) -> str:
-    counters = [[c.scope, c.labels, additions] for c, additions in plan(facts).items()]
-    return orjson.dumps({"facts": [fact.id for fact in facts], "counters": counters}).decode()
+    """As one text: the portable dialect has no arrays of sub-documents in updates."""
+    return orjson.dumps(facts).decode()
 
 
-def _pairs(labels: list[list[str]]) -> tuple[tuple[str, str], ...]:
-    return tuple((name, value) for name, value in labels)
+def _unpack(text: str) -> list[Fact]:
+    return [_fact(entry) for entry in orjson.loads(text)]
+
+
+def _fact(entry: Mapping[str, Any]) -> Fact:
+    counters = tuple(
+        Counter(counter["scope"], tuple((name, value) for name, value in counter["labels"]))
+        for counter in entry["counters"]
+    )
+    return Fact(entry["id"], entry["metric"], entry["at_ms"], counters)
 
 
 def _increase(counter: Counter, additions: dict[str, int], number: int) -> UpdateOne:

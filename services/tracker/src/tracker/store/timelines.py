@@ -12,7 +12,7 @@ class TimelineStore:
         self._timelines: Collection = database.timelines
 
     async def ensure_indexes(self) -> None:
-        await ensure_indexes(self._timelines, "address", "order")
+        await ensure_indexes(self._timelines, "address")
 
     async def add(self, entries: Sequence[Entry]) -> None:
         await insert_new(self._timelines, [_document(entry) for entry in entries])
