@@ -66,7 +66,7 @@ async def _resolve(host: str, port: int) -> list[Address]:
     try:
         found = await loop.getaddrinfo(host, port, type=socket.SOCK_STREAM)
     except (socket.gaierror, UnicodeError) as error:
-        raise CheckFailed(Code.HOST_NOT_FOUND, f"there is no host {host}") from error
+        raise CheckFailed(Code.HOST_NOT_FOUND, f"the name {host} does not resolve") from error
     return _distinct([ip_address(str(info[4][0]).partition("%")[0]) for info in found])
 
 
