@@ -17,10 +17,6 @@ from postfleet_cli.exits import ExitCode, Refused
 DEFAULT_URL = "nats://127.0.0.1:4222"
 
 
-async def _ignore(_: Exception) -> None:
-    """Attempts to connect fail until the server is up; the last error is reported once."""
-
-
 @asynccontextmanager
 async def connection(
     environ: Mapping[str, str] = os.environ, *, patience_s: float = 0, url: str | None = None
@@ -42,18 +38,35 @@ async def connection(
 async def _connected(url: str, patience_s: float, options: dict[str, Any]) -> Client:
     deadline = time.monotonic() + patience_s
     while True:
+        causes: list[Exception] = []
         try:
-            return await nats.connect(
-                url, connect_timeout=5, allow_reconnect=False, error_cb=_ignore, **options
-            )
+            return await _connect_once(url, causes, options)
         except (OSError, TimeoutError, NatsError) as error:
             if time.monotonic() >= deadline:
+                cause = causes[-1] if causes else error
                 raise Refused(
                     ExitCode.UNAVAILABLE,
-                    f"NATS at {url} does not answer: {str(error) or type(error).__name__}. "
+                    f"NATS at {url} does not answer: {str(cause) or type(cause).__name__}. "
                     "NATS_URL says where it is",
                 ) from error
             await asyncio.sleep(0.1)
+
+
+async def _connect_once(url: str, causes: list[Exception], options: dict[str, Any]) -> Client:
+    """The client tries each address twice (0 would mean for ever) and tells only `causes` why."""
+
+    async def note(error: Exception) -> None:
+        causes.append(error)
+
+    return await nats.connect(
+        url,
+        connect_timeout=5,
+        allow_reconnect=False,
+        max_reconnect_attempts=1,
+        reconnect_time_wait=0.1,
+        error_cb=note,
+        **options,
+    )
 
 
 async def apply(client: Client, replicas: int = 1) -> list[str]:
