@@ -1,5 +1,7 @@
 """Runs one service: uvicorn on uvloop, an end within the grace period on SIGTERM."""
 
+import signal
+from types import FrameType
 from typing import Any
 
 import uvicorn
@@ -9,6 +11,9 @@ from postfleet.settings import ServiceSettings
 
 def serve(app: Any, settings: ServiceSettings) -> None:
     """Serve until SIGTERM or SIGINT; returns after the app's lifespan has drained."""
+    # uvicorn raises the signal again when it has drained: a good end must be exit code 0.
+    for ending in (signal.SIGTERM, signal.SIGINT):
+        signal.signal(ending, _ended)
     uvicorn.run(
         app,
         host=settings.http_host,
@@ -22,3 +27,7 @@ def serve(app: Any, settings: ServiceSettings) -> None:
         timeout_graceful_shutdown=10,
         h11_max_incomplete_event_size=16 * 1024,
     )
+
+
+def _ended(number: int, frame: FrameType | None) -> None:
+    """The drain is over; there is nothing left to interrupt."""
