@@ -54,7 +54,8 @@ def test_explain_tells_of_a_file_that_cannot_be_read_and_goes_on(
 ) -> None:
     assert main(["--json", "/nowhere.eml", str(_MAILS / "empty.eml")]) == 1
     output = capsys.readouterr()
-    assert "/nowhere.eml" in output.err and '"kind":"unrelated"' in output.out
+    assert "/nowhere.eml" in output.err
+    assert '"kind":"unrelated"' in output.out
 
 
 _MULTIPART = b"Content-Type: multipart/mixed; boundary=%d\n\n--%d\n"

@@ -16,7 +16,7 @@ from inbox_watcher.domain.matching import (
     worth_waiting,
 )
 from inbox_watcher.domain.understand import Kind, Understood, understand
-from inbox_watcher.imap import Fetched
+from inbox_watcher.imap_answers import Fetched
 from inbox_watcher.mailbox_store import MailboxStore
 from inbox_watcher.store import InboundStore, Place, SentStore, Waiting
 from postfleet.cloudevents import Announcement, derived_id

@@ -12,7 +12,7 @@ import re
 import ssl
 from collections.abc import Coroutine, Sequence
 from dataclasses import dataclass
-from datetime import UTC, datetime
+from datetime import datetime
 from typing import Any, TypeVar
 
 from aioimaplib.aioimaplib import (  # type: ignore[import-untyped]
@@ -23,6 +23,7 @@ from aioimaplib.aioimaplib import (  # type: ignore[import-untyped]
     quoted,
 )
 
+from inbox_watcher.imap_answers import Fetched, fetched_message, grouped, joined
 from inbox_watcher.imap_protocol import GuardedProtocol, Idle, ImapFailure, ImapLimits
 from inbox_watcher.mailbox_names import Folder, folder_of, folders_to_read
 
@@ -32,10 +33,6 @@ T = TypeVar("T")
 
 MAX_UIDS = 200
 _UID = re.compile(rb"\bUID (\d{1,10})\b")
-_SIZE = re.compile(rb"\bRFC822\.SIZE (\d{1,12})\b")
-_DATE = re.compile(rb'\bINTERNALDATE "([^"]{1,40})"')
-_BODY = re.compile(rb"BODY\[\](?:<\d+>)? (?:\{\d+\}$|\"([^\"]*)\"|(NIL))")
-_FETCH = re.compile(rb"\d{1,10} FETCH \(", re.IGNORECASE)
 _CODE = re.compile(rb"\[(UIDVALIDITY|UIDNEXT) (\d{1,10})\]", re.IGNORECASE)
 _STATUS_ITEM = re.compile(rb"\b(UIDVALIDITY|UIDNEXT) (\d{1,10})", re.IGNORECASE)
 _MONTHS = ["Jan", "Feb", "Mar", "Apr", "May", "Jun", "Jul", "Aug", "Sep", "Oct", "Nov", "Dec"]
@@ -58,16 +55,6 @@ class Server:
 class FolderState:
     uid_validity: int
     uid_next: int
-
-
-@dataclass(frozen=True, slots=True)
-class Fetched:
-    """A message, or its first bytes; `raw` is None where the server did not give it."""
-
-    uid: int
-    raw: bytes | None
-    size_bytes: int
-    received_at: datetime | None
 
 
 class ImapConnection:
@@ -128,7 +115,7 @@ class ImapConnection:
     async def folders(self) -> list[Folder]:
         """INBOX first, then what the server (or its name) says is Junk. Sent is none of them."""
         response = await self._run(self._command("LIST", '""', '"*"'), may_fail=True)
-        lines = [_joined(parts) for parts in _grouped(response.lines)]
+        lines = [joined(parts) for parts in grouped(response.lines)]
         return folders_to_read([folder for line in lines if (folder := folder_of(line))])
 
     async def examine(self, folder: Folder) -> FolderState:
@@ -178,8 +165,8 @@ class ImapConnection:
         what = f"(UID RFC822.SIZE INTERNALDATE BODY.PEEK[]<0.{max_bytes}>)"
         response = await self._run(self._fetch(",".join(map(str, uids)), what))
         found = {}
-        for parts in _grouped(response.lines):
-            fetched = _fetched(parts, max_bytes)
+        for parts in grouped(response.lines):
+            fetched = fetched_message(parts, max_bytes)
             if fetched is not None and fetched.uid in uids:
                 found[fetched.uid] = fetched
         return [found[uid] for uid in uids if uid in found]
@@ -286,67 +273,3 @@ def _quoted(text: str) -> str:
 def _reason(response: Response) -> str:
     last = bytes(response.lines[-1]) if response.lines else b""
     return f"{response.result} {last[:200].decode('utf-8', 'replace')}".strip()
-
-
-def _grouped(lines: Sequence[bytes | bytearray]) -> list[list[bytes | bytearray]]:
-    """The parts of each untagged response: a literal (bytearray) belongs to the line before it."""
-    groups: list[list[bytes | bytearray]] = []
-    after_literal = False
-    for part in lines:
-        is_literal = isinstance(part, bytearray)
-        if groups and (is_literal or after_literal):
-            groups[-1].append(part)
-        else:
-            groups.append([part])
-        after_literal = is_literal
-    return groups
-
-
-def _joined(parts: Sequence[bytes | bytearray]) -> bytes:
-    """A response with its literals as quoted strings, where they are names."""
-    text = b""
-    for part in parts:
-        if isinstance(part, bytearray):
-            text = text[: text.rfind(b"{")] + b'"' + bytes(part) + b'"'
-        else:
-            text += bytes(part)
-    return text
-
-
-def _fetched(parts: Sequence[bytes | bytearray], max_bytes: int) -> Fetched | None:
-    if not _FETCH.match(bytes(parts[0])):
-        return None
-    attributes = b" ".join(bytes(part) for part in parts if not isinstance(part, bytearray))
-    uid = _UID.search(attributes)
-    if uid is None:
-        return None
-    size, date = _SIZE.search(attributes), _DATE.search(attributes)
-    raw = _body(parts)
-    return Fetched(
-        uid=int(uid[1]),
-        raw=None if raw is None else raw[:max_bytes],
-        size_bytes=int(size[1]) if size else len(raw or b""),
-        received_at=_internal_date(date[1]) if date else None,
-    )
-
-
-def _body(parts: Sequence[bytes | bytearray]) -> bytes | None:
-    for index, part in enumerate(parts):
-        if isinstance(part, bytearray):
-            continue
-        found = _BODY.search(bytes(part))
-        if found is None:
-            continue
-        if found[0].endswith(b"}"):
-            following = parts[index + 1] if index + 1 < len(parts) else b""
-            return bytes(following)
-        return found[1] or b""
-    return None
-
-
-def _internal_date(text: bytes) -> datetime | None:
-    try:
-        moment = datetime.strptime(text.decode("ascii").strip(), "%d-%b-%Y %H:%M:%S %z")
-    except ValueError:
-        return None
-    return moment.astimezone(UTC)

@@ -10,7 +10,8 @@ from pymongo.errors import PyMongoError
 
 from inbox_watcher.arrivals import Arrivals
 from inbox_watcher.domain.mailbox import Cursor, Mailbox, history_limit, start_of
-from inbox_watcher.imap import Fetched, FolderState, ImapConnection, LoginRefused, Server
+from inbox_watcher.imap import FolderState, ImapConnection, LoginRefused, Server
+from inbox_watcher.imap_answers import Fetched
 from inbox_watcher.imap_protocol import ImapFailure, ImapLimits
 from inbox_watcher.mailbox_names import Folder
 from inbox_watcher.mailbox_store import Look

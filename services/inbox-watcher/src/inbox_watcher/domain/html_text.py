@@ -23,7 +23,20 @@ _NAME = re.compile(r"/?[A-Za-z][A-Za-z0-9:-]{0,40}")
 _MARKS = re.compile(r"""\b(?:class|id)\s*=\s*("[^"]*"|'[^']*'|[^\s"'>]+)""", re.IGNORECASE)
 _SILENT = {"script", "style", "head", "title", "template"}
 _BLOCKS = {"p", "div", "tr", "table", "ul", "ol", "li", "h1", "h2", "h3", "h4", "pre", "section"}
-_VOID = {"br", "img", "hr", "input", "meta", "link", "area", "base", "col", "embed", "source", "wbr"}
+_VOID = {
+    "br",
+    "img",
+    "hr",
+    "input",
+    "meta",
+    "link",
+    "area",
+    "base",
+    "col",
+    "embed",
+    "source",
+    "wbr",
+}
 
 
 def _tokens(html: str) -> Iterator[tuple[str, str]]:

@@ -11,7 +11,7 @@ ATTRIBUTION_VERBS = (
     r"wrote|writes|schrieb|schreef|a écrit|écrit|"
     r"escribió|escribio|ha scritto|scrisse"
     r"|escreveu|skrev|kirjoitti|napisał(?:\(a\))?|napisala?|napsala?|napísala?|írta|a scris|"
-    r"написала?|пишет|пише|написав"
+    r"написала?|pisze|пишет|пише|написав"
     r"|yazdı|έγραψε|写道|写到|寫道|作成|のメール|님이 작성|כתב(?:/ה)?|كتب|đã viết|menulis"
 )
 

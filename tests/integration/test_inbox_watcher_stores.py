@@ -1,0 +1,213 @@
+"""One behaviour of the watcher's stores, on every database there is."""
+
+import secrets
+from collections.abc import Iterator
+from dataclasses import replace
+from datetime import UTC, datetime
+from typing import Any
+
+import pytest
+
+from inbox_watcher.domain.mailbox import Cursor
+from inbox_watcher.domain.matching import Match, Sent
+from inbox_watcher.domain.severity import Severity
+from inbox_watcher.domain.understand import Kind, Recipient, Understood
+from inbox_watcher.mailbox_store import Look, MailboxStore
+from inbox_watcher.store import InboundStore, Place, SentStore
+from postfleet.cloudevents import Announcement
+from postfleet.events import MailServer, ReplyDetected, SenderSnapshot, WatcherStale
+from postfleet.mongo import Mongo
+from tests.support.mockmongo import mock_database
+from tests.support.mongo import MongoServer
+
+_NOW = datetime(2026, 11, 21, 10, tzinfo=UTC)
+_SENT = Sent("m1@x", "delivery", "s1", "ann@lead.test", 1000, campaign_id="c", step=2, subject="Hi")
+_MAIL = Understood(
+    Kind.BOUNCE,
+    "why",
+    "mailer-daemon@lead.test",
+    "Undelivered",
+    "r1@lead",
+    "key",
+    in_reply_to=("m1@x",),
+    recipients=(Recipient("ann@lead.test", "", "5.1.1", Severity.HARD, "unknown_user"),),
+)
+
+
+@pytest.fixture(params=["embedded", "mongomock"])
+def database(request: pytest.FixtureRequest) -> Iterator[Any]:
+    if request.param == "mongomock":
+        yield mock_database("inbox_watcher")
+        return
+    server: MongoServer = request.getfixturevalue("mongo_server")
+    prefix = server.database(f"is{secrets.token_hex(3)}_")
+    yield Mongo(server.url, "inbox-watcher", prefix).database
+
+
+def place(uid: int = 1) -> Place:
+    return Place(f"inbound{uid}", "s1", "s1@one.test", "INBOX", 7, uid, 2000, 300)
+
+
+def event() -> Announcement:
+    reply = ReplyDetected(
+        occurred_at=_NOW, delivery_id="d", sender_id="s1", recipient="ann@lead.test", message_id="m"
+    )
+    return Announcement(reply, "event1")
+
+
+async def test_sent_mails_are_remembered_once_and_found_by_id_and_by_address(
+    database: Any,
+) -> None:
+    store = SentStore(database.sent_index)
+    await store.ensure_indexes()
+    later = replace(_SENT, message_id="m2@x", delivery_id="later", sent_at=2000)
+    await store.add([_SENT])
+    await store.add([replace(_SENT, delivery_id="a repetition"), later])
+    assert await store.by_message_ids(["m1@x", "unknown", "m1@x"]) == {"m1@x": _SENT}
+    assert await store.by_message_ids([]) == {}
+    assert await store.latest_to(["ANN@lead.test"], "s1", 9000) == later
+    assert await store.latest_to(["ann@lead.test"], "s1", 1500) == _SENT
+    assert await store.latest_to(["ann@lead.test"], "another", 9000) is None
+    assert await store.latest_to([], "s1", 9000) is None
+    await store.forget(1500)
+    assert await store.by_message_ids(["m1@x", "m2@x"]) == {"m2@x": later}
+
+
+async def test_a_mail_is_stored_once_by_its_place_and_once_by_what_it_is(database: Any) -> None:
+    store = InboundStore(database.inbound)
+    await store.ensure_indexes()
+    match = Match(_SENT, "in_reply_to")
+
+    async def add(uid: int, effect_key: str) -> bool:
+        return await store.add(
+            place(uid), _MAIL, effect_key, "matched", match=match, events=[event()], seen_at=uid
+        )
+
+    assert not await store.known("inbound1", "e1")
+    assert await add(1, "e1")
+    assert not await add(1, "e2"), "the same place"
+    assert not await add(2, "e1"), "the same mail in another folder"
+    assert await add(3, "e3")
+    assert await store.known("inbound1", "")
+    assert await store.known("", "e3")
+    assert await store.said("event1")
+    assert not await store.said("event2")
+    found = await store.get("inbound1")
+    assert found is not None
+    assert (found["outbox_size"], found["delivery_id"]) == (1, "delivery")
+    assert list(found["outbox"]) == ["event1"]
+
+
+async def test_a_waiting_mail_comes_back_as_it_was_and_is_settled_once(database: Any) -> None:
+    store = InboundStore(database.inbound)
+    await store.ensure_indexes()
+    await store.add(place(), _MAIL, "e1", "waiting", seen_at=1000, retry_until=9000)
+    assert await store.waiting(999) == []
+    (waiting,) = await store.waiting(1000)
+    assert (waiting.place, waiting.mail, waiting.retry_until) == (place(), _MAIL, 9000)
+    await store.later("inbound1", 3000)
+    assert await store.waiting(1000) == []
+    match = Match(_SENT, "recipient")
+    assert await store.settle("inbound1", "matched", match, [event()])
+    assert not await store.settle("inbound1", "unmatched", None, ())
+    found = await store.get("inbound1")
+    assert found is not None
+    assert (found["state"], found["matched_by"], found["outbox_size"]) == (
+        "matched",
+        "recipient",
+        1,
+    )
+
+
+async def test_lists_are_newest_first_and_filtered(database: Any) -> None:
+    store = InboundStore(database.inbound)
+    await store.ensure_indexes()
+    for uid in range(1, 5):
+        mail = replace(_MAIL, kind=Kind.REPLY if uid % 2 else Kind.BOUNCE)
+        await store.add(place(uid), mail, f"e{uid}", "ignored", seen_at=uid)
+    page = await store.listed("s1", None, None, 3)
+    assert [document["uid"] for document in page] == [4, 3, 2]
+    following = await store.listed("s1", None, page[-1]["order"], 3)
+    assert [document["uid"] for document in following] == [1]
+    assert [d["uid"] for d in await store.listed(None, "reply", None, 9)] == [3, 1]
+    assert await store.listed("nobody", None, None, 9) == []
+    await store.forget(3)
+    assert [d["uid"] for d in await store.listed(None, None, None, 9)] == [4, 3]
+
+
+def snapshot(revision: int = 1, **more: Any) -> SenderSnapshot:
+    server = {"host": "imap.test", "port": 993, "security": "implicit", "username": "s1"}
+    values: dict[str, Any] = {
+        "sender_id": "s1",
+        "revision": revision,
+        "email_address": "S1@one.test",
+        "domain": "one.test",
+        "status": "ready",
+        "health": 100,
+        "daily_limit": 50,
+        "effective_limit": 50,
+        "smtp": MailServer.model_validate(server),
+        "imap": MailServer.model_validate(server),
+    }
+    return SenderSnapshot.model_validate(values | more)
+
+
+async def test_the_replica_takes_newer_snapshots_only(database: Any) -> None:
+    store = MailboxStore(database.mailboxes)
+    await store.ensure_indexes()
+    await store.apply(snapshot(2), 1000)
+    await store.apply(snapshot(1, suspended=True), 1100)
+    assert (await store.find("s1")) is not None
+    assert await store.is_ours("s1@ONE.test")
+    assert not await store.is_ours("other@one.test")
+    await store.apply(snapshot(3, suspended=True), 1200)
+    assert (await store.find("s1")) is None
+    assert await store.is_ours("s1@one.test"), "still an address of ours"
+    await store.apply(snapshot(4), 50_000)
+    found = await store.find("s1")
+    assert found is not None
+    assert found.registered_at.timestamp() == 1
+    assert await store.overdue(40_000) == [], "the promise begins anew"
+    await store.apply(snapshot(5, imap=None), 60_000)
+    assert (await store.find("s1")) is None
+
+
+async def test_a_lease_has_one_owner_until_it_ends(database: Any) -> None:
+    store = MailboxStore(database.mailboxes)
+    await store.ensure_indexes()
+    await store.apply(snapshot(), 1000)
+    assert [m.sender_id for m in await store.claim("a", 1000, 2000, 10)] == ["s1"]
+    assert await store.claim("b", 1500, 2500, 10) == []
+    assert list(await store.renew("a", 3000)) == ["s1"]
+    assert await store.claim("b", 2500, 3500, 10) == []
+    assert await store.save_cursor("a", "s1", "IN.BOX $", Cursor(7, 12))
+    (taken,) = await store.claim("b", 3000, 4000, 10)
+    assert taken.cursors == {"IN.BOX $": Cursor(7, 12)}
+    assert not await store.save_cursor("a", "s1", "INBOX", Cursor(7, 99)), "a's lease is lost"
+    assert await store.renew("a", 9000) == {}
+    await store.release("a", ["s1"])
+    assert await store.claim("a", 3500, 4500, 10) == [], "not a's to give back"
+    await store.release("b", ["s1"])
+    assert len(await store.claim("a", 3500, 4500, 10)) == 1
+
+
+async def test_a_broken_promise_is_told_once_and_its_end_once(database: Any) -> None:
+    store = MailboxStore(database.mailboxes)
+    await store.ensure_indexes()
+    await store.apply(snapshot(), 1000)
+    await store.claim("a", 1000, 2000, 10)
+    await store.note("a", {"s1": Look(0, "failing", "no route")})
+    (overdue,) = await store.overdue(5000)
+    assert (overdue.looked_at, overdue.error) == (1000, "no route")
+    stale = Announcement(WatcherStale(occurred_at=_NOW, sender_id="s1", since=_NOW), "stale1")
+    assert await store.tell(overdue, "yes", stale)
+    assert not await store.tell(overdue, "yes", stale)
+    assert await store.overdue(5000) == []
+    assert await store.recovered(1001) == []
+    await store.note("a", {"s1": Look(6000, "watching", "")})
+    (back,) = await store.recovered(5000)
+    assert await store.tell(back, "no", replace(stale, id="back1"))
+    assert not await store.tell(back, "no", replace(stale, id="back1"))
+    document = await database.mailboxes.find_one({"_id": "s1"})
+    assert sorted(document["outbox"]) == ["back1", "stale1"]
+    assert document["outbox_size"] == 2
