@@ -167,7 +167,8 @@ async def test_the_dashboard_is_reached_by_keyboard_alone(
 ) -> None:
     page = await browser.new_page()
     await page.goto(tracker.url)
-    await page.keyboard.type(API_KEY)  # the field has the focus
+    await page.wait_for_function("document.activeElement.id === 'key'")
+    await page.keyboard.type(API_KEY)
     await page.keyboard.press("Enter")
     await page.get_by_role("heading", name="Overview").wait_for()
     await page.keyboard.press("Tab")

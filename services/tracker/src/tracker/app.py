@@ -87,13 +87,21 @@ class Tracker:
         self.intake.start()
         starting = asyncio.create_task(self._start(), name="tracker start")
         starting.add_done_callback(_tell_failure)
-        yield
-        starting.cancel()
-        await asyncio.gather(starting, return_exceptions=True)
-        await self.intake.stop()
-        await self.relay.stop()
-        await self.bus.stop()
-        await self.mongo.close()
+        try:
+            yield
+        finally:
+            starting.cancel()
+            await asyncio.gather(starting, return_exceptions=True)
+            await self._stop()
+
+    async def _stop(self) -> None:
+        """Hits first: they need the bus, or the disk where it is gone."""
+        try:
+            await self.intake.stop()
+            await self.relay.stop()
+            await self.bus.stop()
+        finally:
+            await self.mongo.close()
 
     async def _start(self) -> None:
         await asyncio.gather(self.bus.connect(), self._open_database())
