@@ -32,6 +32,10 @@ class DemoFailed(Exception):
     """The demo cannot go on; the text says why. The platform runs on."""
 
 
+class NotNow(DemoFailed):
+    """A service is being started again; asking later is right."""
+
+
 async def run(url: str, api_key: str, data: DataDir, console: Console) -> None:
     """Prepare what is missing, start the campaign, watch it to its end, print the summary."""
     where = json.loads((data.sandbox / "sandbox.json").read_text())
@@ -128,7 +132,7 @@ class _Demo:
         before: list[Figure] = []
         with _Ticker(self._console) as ticker:
             while True:
-                figures, done = await self._look(campaign)
+                figures, done = await self._look_again(campaign, before)
                 now = time.monotonic()
                 if figures != before:
                     before, changed = figures, now
@@ -142,6 +146,13 @@ class _Demo:
                 await asyncio.sleep(_POLL_S)
         self._say(f"watched for {time.monotonic() - started:.0f} s")
         return figures
+
+    async def _look_again(self, campaign: str, before: list[Figure]) -> tuple[list[Figure], bool]:
+        """As `_look`; while a service does not answer, what was known before."""
+        try:
+            return await self._look(campaign)
+        except (NotNow, httpx.TransportError):
+            return before, False
 
     async def _look(self, campaign: str) -> tuple[list[Figure], bool]:
         overview, state, summary = await asyncio.gather(
@@ -179,4 +190,5 @@ def _checked(response: httpx.Response) -> dict[str, Any]:
         document: dict[str, Any] = response.json()
         return document
     request = response.request
-    raise DemoFailed(f"{request.method} {request.url}: {response.status_code} {response.text}")
+    kind = NotNow if response.status_code == httpx.codes.SERVICE_UNAVAILABLE else DemoFailed
+    raise kind(f"{request.method} {request.url}: {response.status_code} {response.text}")
