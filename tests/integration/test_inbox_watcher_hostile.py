@@ -4,6 +4,7 @@ import asyncio
 import itertools
 import os
 import secrets
+import signal
 import sys
 import time
 from collections.abc import AsyncIterator, Iterator
@@ -243,6 +244,8 @@ async def test_a_server_without_idle_is_polled(platform: Platform, prefix: str) 
         server.mails.append(reply(sender))
         assert len(await platform.wait_events(sender, "reply.detected", timeout=5)) == 1
         assert await _count(server.commands, "IDLE") == 0
+        (search,) = [command for command in server.commands if "SEARCH" in command]
+        assert " SINCE " in search, "mail from before the sender was registered is not read"
 
 
 async def test_two_replicas_share_mailboxes_and_a_dead_ones_are_taken_over(
@@ -271,6 +274,31 @@ async def test_two_replicas_share_mailboxes_and_a_dead_ones_are_taken_over(
             first.kill()
 
 
+async def test_a_watcher_that_is_told_to_end_gives_its_mailboxes_back_at_once(
+    platform: Platform, prefix: str, tmp_path: Path
+) -> None:
+    sender = hostile_sender()
+    async with HostileImap() as server:
+        first = replica(platform, prefix, tmp_path, 1, lease_seconds=60)
+        try:
+            await platform.register(sender, server.port, "secret", security="none")
+            await sent(platform, sender)
+            await until_idle(server)
+            first.signal(signal.SIGTERM)
+            await eventually(lambda: _running(first), lambda running: not running, 10)
+            server.mails.append(reply(sender))
+            async with platform.watcher(prefix, **_PLAIN):
+                await platform.wait_events(sender, "reply.detected", timeout=5)
+            assert "Finished server process" in first.tail()
+            assert server.connections == 2
+        finally:
+            first.kill()
+
+
+async def _running(process: ServerProcess) -> bool:
+    return process.running
+
+
 async def test_a_watcher_killed_again_and_again_says_every_reply_once(
     platform: Platform, prefix: str, tmp_path: Path
 ) -> None:
@@ -295,7 +323,9 @@ async def test_a_watcher_killed_again_and_again_says_every_reply_once(
     assert sorted(event["delivery_id"] for event in events) == sorted(deliveries)
 
 
-def replica(platform: Platform, prefix: str, tmp_path: Path, number: int) -> ServerProcess:
+def replica(
+    platform: Platform, prefix: str, tmp_path: Path, number: int, lease_seconds: int = 2
+) -> ServerProcess:
     """A watcher in a process of its own, which can be killed."""
     environment = {
         **os.environ,
@@ -306,7 +336,7 @@ def replica(platform: Platform, prefix: str, tmp_path: Path, number: int) -> Ser
         "POSTFLEET_DATABASE_PREFIX": prefix,
         "POSTFLEET_HTTP_PORT": "0",
         "POSTFLEET_INBOX_WATCHER_ALLOW_PLAIN_IMAP": "true",
-        "POSTFLEET_INBOX_WATCHER_LEASE_SECONDS": "2",
+        "POSTFLEET_INBOX_WATCHER_LEASE_SECONDS": str(lease_seconds),
         "POSTFLEET_INBOX_WATCHER_IDLE_SECONDS": "1",
     }
     command = [sys.executable, "-m", "inbox_watcher"]

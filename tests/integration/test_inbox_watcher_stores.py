@@ -155,27 +155,27 @@ def snapshot(revision: int = 1, **more: Any) -> SenderSnapshot:
 async def test_the_replica_takes_newer_snapshots_only(database: Any) -> None:
     store = MailboxStore(database.mailboxes)
     await store.ensure_indexes()
-    await store.apply(snapshot(2), 1000)
-    await store.apply(snapshot(1, suspended=True), 1100)
+    await store.apply(snapshot(2), 1000, 1000)
+    await store.apply(snapshot(1, suspended=True), 1100, 1100)
     assert (await store.find("s1")) is not None
     assert await store.is_ours("s1@ONE.test")
     assert not await store.is_ours("other@one.test")
-    await store.apply(snapshot(3, suspended=True), 1200)
+    await store.apply(snapshot(3, suspended=True), 1200, 1200)
     assert (await store.find("s1")) is None
     assert await store.is_ours("s1@one.test"), "still an address of ours"
-    await store.apply(snapshot(4), 50_000)
+    await store.apply(snapshot(4), 50_000, 50_000)
     found = await store.find("s1")
     assert found is not None
     assert found.registered_at.timestamp() == 1
     assert await store.overdue(40_000) == [], "the promise begins anew"
-    await store.apply(snapshot(5, imap=None), 60_000)
+    await store.apply(snapshot(5, imap=None), 60_000, 60_000)
     assert (await store.find("s1")) is None
 
 
 async def test_a_lease_has_one_owner_until_it_ends(database: Any) -> None:
     store = MailboxStore(database.mailboxes)
     await store.ensure_indexes()
-    await store.apply(snapshot(), 1000)
+    await store.apply(snapshot(), 1000, 1000)
     assert [m.sender_id for m in await store.claim("a", 1000, 2000, 10)] == ["s1"]
     assert await store.claim("b", 1500, 2500, 10) == []
     assert list(await store.renew("a", 3000)) == ["s1"]
@@ -194,7 +194,7 @@ async def test_a_lease_has_one_owner_until_it_ends(database: Any) -> None:
 async def test_a_broken_promise_is_told_once_and_its_end_once(database: Any) -> None:
     store = MailboxStore(database.mailboxes)
     await store.ensure_indexes()
-    await store.apply(snapshot(), 1000)
+    await store.apply(snapshot(), 1000, 1000)
     await store.claim("a", 1000, 2000, 10)
     await store.note("a", {"s1": Look(0, "failing", "no route")})
     (overdue,) = await store.overdue(5000)

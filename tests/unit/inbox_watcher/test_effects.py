@@ -10,6 +10,7 @@ from inbox_watcher.domain.matching import (
     Match,
     Sent,
     address_keys,
+    as_answer,
     match_by_message,
     message_keys,
     worth_waiting,
@@ -31,7 +32,6 @@ def said(mail: Understood, matched_by: str = "in_reply_to") -> list[tuple[str, s
     ("kind", "severity", "subject"),
     [
         (Kind.REPLY, None, "reply.detected"),
-        (Kind.UNRELATED, None, "reply.detected"),  # personal, and from somebody we mailed
         (Kind.AUTO, None, "reply.automatic"),
         (Kind.CHALLENGE, None, "reply.automatic"),
         (Kind.COMPLAINT, None, "complaint.received"),
@@ -47,7 +47,7 @@ def test_each_kind_says_its_event(kind: Kind, severity: Severity | None, subject
     assert [name for name, _ in events] == [subject]
 
 
-@pytest.mark.parametrize("kind", [Kind.SUCCESS, Kind.MDN])
+@pytest.mark.parametrize("kind", [Kind.SUCCESS, Kind.MDN, Kind.UNRELATED])
 def test_a_receipt_says_nothing(kind: Kind) -> None:
     assert said(replace(_MAIL, kind=kind, personal=False)) == []
 
@@ -117,3 +117,10 @@ def test_only_what_may_have_an_effect_waits_for_its_delivery() -> None:
     waits = {kind for kind in Kind if worth_waiting(replace(_MAIL, kind=kind))}
     nothing_to_wait_for = {Kind.UNRELATED, Kind.SUCCESS, Kind.MDN}
     assert waits == set(Kind) - nothing_to_wait_for
+
+
+def test_a_new_mail_of_somebody_we_mailed_is_a_reply_and_a_newsletter_is_none() -> None:
+    new_mail = replace(_MAIL, kind=Kind.UNRELATED)
+    assert as_answer(new_mail).kind is Kind.REPLY
+    assert as_answer(replace(new_mail, personal=False)).kind is Kind.UNRELATED
+    assert as_answer(replace(_MAIL, kind=Kind.AUTO)).kind is Kind.AUTO

@@ -11,6 +11,7 @@ from inbox_watcher.domain.mailbox import Mailbox
 from inbox_watcher.domain.matching import (
     Match,
     address_keys,
+    as_answer,
     match_by_message,
     message_keys,
     worth_waiting,
@@ -64,8 +65,7 @@ class Arrivals:
             return
         own = mail.kind in _HUMAN_OR_MACHINE and await self.mailboxes.is_ours(mail.author)
         match = None if own else await self.match(mail, place)
-        if match and mail.kind is Kind.UNRELATED and not mail.personal:
-            match = None
+        mail = as_answer(mail) if match else mail
         events = await self._events(mail, match, place)
         state = _state(mail, match, own=own)
         added = await self.inbound.add(

@@ -7,8 +7,8 @@ from inbox_watcher.domain.matching import Sent
 from inbox_watcher.mailbox_store import MailboxStore
 from inbox_watcher.store import SentStore
 from postfleet.cloudevents import Received
-from postfleet.events import EmailSent, Event, SenderEvent
-from postfleet.instants import to_ms
+from postfleet.events import EmailSent, Event, SenderEvent, SenderSnapshot
+from postfleet.instants import now_ms, to_ms
 
 
 @dataclass(frozen=True, slots=True)
@@ -26,22 +26,24 @@ class Feed:
         mails = [_sent(event) for event in events if isinstance(event, EmailSent)]
         await self.sent.add(mails)
         senders = [event for event in events if isinstance(event, SenderEvent)]
-        for event in _latest(senders):
-            await self.mailboxes.apply(event.sender, to_ms(event.occurred_at))
+        for sender, registered_at in _latest(senders):
+            await self.mailboxes.apply(sender, registered_at, now_ms())
         if mails:
             self.mail_sent()
         if senders:
             self.sender_changed()
 
 
-def _latest(events: list[SenderEvent]) -> list[SenderEvent]:
-    """Of each sender the event with the newest snapshot; the first one tells when it began."""
-    newest: dict[str, SenderEvent] = {}
+def _latest(events: list[SenderEvent]) -> list[tuple[SenderSnapshot, int]]:
+    """Of each sender the newest snapshot, and the time (epoch ms) of the first event about it."""
+    newest: dict[str, SenderSnapshot] = {}
+    first: dict[str, int] = {}
     for event in events:
-        known = newest.get(event.sender_id)
-        if known is None or known.sender.revision < event.sender.revision:
-            newest[event.sender_id] = event
-    return list(newest.values())
+        id_, at = event.sender_id, to_ms(event.occurred_at)
+        first[id_] = min(at, first.get(id_, at))
+        if id_ not in newest or newest[id_].revision < event.sender.revision:
+            newest[id_] = event.sender
+    return [(sender, first[id_]) for id_, sender in newest.items()]
 
 
 def _sent(event: EmailSent) -> Sent:

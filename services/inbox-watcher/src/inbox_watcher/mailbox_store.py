@@ -45,13 +45,13 @@ class MailboxStore:
 
     # -- the replica -----------------------------------------------------------------------------
 
-    async def apply(self, sender: SenderSnapshot, at: int) -> None:
-        """Make the replica be like this snapshot, unless it is newer already."""
+    async def apply(self, sender: SenderSnapshot, registered_at: int, now: int) -> None:
+        """Make the replica be like this snapshot, unless it is newer already (epoch ms)."""
         change = _from_snapshot(sender)
         older = {"_id": sender.sender_id, "revision": {"$lt": sender.revision}}
         if change["wanted"] == "yes":  # watched again: the promise to look begins anew
             again = await self._mailboxes.update_one(
-                {**older, "wanted": "no"}, {"$set": {**change, "looked_at": at}}
+                {**older, "wanted": "no"}, {"$set": {**change, "looked_at": now}}
             )
             if again.modified_count:
                 return
@@ -59,7 +59,7 @@ class MailboxStore:
         if updated.matched_count:
             return
         try:
-            await self._mailboxes.insert_one(_fresh(sender.sender_id, at) | change)
+            await self._mailboxes.insert_one(_fresh(sender.sender_id, registered_at, now) | change)
         except DuplicateKeyError:
             return  # known, and not older
 
@@ -146,11 +146,11 @@ class MailboxStore:
         return bool(told.modified_count)
 
 
-def _fresh(sender_id: str, at: int) -> Document:
+def _fresh(sender_id: str, registered_at: int, now: int) -> Document:
     return {
         "_id": sender_id,
-        "registered_at": at,
-        "looked_at": at,
+        "registered_at": registered_at,
+        "looked_at": now,
         "state": "new",
         "error": "",
         "stale": "no",

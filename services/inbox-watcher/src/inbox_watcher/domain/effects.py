@@ -31,7 +31,7 @@ def announcements(
     common = _common(match, now)
     seen = {"inbound_id": inbound_id, "matched_by": match.matched_by, "received_at": received_at}
     delivery = match.sent.delivery_id
-    if mail.kind is Kind.REPLY or (mail.kind is Kind.UNRELATED and mail.personal):
+    if mail.kind is Kind.REPLY:
         reply = ReplyDetected(
             **common, **seen, text=mail.text[:MAX_EVENT_TEXT], mail_subject=mail.subject
         )

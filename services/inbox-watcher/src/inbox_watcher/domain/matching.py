@@ -1,7 +1,7 @@
 """To which delivery a mail belongs: the keys to try, the most certain first."""
 
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 from inbox_watcher.domain.understand import Kind, Understood
 
@@ -69,3 +69,10 @@ def match_by_message(mail: Understood, known: Mapping[str, Sent]) -> Match | Non
 def worth_waiting(mail: Understood) -> bool:
     """Whether an unmatched mail may belong to a delivery of which we have not heard yet."""
     return mail.kind is not Kind.UNRELATED and mail.kind not in _WITHOUT_EVENT
+
+
+def as_answer(mail: Understood) -> Understood:
+    """A mail that a human wrote to us anew, and whose author we mailed, is a reply too."""
+    if mail.kind is Kind.UNRELATED and mail.personal:
+        return replace(mail, kind=Kind.REPLY, why="a new mail of somebody we mailed")
+    return mail
