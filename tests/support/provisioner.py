@@ -130,8 +130,8 @@ async def provisioner(bus: nats.NATS, **settings: Any) -> AsyncIterator[Service]
     """Running and ready; `settings` need the two servers, a database prefix and `config_dir`."""
     loop = asyncio.get_running_loop()
     transport, answers = await loop.create_datagram_endpoint(DnsServer, ("127.0.0.1", 0))
-    resolver = f"127.0.0.1:{answers.port}"
-    app = build(Settings(master_key=MASTER_KEY, api_key=API_KEY, resolver=resolver, **settings))
+    known = {"master_key": MASTER_KEY, "api_key": API_KEY, "resolver": f"127.0.0.1:{answers.port}"}
+    app = build(Settings(**{**known, **settings}))
     async with (
         app.router.lifespan_context(app),
         httpx.AsyncClient(

@@ -13,7 +13,8 @@ from mail_provisioner.announcements import created
 from mail_provisioner.domain.addresses import Address, Kind, State
 from mail_provisioner.domain.domains import Domain, DomainState
 from mail_provisioner.domain.records import DmarcPolicy
-from mail_provisioner.store import AddressStore, DomainStore
+from mail_provisioner.domain_store import DomainStore
+from mail_provisioner.store import AddressStore
 
 ANN = Address(
     address="ann@one.test",

@@ -9,12 +9,15 @@ from fastapi import FastAPI
 from pymongo.errors import PyMongoError
 
 from mail_provisioner import handlers
-from mail_provisioner.api import aliases, domains, mailboxes
+from mail_provisioner.api import aliases, domain_dns, domains, mailboxes
 from mail_provisioner.dns import Lookup
+from mail_provisioner.dns_update import DynamicUpdates
+from mail_provisioner.domain_dns import DomainDns
+from mail_provisioner.domain_store import DomainStore
 from mail_provisioner.login import MailServerAddress, TryLogin, login_trial
 from mail_provisioner.provisioning import Provisioner
 from mail_provisioner.settings import SERVICE, Settings
-from mail_provisioner.store import AddressStore, DomainStore
+from mail_provisioner.store import AddressStore
 from mail_provisioner.volume import ConfigVolume
 from postfleet.api_keys import Authenticator, registry_lookup
 from postfleet.bus import Bus
@@ -48,10 +51,14 @@ def build(settings: Settings) -> FastAPI:
         _trial(settings),
         int(settings.login_delay_seconds * 1000),
     )
+    lookup = Lookup(settings.resolver_address)
+    server = settings.update_server
+    records_of = DomainDns(lookup, DynamicUpdates(server) if server else None, settings)
     bus.answer(RPC_MAILBOX_SECRET, handlers.mailbox_secret(address_store))
 
     async def start() -> None:
         await mongo.connect()
+        await _insist(domain_store.prepare)
         await _insist(address_store.prepare)
         await bus.start()
         for relay in relays:
@@ -81,7 +88,8 @@ def build(settings: Settings) -> FastAPI:
         ),
         checks={"bus": bus.ready, "database": mongo.ready, "provisioner": provisioning},
         routers=[
-            domains.build(domain_store, relays[0], Lookup(settings.resolver_address), settings),
+            domains.build(domain_store, relays[0], lookup, settings),
+            domain_dns.build(domain_store, records_of),
             mailboxes.build(address_store, domain_store, provisioner, settings.key_ring),
             aliases.build(address_store, domain_store, provisioner),
         ],

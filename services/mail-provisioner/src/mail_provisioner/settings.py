@@ -1,13 +1,16 @@
 """What the mail provisioner reads from the environment: `POSTFLEET_MAIL_PROVISIONER_…`."""
 
 import os
+from base64 import b64decode
 from ipaddress import ip_address
 from pathlib import Path
+from typing import Self
 
-from pydantic import Field, field_validator
+from pydantic import Field, SecretStr, field_validator, model_validator
 from pydantic_settings import SettingsConfigDict
 
-from postfleet.addresses import InvalidAddress, check_domain
+from mail_provisioner.dns_update import UpdateServer
+from postfleet.addresses import InvalidAddress, canonical, check_domain
 from postfleet.settings import ServiceSettings
 
 SERVICE = "mail-provisioner"
@@ -30,6 +33,14 @@ class Settings(ServiceSettings):
     server_addresses: str = ""
     #: IP address and port of the DNS resolver; without it, the system's.
     resolver: str = ""
+    #: IP address and port of the primary name server that takes dynamic updates (RFC 2136), with a
+    #: TSIG key that may change our zones; without it the records are published by hand.
+    dns_update_server: str = ""
+    dns_update_key_name: str = ""
+    dns_update_key: SecretStr | None = None
+    dns_update_algorithm: str = Field("hmac-sha256", pattern="^hmac-sha(256|384|512)$")
+    #: Where receivers send reports about failed TLS (RFC 8460); without it none are asked for.
+    tls_reports_to: str = ""
     #: Where log-ins are tried before a mailbox is announced; without it nothing is tried.
     mail_host: str = ""
     imaps_port: int = Field(993, ge=1, le=65535)
@@ -51,7 +62,7 @@ class Settings(ServiceSettings):
     def _check_addresses(cls, value: str) -> str:
         return ",".join(str(ip_address(part.strip())) for part in value.split(",") if part.strip())
 
-    @field_validator("resolver")
+    @field_validator("resolver", "dns_update_server")
     @classmethod
     def _check_resolver(cls, value: str) -> str:
         host, colon, port = value.rpartition(":")
@@ -60,6 +71,45 @@ class Settings(ServiceSettings):
         if value:
             ip_address(host.strip("[]"))
         return value
+
+    @field_validator("tls_reports_to")
+    @classmethod
+    def _check_report_address(cls, value: str) -> str:
+        try:
+            return canonical(value) if value else ""
+        except InvalidAddress as error:
+            raise ValueError(str(error)) from error
+
+    @field_validator("dns_update_key")
+    @classmethod
+    def _check_update_key(cls, value: SecretStr | None) -> SecretStr | None:
+        try:
+            secret = value.get_secret_value() if value else ""
+            if len(b64decode(secret, validate=True)) < 16 and value:
+                raise ValueError("must be the TSIG key's secret in base64, of 16 bytes or more")
+        except ValueError as error:
+            raise ValueError(f"must be the TSIG key's secret in base64 ({error})") from None
+        return value
+
+    @model_validator(mode="after")
+    def _check_update_settings(self) -> Self:
+        named = (self.dns_update_server, self.dns_update_key_name, self.dns_update_key)
+        if any(named) and not all(named):
+            raise ValueError("dns_update_server, _key_name and _key belong together: set all three")
+        return self
+
+    @property
+    def update_server(self) -> UpdateServer | None:
+        if not self.dns_update_key:
+            return None
+        host, _, port = self.dns_update_server.rpartition(":")
+        return UpdateServer(
+            host.strip("[]"),
+            int(port),
+            self.dns_update_key_name,
+            self.dns_update_key.get_secret_value(),
+            self.dns_update_algorithm,
+        )
 
     @property
     def spf_addresses(self) -> tuple[str, ...]:

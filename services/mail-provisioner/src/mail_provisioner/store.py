@@ -1,4 +1,4 @@
-"""MongoDB: documents in the portable dialect in, domain values out.
+"""MongoDB: addresses, documents in the portable dialect in, domain values out.
 
 One collection holds mailboxes and aliases alike: its `_id` makes sure that no two share an address
 (S96), on every machine and without a lock.
@@ -13,79 +13,12 @@ from mail_provisioner.domain.addresses import (
     Kind,
     State,
 )
-from mail_provisioner.domain.domains import Domain, DomainState
-from mail_provisioner.domain.records import DmarcPolicy
 from postfleet.cloudevents import Announcement
 from postfleet.instants import now_ms
 from postfleet.mongo import Collection, Document, ensure_indexes
 from postfleet.outbox import update_with_events, with_events
 
 _DUE_BATCH = 100
-
-
-# -- domains -------------------------------------------------------------------------------------
-
-
-def _domain(document: Document) -> Domain:
-    return Domain(
-        name=document["_id"],
-        state=DomainState(document["state"]),
-        token=document["token"],
-        dkim_selector=document["dkim_selector"],
-        dkim_public_key=document["dkim_public_key"],
-        sealed_dkim_key=document["sealed_dkim_key"],
-        dmarc_policy=DmarcPolicy(document["dmarc_policy"]),
-        dmarc_pct=document.get("dmarc_pct"),
-        created_at=document["created_at"],
-        verified_at=document["verified_at"],
-    )
-
-
-def _domain_document(domain: Domain) -> Document:
-    fields = {
-        "_id": domain.name,
-        "state": domain.state.value,
-        "token": domain.token,
-        "dkim_selector": domain.dkim_selector,
-        "dkim_public_key": domain.dkim_public_key,
-        "sealed_dkim_key": domain.sealed_dkim_key,
-        "dmarc_policy": domain.dmarc_policy.value,
-        "created_at": domain.created_at,
-        "verified_at": domain.verified_at,
-    }
-    return fields if domain.dmarc_pct is None else {**fields, "dmarc_pct": domain.dmarc_pct}
-
-
-class DomainStore:
-    def __init__(self, collection: Collection) -> None:
-        self._collection = collection
-
-    async def add(self, domain: Domain, *events: Announcement) -> bool:
-        """False if the domain is there already."""
-        try:
-            await self._collection.insert_one(with_events(_domain_document(domain), events))
-        except DuplicateKeyError:
-            return False
-        return True
-
-    async def get(self, name: str) -> Domain | None:
-        document = await self._collection.find_one({"_id": name})
-        return _domain(document) if document else None
-
-    async def page(self, after: str, limit: int) -> list[Domain]:
-        found = self._collection.find({"_id": {"$gt": after}}).sort("_id", 1).limit(limit)
-        return [_domain(document) async for document in found]
-
-    async def verify(self, name: str, at: int, *events: Announcement) -> bool:
-        """False if it was verified before; then nothing is announced again."""
-        change = {"$set": {"state": DomainState.VERIFIED.value, "verified_at": at}}
-        result = await self._collection.update_one(
-            {"_id": name, "state": DomainState.UNVERIFIED.value}, update_with_events(change, events)
-        )
-        return bool(result.modified_count)
-
-
-# -- addresses -----------------------------------------------------------------------------------
 
 
 def _address(document: Document) -> Address:

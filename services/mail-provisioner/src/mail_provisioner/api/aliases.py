@@ -15,8 +15,9 @@ from mail_provisioner.api.claims import (
 )
 from mail_provisioner.api.paging import Cursor, Limit, start_of
 from mail_provisioner.domain.addresses import Address, Kind, State
+from mail_provisioner.domain_store import DomainStore
 from mail_provisioner.provisioning import Provisioner
-from mail_provisioner.store import AddressStore, DomainStore
+from mail_provisioner.store import AddressStore
 from postfleet.addresses import InvalidAddress, canonical
 from postfleet.api_keys import Scope, require
 from postfleet.events import iso

@@ -4,8 +4,9 @@ from mail_provisioner.api.domains import find_domain
 from mail_provisioner.domain.addresses import Address, Kind, State
 from mail_provisioner.domain.domains import DomainState
 from mail_provisioner.domain.names import NameRefused, check_name
+from mail_provisioner.domain_store import DomainStore
 from mail_provisioner.provisioning import STEP_LEASE_MS, Provisioner
-from mail_provisioner.store import AddressStore, DomainStore
+from mail_provisioner.store import AddressStore
 from postfleet.addresses import InvalidAddress, canonical
 from postfleet.instants import now_ms
 from postfleet.problems import Problem, invalid, not_found

@@ -14,13 +14,14 @@ from mail_provisioner.dns import DnsUnavailable, Lookup
 from mail_provisioner.domain.domains import (
     Domain,
     DomainState,
+    MailUse,
     canonical_domain,
     default_selector,
     is_selector,
 )
-from mail_provisioner.domain.records import DmarcPolicy, Record, Wanted, challenge, desired
+from mail_provisioner.domain.records import DmarcPolicy, Record, challenge
+from mail_provisioner.domain_store import DomainStore
 from mail_provisioner.settings import SERVICE, Settings
-from mail_provisioner.store import DomainStore
 from postfleet.addresses import InvalidAddress
 from postfleet.api_keys import Scope, require
 from postfleet.cloudevents import Announcement, derived_id
@@ -41,9 +42,17 @@ class Dmarc(Strict):
 
 
 class NewDomain(Strict):
+    """`mail`: `sending` if another server receives the domain's mail, and only we send for it."""
+
     name: str = Field(max_length=300)
     dkim_selector: str | None = None
     dmarc: Dmarc = Dmarc()
+    mail: MailUse = Field(MailUse.FULL, strict=False)
+
+
+class DomainChange(Strict):
+    dmarc: Dmarc | None = None
+    mail: MailUse | None = Field(None, strict=False)
 
 
 def build(store: DomainStore, relay: OutboxRelay, lookup: Lookup, settings: Settings) -> APIRouter:
@@ -67,12 +76,12 @@ def build(store: DomainStore, relay: OutboxRelay, lookup: Lookup, settings: Sett
 
     @router.get("/{name}", dependencies=[require(Scope.READ)])
     async def one(name: str) -> dict[str, Any]:
-        return _shown(await _known(store, name))
+        return _shown(await known_domain(store, name))
 
     @router.post("/{name}/verify", dependencies=[require(Scope.ADMIN)])
     async def verify(name: str) -> dict[str, Any]:
         """Look for the TXT record; 409 while it is not there. A verified domain stays verified."""
-        domain = await _known(store, name)
+        domain = await known_domain(store, name)
         if domain.state is DomainState.VERIFIED:
             return _shown(domain)
         await _check_published(lookup, challenge(domain.name, domain.token))
@@ -80,16 +89,15 @@ def build(store: DomainStore, relay: OutboxRelay, lookup: Lookup, settings: Sett
         said = Announcement(event, derived_id(domain.name, domain.token, event.subject))
         await store.verify(domain.name, now_ms(), said)
         relay.wake()
-        return _shown(await _known(store, name))
+        return _shown(await known_domain(store, name))
 
-    @router.get("/{name}/records", dependencies=[require(Scope.READ)])
-    async def records(name: str) -> dict[str, Any]:
-        """The records to publish; `value` for a DNS provider's form, `zone_line` for a zone file."""
-        domain = await _known(store, name)
-        return {
-            "domain": domain.name,
-            "records": [_copyable(r) for r in _desired(domain, settings)],
-        }
+    @router.patch("/{name}", dependencies=[require(Scope.ADMIN)])
+    async def change(name: str, wanted: DomainChange) -> dict[str, Any]:
+        """Change the DMARC policy or the use of mail; then publish the records again."""
+        domain = await known_domain(store, name)
+        dmarc = (wanted.dmarc.policy, wanted.dmarc.pct) if wanted.dmarc else None
+        await store.change(domain.name, mail=wanted.mail, dmarc=dmarc)
+        return _shown(await known_domain(store, name))
 
     return router
 
@@ -116,6 +124,7 @@ async def _new(wanted: NewDomain, settings: Settings) -> Domain:
         dmarc_policy=wanted.dmarc.policy,
         dmarc_pct=wanted.dmarc.pct,
         created_at=now_ms(),
+        mail=wanted.mail,
     )
 
 
@@ -127,7 +136,7 @@ async def find_domain(store: DomainStore, name: str) -> Domain | None:
         return None
 
 
-async def _known(store: DomainStore, name: str) -> Domain:
+async def known_domain(store: DomainStore, name: str) -> Domain:
     domain = await find_domain(store, name)
     if domain is None:
         raise not_found("domain", name)
@@ -151,21 +160,7 @@ async def _check_published(lookup: Lookup, record: Record) -> None:
         )
 
 
-def _desired(domain: Domain, settings: Settings) -> tuple[Record, ...]:
-    return desired(
-        Wanted(
-            domain=domain.name,
-            mail_host=settings.mail_host_of(domain.name),
-            server_addresses=settings.spf_addresses,
-            dkim_selector=domain.dkim_selector,
-            dkim_public_key=domain.dkim_public_key,
-            dmarc_policy=domain.dmarc_policy,
-            dmarc_pct=domain.dmarc_pct,
-        )
-    )
-
-
-def _copyable(record: Record) -> dict[str, str]:
+def copyable(record: Record) -> dict[str, str]:
     return {**asdict(record), "zone_line": record.zone_line}
 
 
@@ -176,7 +171,8 @@ def _shown(domain: Domain) -> dict[str, Any]:
         "name": domain.name,
         "state": domain.state.value,
         "token": domain.token,
-        "verification": _copyable(challenge(domain.name, domain.token)),
+        "verification": copyable(challenge(domain.name, domain.token)),
+        "mail": domain.mail.value,
         "dkim_selector": domain.dkim_selector,
         "dmarc": {"policy": domain.dmarc_policy.value, "pct": domain.dmarc_pct},
         "created_at": iso(from_ms(domain.created_at)),

@@ -1,7 +1,8 @@
 """A mail domain: whose it is, and what its records are made from."""
 
 import re
-from dataclasses import dataclass
+from collections.abc import Mapping
+from dataclasses import dataclass, field
 from datetime import datetime
 from enum import StrEnum
 
@@ -14,6 +15,13 @@ _SELECTOR = re.compile(r"[a-z0-9](?:[a-z0-9-]{0,61}[a-z0-9])?")  # one DNS label
 class DomainState(StrEnum):
     UNVERIFIED = "unverified"
     VERIFIED = "verified"
+
+
+class MailUse(StrEnum):
+    """What mail of the domain is ours."""
+
+    FULL = "full"
+    SENDING = "sending"  # we send for it, another server receives: no MX, no aliases, no catch-all
 
 
 @dataclass(frozen=True, slots=True)
@@ -30,6 +38,12 @@ class Domain:
     dmarc_pct: int | None
     created_at: int
     verified_at: int = 0
+    mail: MailUse = MailUse.FULL
+    published: Mapping[str, str] = field(default_factory=dict)  # purpose -> what we put in the DNS
+    checks: Mapping[str, str] = field(
+        default_factory=dict
+    )  # check -> its state when last looked at
+    checked_at: int = 0
 
 
 def canonical_domain(name: str) -> str:

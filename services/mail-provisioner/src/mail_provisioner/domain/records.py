@@ -16,6 +16,15 @@ class DmarcPolicy(StrEnum):
     REJECT = "reject"
 
 
+class Purpose(StrEnum):
+    VERIFICATION = "verification"
+    MX = "mx"
+    SPF = "spf"
+    DKIM = "dkim"
+    DMARC = "dmarc"
+    TLS_RPT = "tls-rpt"
+
+
 @dataclass(frozen=True, slots=True)
 class Record:
     """`value` is the whole value without quotes; `name` has no final dot."""
@@ -30,10 +39,7 @@ class Record:
         """The record as a line of a zone file (RFC 1035 §5.1), long texts split into strings."""
         if self.type != "TXT":
             return f"{self.name}. IN {self.type} {self.value}."
-        parts = [
-            self.value[i : i + _MAX_TXT_STRING] for i in range(0, len(self.value), _MAX_TXT_STRING)
-        ]
-        return f"{self.name}. IN TXT " + " ".join(f'"{part}"' for part in parts)
+        return f"{self.name}. IN TXT {quoted(self.value)}"
 
 
 @dataclass(frozen=True, slots=True)
@@ -47,33 +53,67 @@ class Wanted:
     dkim_public_key: str  # base64 of the SubjectPublicKeyInfo
     dmarc_policy: DmarcPolicy
     dmarc_pct: int | None  # RFC 9989 dropped it: only where the operator asks
+    receives: bool = True  # whether the domain's mail comes to us: then it gets an MX
+    tls_reports_to: str = ""  # an address for TLS reports (RFC 8460); "": none are asked for
 
 
 def challenge(domain: str, token: str) -> Record:
     """The record that proves who owns the domain."""
     return Record(
-        "TXT", f"{CHALLENGE_LABEL}.{domain}", f"postfleet-verification={token}", "verification"
+        "TXT",
+        f"{CHALLENGE_LABEL}.{domain}",
+        f"postfleet-verification={token}",
+        Purpose.VERIFICATION.value,
     )
 
 
 def desired(wanted: Wanted) -> tuple[Record, ...]:
-    return (
-        Record("MX", wanted.domain, f"{_MX_PREFERENCE} {wanted.mail_host}", "mx"),
-        Record("TXT", wanted.domain, _spf(wanted), "spf"),
+    """Every record, SPF as if the domain had none yet."""
+    found = [
+        Record("TXT", wanted.domain, _spf(wanted), Purpose.SPF.value),
         Record(
             "TXT",
             f"{wanted.dkim_selector}._domainkey.{wanted.domain}",
-            f"v=DKIM1; k=rsa; p={wanted.dkim_public_key}",
-            "dkim",
+            dkim_value(wanted.dkim_public_key),
+            Purpose.DKIM.value,
         ),
-        Record("TXT", f"_dmarc.{wanted.domain}", _dmarc(wanted), "dmarc"),
-    )
+        Record("TXT", f"_dmarc.{wanted.domain}", _dmarc(wanted), Purpose.DMARC.value),
+    ]
+    if wanted.receives:
+        mx = f"{_MX_PREFERENCE} {wanted.mail_host}"
+        found.insert(0, Record("MX", wanted.domain, mx, Purpose.MX.value))
+    if wanted.tls_reports_to:
+        value = f"v=TLSRPTv1; rua=mailto:{wanted.tls_reports_to}"
+        name = f"_smtp._tls.{wanted.domain}"
+        found.append(Record("TXT", name, value, Purpose.TLS_RPT.value))
+    return tuple(found)
+
+
+def dkim_value(public_key: str) -> str:
+    return f"v=DKIM1; k=rsa; p={public_key}"
+
+
+def spf_terms(wanted: Wanted) -> tuple[str, ...]:
+    """Only this server may send. Plain addresses cost no DNS lookup."""
+    terms = tuple(f"ip{ip_address(a).version}:{a}" for a in wanted.server_addresses)
+    return terms or (f"a:{wanted.mail_host}",)
+
+
+def quoted(value: str) -> str:
+    """A TXT value as quoted strings of at most 255 octets."""
+    parts = [value[i : i + _MAX_TXT_STRING] for i in range(0, len(value), _MAX_TXT_STRING)]
+    return " ".join(f'"{part}"' for part in parts)
+
+
+def tags(value: str) -> dict[str, str]:
+    """The tags of a DKIM or DMARC record, names in lower case: `v=DKIM1; p=…` -> {"v": …}."""
+    pairs = (part.partition("=") for part in value.split(";") if "=" in part)
+    return {name.strip().lower(): "".join(text.split()) for name, _, text in pairs}
 
 
 def _spf(wanted: Wanted) -> str:
-    """Only this server may send; `~all` is a soft fail. Plain addresses cost no DNS lookup."""
-    terms = [f"ip{ip_address(a).version}:{a}" for a in wanted.server_addresses]
-    return " ".join(["v=spf1", *(terms or [f"a:{wanted.mail_host}"]), "~all"])
+    """`~all` is a soft fail."""
+    return " ".join(["v=spf1", *spf_terms(wanted), "~all"])
 
 
 def _dmarc(wanted: Wanted) -> str:

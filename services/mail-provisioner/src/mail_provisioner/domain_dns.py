@@ -1,0 +1,102 @@
+"""How a domain's records stand in the DNS, and how they get there."""
+
+import asyncio
+from collections.abc import Mapping
+from dataclasses import replace
+
+from mail_provisioner.dns import DnsUnavailable, Lookup
+from mail_provisioner.dns_update import ChangedMeanwhile, DynamicUpdates, RecordSet, ZoneRefused
+from mail_provisioner.domain.dns_plan import Action, Standing, Step, owned_after, step, unknown
+from mail_provisioner.domain.domains import Domain, DomainState, MailUse
+from mail_provisioner.domain.records import Record, Wanted, challenge, desired, spf_terms
+from mail_provisioner.settings import Settings
+
+_MAX_RACES = 5
+
+
+class DomainDns:
+    """Reads at the primary name server if there is one to update, else through the resolver."""
+
+    def __init__(self, lookup: Lookup, updates: DynamicUpdates | None, settings: Settings) -> None:
+        self._lookup, self._updates, self._settings = lookup, updates, settings
+
+    @property
+    def can_apply(self) -> bool:
+        return self._updates is not None
+
+    def wanted(self, domain: Domain) -> Wanted:
+        return Wanted(
+            domain=domain.name,
+            mail_host=self._settings.mail_host_of(domain.name),
+            server_addresses=self._settings.spf_addresses,
+            dkim_selector=domain.dkim_selector,
+            dkim_public_key=domain.dkim_public_key,
+            dmarc_policy=domain.dmarc_policy,
+            dmarc_pct=domain.dmarc_pct,
+            receives=domain.mail is MailUse.FULL,
+            tls_reports_to=self._settings.tls_reports_to,
+        )
+
+    async def steps(self, domain: Domain) -> list[Step]:
+        """Every wanted record against what is published now; an unanswered one is UNKNOWN."""
+        records = desired(self.wanted(domain))
+        return list(await asyncio.gather(*(self._look(domain, record) for record in records)))
+
+    async def apply(self, domain: Domain) -> tuple[list[Step], Mapping[str, str]]:
+        """Publish what is missing and change what is ours; also what is ours from now on.
+
+        While the domain is not verified, only the record that verifies it. A step that the name
+        server refused comes back with REFUSE and its reason. A rerun changes nothing more.
+        """
+        if domain.state is DomainState.VERIFIED:
+            records = desired(self.wanted(domain))
+        else:
+            records = (challenge(domain.name, domain.token),)
+        done = [await self._publish(domain, record) for record in records]
+        terms = spf_terms(self.wanted(domain))
+        published = {
+            each.record.purpose: owned_after(
+                each, domain.published.get(each.record.purpose, ""), terms
+            )
+            for each in done
+            if each.standing is Standing.PUBLISHED
+        }
+        return done, published
+
+    async def _look(self, domain: Domain, record: Record) -> Step:
+        try:
+            if self._updates:
+                found = (await self._updates.read(record.name, record.type)).values
+            else:
+                found = tuple(await self._lookup.values(record.name, record.type))
+        except (DnsUnavailable, ZoneRefused) as error:
+            return unknown(record, str(error))
+        return self._step(domain, record, found)
+
+    def _step(self, domain: Domain, record: Record, found: tuple[str, ...]) -> Step:
+        ours = domain.published.get(record.purpose, "")
+        return step(record, found, ours, spf_terms(self.wanted(domain)))
+
+    async def _publish(self, domain: Domain, record: Record) -> Step:
+        if self._updates is None:
+            raise RuntimeError("there is no name server to update")
+        for _ in range(_MAX_RACES):
+            try:
+                seen = await self._updates.read(record.name, record.type)
+                planned = self._step(domain, record, seen.values)
+                await self._carry_out(seen, planned)
+            except ChangedMeanwhile:
+                continue
+            except (DnsUnavailable, ZoneRefused) as error:
+                return replace(unknown(record, str(error)), action=Action.REFUSE)
+            if planned.action in (Action.ADD, Action.REPLACE):
+                return replace(planned, standing=Standing.PUBLISHED)
+            return planned
+        return replace(
+            unknown(record, "somebody else keeps changing this record; try again"),
+            action=Action.REFUSE,
+        )
+
+    async def _carry_out(self, seen: RecordSet, planned: Step) -> None:
+        if self._updates and planned.action in (Action.ADD, Action.REPLACE):
+            await self._updates.swap(seen, planned.before, planned.record.value)
