@@ -185,7 +185,7 @@ async def test_moved_mail_and_a_new_uidvalidity_repeat_nothing_and_junk_is_read(
 ) -> None:
     sender = new_sender(mail_pair)
     box = f"{sender}@one.test"
-    async with platform.watcher(prefix):
+    async with platform.watcher(prefix) as api:
         await platform.register(sender, mail_pair.imaps_port, "secret")
         await platform.sent(sender, "ann@lead.test", f"<m1.{sender}@one.test>")
         later = await platform.sent(sender, "bob@lead.test", f"<m2.{sender}@one.test>")
@@ -204,6 +204,8 @@ async def test_moved_mail_and_a_new_uidvalidity_repeat_nothing_and_junk_is_read(
             client.append("Junk", "", "", answer)
         await watched(platform, mail_pair, sender)
         await asyncio.sleep(1.5)
+        page = (await api.get(f"/api/public/v1/inbound?sender={sender}&kind=reply")).json()
+    assert len(page["items"]) == 2, "one row for a mail, wherever it lies"
     assert len(await platform.events_of(sender, "reply.detected")) == 2
 
 

@@ -8,10 +8,17 @@ import signal
 import sys
 import time
 from collections.abc import AsyncIterator, Iterator
+from datetime import UTC, datetime
 from pathlib import Path
+from typing import Any, cast
 
 import pytest
 
+from inbox_watcher.arrivals import Arrivals
+from inbox_watcher.domain.mailbox import Login, Mailbox
+from inbox_watcher.imap_answers import Fetched
+from inbox_watcher.watching import Tools, Watch
+from postfleet.events import SmtpSecurity
 from tests.support.hostileimap import HostileImap
 from tests.support.inboxwatcher import API_KEY, Platform, eventually
 from tests.support.mongo import MongoServer
@@ -272,6 +279,30 @@ async def test_two_replicas_share_mailboxes_and_a_dead_ones_are_taken_over(
                 assert time.monotonic() - began < 5  # the lease of 2 s, and a tick
         finally:
             first.kill()
+
+
+async def test_a_watch_whose_lease_is_another_replicas_ends(platform: Platform) -> None:
+    taken: list[Fetched] = []
+
+    class Taking(Arrivals):
+        async def take(self, *_: object) -> None:
+            taken.append(cast(list[Fetched], _[-1])[0])
+
+    async def credentials(_: str) -> tuple[str, str]:
+        return "user", "secret"
+
+    async def not_ours(*_: object) -> bool:
+        return False
+
+    async with HostileImap() as server:
+        server.mails += [reply("s1", number) for number in range(30)]
+        login = Login("127.0.0.1", server.port, SmtpSecurity.NONE, "user", "password")
+        mailbox = Mailbox("s1", "s1@one.test", login, datetime.now(UTC))
+        arrivals = Taking(*[cast(Any, None)] * 6)
+        tools = Tools(platform.settings("", **_PLAIN), arrivals, credentials, not_ours)
+        await asyncio.wait_for(Watch(mailbox, tools).run(), 5)
+    assert [mail.uid for mail in taken] == [1], "nothing is read after the first refused cursor"
+    assert server.connections == 1
 
 
 async def test_a_watcher_that_is_told_to_end_gives_its_mailboxes_back_at_once(
