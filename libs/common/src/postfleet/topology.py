@@ -67,6 +67,9 @@ STREAMS = (EVENT_STREAM, JOBS, HITS, DEAD_LETTERS)
 RPC_CREDENTIALS = "rpc.sender.credentials"
 RPC_API_KEY = "rpc.api_key.verify"
 RPC_MAILBOX_SECRET = "rpc.mailbox.secret"  # noqa: S105
+RPC_MAILBOX_CREATE = "rpc.mailbox.create"
+RPC_MAILBOX_DELETE = "rpc.mailbox.delete"
+_MAILBOXES = (RPC_MAILBOX_SECRET, RPC_MAILBOX_CREATE, RPC_MAILBOX_DELETE)
 
 
 def _events(*families: str) -> tuple[str, ...]:
@@ -129,7 +132,7 @@ SERVICES = (
     Service(
         "sender-registry",
         _says("sender-registry"),
-        calls=(RPC_MAILBOX_SECRET,),
+        calls=_MAILBOXES,
         answers=(RPC_CREDENTIALS, RPC_API_KEY),
     ),
     Service(
@@ -148,7 +151,7 @@ SERVICES = (
         "mail-provisioner",
         _says("mail-provisioner"),
         calls=_EVERY_SERVICE_CALLS,
-        answers=(RPC_MAILBOX_SECRET,),
+        answers=_MAILBOXES,
     ),
 )
 
