@@ -121,7 +121,9 @@ async def test_a_policy_that_we_published_follows_the_operators_change(
 @pytest.mark.parametrize(
     ("settings", "said"),
     [
-        pytest.param({"dns_update_key_name": READ_ONLY_KEY}, "let it update this zone", id="may not"),
+        pytest.param(
+            {"dns_update_key_name": READ_ONLY_KEY}, "let it update this zone", id="may not"
+        ),
         pytest.param({"dns_update_key": "d3Jvbmctd3Jvbmctd3Jvbmc="}, "does not accept", id="wrong"),
     ],
 )

@@ -165,7 +165,7 @@ async def test_a_full_disk_keeps_the_old_file_and_the_mailbox_comes_when_there_i
 async def test_a_crash_between_file_and_database_is_finished_by_the_next_start(
     start: Start, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr("mail_provisioner.api.claims.STEP_LEASE_MS", 300)
+    monkeypatch.setattr("mail_provisioner.claims.STEP_LEASE_MS", 300)
 
     async def crash(*_: object, **__: object) -> bool:
         raise Killed

@@ -25,7 +25,7 @@ from postfleet.http import create_app
 from postfleet.mongo import Mongo
 from postfleet.outbox import OutboxRelay
 from postfleet.tls import client_context
-from postfleet.topology import RPC_MAILBOX_SECRET
+from postfleet.topology import RPC_MAILBOX_CREATE, RPC_MAILBOX_DELETE, RPC_MAILBOX_SECRET
 
 log = logging.getLogger(__name__)
 
@@ -55,6 +55,11 @@ def build(settings: Settings) -> FastAPI:
     server = settings.update_server
     records_of = DomainDns(lookup, DynamicUpdates(server) if server else None, settings)
     bus.answer(RPC_MAILBOX_SECRET, handlers.mailbox_secret(address_store))
+    bus.answer(RPC_MAILBOX_DELETE, handlers.mailbox_delete(address_store, provisioner))
+    bus.answer(
+        RPC_MAILBOX_CREATE,
+        handlers.mailbox_create(address_store, domain_store, provisioner, settings.key_ring),
+    )
 
     async def start() -> None:
         await mongo.connect()

@@ -5,7 +5,8 @@ from typing import Annotated, Any
 from fastapi import APIRouter
 from pydantic import Field
 
-from mail_provisioner.api.claims import (
+from mail_provisioner.api.paging import Cursor, Limit, start_of
+from mail_provisioner.claims import (
     check_domain_of_ours,
     check_name_of_ours,
     claim,
@@ -13,7 +14,6 @@ from mail_provisioner.api.claims import (
     known,
     release,
 )
-from mail_provisioner.api.paging import Cursor, Limit, start_of
 from mail_provisioner.domain.addresses import Address, Kind, State
 from mail_provisioner.domain_store import DomainStore
 from mail_provisioner.provisioning import Provisioner

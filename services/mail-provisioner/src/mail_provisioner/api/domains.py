@@ -10,6 +10,7 @@ from pydantic import Field
 
 from mail_provisioner import dkim
 from mail_provisioner.api.paging import Cursor, Limit, start_of
+from mail_provisioner.claims import find_domain
 from mail_provisioner.dns import DnsUnavailable, Lookup
 from mail_provisioner.domain.domains import (
     Domain,
@@ -126,14 +127,6 @@ async def _new(wanted: NewDomain, settings: Settings) -> Domain:
         created_at=now_ms(),
         mail=wanted.mail,
     )
-
-
-async def find_domain(store: DomainStore, name: str) -> Domain | None:
-    """The domain under any spelling of its name: capitals, or letters outside ASCII."""
-    try:
-        return await store.get(canonical_domain(name))
-    except InvalidAddress:
-        return None
 
 
 async def known_domain(store: DomainStore, name: str) -> Domain:

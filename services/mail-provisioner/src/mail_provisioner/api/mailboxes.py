@@ -1,22 +1,21 @@
 """/mailboxes: made with a random password that only the sender registry can fetch."""
 
-import asyncio
 from typing import Annotated, Any
 
 from fastapi import APIRouter, Query
 from pydantic import Field, field_validator
 
-from mail_provisioner import passwords
-from mail_provisioner.api.claims import (
+from mail_provisioner.api.paging import Cursor, Limit, start_of
+from mail_provisioner.claims import (
     check_domain_of_ours,
     check_name_of_ours,
     claim,
     error_of,
     known,
+    new_mailbox,
     release,
 )
-from mail_provisioner.api.paging import Cursor, Limit, start_of
-from mail_provisioner.domain.addresses import Address, Kind, State
+from mail_provisioner.domain.addresses import Address, Kind
 from mail_provisioner.domain_store import DomainStore
 from mail_provisioner.provisioning import Provisioner
 from mail_provisioner.store import AddressStore
@@ -24,7 +23,7 @@ from postfleet.addresses import check_text
 from postfleet.api_keys import Scope, require
 from postfleet.events import iso
 from postfleet.http import API, Strict, page
-from postfleet.instants import from_ms, now_ms
+from postfleet.instants import from_ms
 from postfleet.problems import invalid
 from postfleet.secrets import KeyRing
 
@@ -53,7 +52,13 @@ def build(
         """`state`: `requested` while the mail server's files wait, `written`, or `live`."""
         domain = await check_domain_of_ours(domains, wanted.domain, "domain")
         address = check_name_of_ours(wanted.prefix, domain, "prefix")
-        mailbox = await _new(wanted, address, domain, ring)
+        mailbox = await new_mailbox(
+            ring,
+            address,
+            domain,
+            display_name=wanted.display_name,
+            request_id=wanted.request_id,
+        )
         return _shown(await claim(store, provisioner, mailbox))
 
     @router.get("", dependencies=[require(Scope.READ)])
@@ -78,22 +83,6 @@ def build(
         return _shown(await release(store, provisioner, mailbox))
 
     return router
-
-
-async def _new(wanted: NewMailbox, address: str, domain: str, ring: KeyRing) -> Address:
-    password = passwords.new_password()
-    return Address(
-        address=address,
-        kind=Kind.MAILBOX,
-        domain=domain,
-        state=State.REQUESTED,
-        generation=1,
-        created_at=now_ms(),
-        display_name=wanted.display_name,
-        request_id=wanted.request_id,
-        password_hash=await asyncio.to_thread(passwords.hashed, password),
-        sealed_password=passwords.sealed(ring, address, password),
-    )
 
 
 def _shown(mailbox: Address) -> dict[str, Any]:

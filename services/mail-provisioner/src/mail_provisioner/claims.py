@@ -1,8 +1,10 @@
-"""What mailboxes and aliases have in common: a checked name on a verified domain, claimed once."""
+"""What the makers of addresses have in common: a checked name on a verified domain, claimed once."""
 
-from mail_provisioner.api.domains import find_domain
+import asyncio
+
+from mail_provisioner import passwords
 from mail_provisioner.domain.addresses import Address, Kind, State
-from mail_provisioner.domain.domains import DomainState
+from mail_provisioner.domain.domains import Domain, DomainState, canonical_domain
 from mail_provisioner.domain.names import NameRefused, check_name
 from mail_provisioner.domain_store import DomainStore
 from mail_provisioner.provisioning import STEP_LEASE_MS, Provisioner
@@ -10,8 +12,17 @@ from mail_provisioner.store import AddressStore
 from postfleet.addresses import InvalidAddress, canonical
 from postfleet.instants import now_ms
 from postfleet.problems import Problem, invalid, not_found
+from postfleet.secrets import KeyRing
 
-_PATIENCE = 5.0  # seconds that a request waits for the mail server's files; then the state tells
+PATIENCE = 5.0  # seconds that a request waits for the mail server's files; then the state tells
+
+
+async def find_domain(store: DomainStore, name: str) -> Domain | None:
+    """The domain under any spelling of its name: capitals, or letters outside ASCII."""
+    try:
+        return await store.get(canonical_domain(name))
+    except InvalidAddress:
+        return None
 
 
 async def check_domain_of_ours(store: DomainStore, domain: str, field: str) -> str:
@@ -36,11 +47,32 @@ def check_name_of_ours(name: str, domain: str, field: str) -> str:
         raise invalid(field, "INVALID_ADDRESS", str(error)) from error
 
 
-async def claim(store: AddressStore, provisioner: Provisioner, wanted: Address) -> Address:
+async def new_mailbox(
+    ring: KeyRing, address: str, domain: str, *, display_name: str = "", request_id: str = ""
+) -> Address:
+    """A mailbox to be claimed, with a fresh random password."""
+    password = passwords.new_password()
+    return Address(
+        address=address,
+        kind=Kind.MAILBOX,
+        domain=domain,
+        state=State.REQUESTED,
+        generation=1,
+        created_at=now_ms(),
+        display_name=display_name,
+        request_id=request_id,
+        password_hash=await asyncio.to_thread(passwords.hashed, password),
+        sealed_password=passwords.sealed(ring, address, password),
+    )
+
+
+async def claim(
+    store: AddressStore, provisioner: Provisioner, wanted: Address, patience: float = PATIENCE
+) -> Address:
     """Take the address and write it; the state tells how far that came. Raises Problem (409)."""
     if await store.request(wanted, now_ms() + STEP_LEASE_MS) is None:
         raise await _taken(store, wanted)
-    await provisioner.advance_soon(wanted.address, _PATIENCE)
+    await provisioner.advance_soon(wanted.address, patience)
     claimed = await known(store, wanted.kind, wanted.address)
     if claimed.state is State.FAILED:
         raise Problem(409, claimed.error_code, claimed.error_reason)
@@ -61,10 +93,12 @@ async def known(store: AddressStore, kind: Kind, name: str) -> Address:
     return address
 
 
-async def release(store: AddressStore, provisioner: Provisioner, address: Address) -> Address:
+async def release(
+    store: AddressStore, provisioner: Provisioner, address: Address, patience: float = PATIENCE
+) -> Address:
     """Take the address off the mail server; a deletion that is under way goes on."""
     await store.enter(address, State.DELETING, next_at=now_ms() + STEP_LEASE_MS)
-    await provisioner.advance_soon(address.address, _PATIENCE)
+    await provisioner.advance_soon(address.address, patience)
     return await store.get(address.address) or address
 
 
