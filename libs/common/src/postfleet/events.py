@@ -5,11 +5,14 @@ is a new event. Readers ignore fields that they do not know. What rides in NATS 
 the time, the aggregate) is in `postfleet.cloudevents`.
 """
 
-from datetime import datetime
+from datetime import UTC, datetime
 from enum import StrEnum
-from typing import ClassVar, Literal
+from typing import Annotated, ClassVar, Literal
 
-from pydantic import AwareDatetime, BaseModel, ConfigDict, Field
+from pydantic import AfterValidator, AwareDatetime, BaseModel, ConfigDict, Field
+
+#: A time on the wire: RFC 3339 in UTC, whatever zone it was given in.
+Moment = Annotated[AwareDatetime, AfterValidator(lambda moment: moment.astimezone(UTC))]
 
 
 class Event(BaseModel):
@@ -24,7 +27,7 @@ class Event(BaseModel):
     source: ClassVar[str]
     aggregate: ClassVar[str] = "delivery_id"
 
-    occurred_at: AwareDatetime
+    occurred_at: Moment
 
     @property
     def aggregate_id(self) -> str:
@@ -83,7 +86,7 @@ class SenderSnapshot(BaseModel):
     reply_detection: bool = False
     access_methods: tuple[str, ...] = ("campaign",)
     tags: tuple[str, ...] = ()
-    cooldown_until: AwareDatetime | None = None
+    cooldown_until: Moment | None = None
     suspended: bool = False
     deleted: bool = False
     smtp: MailServer
@@ -139,7 +142,7 @@ class SenderCooldownStarted(SenderEvent):
     """Three consecutive errors: no connection is made for this sender until `until`."""
 
     subject: ClassVar[str] = "sender.cooldown_started"
-    until: AwareDatetime
+    until: Moment
     reason: str
 
 
@@ -163,7 +166,7 @@ class SenderLimitReached(SenderEvent):
 
     subject: ClassVar[str] = "sender.limit_reached"
     limit: str
-    until: AwareDatetime
+    until: Moment
 
 
 class SenderSuspended(SenderEvent):
@@ -197,7 +200,7 @@ class CredentialExpiring(Event):
 
     sender_id: str
     what: str
-    expires_at: AwareDatetime
+    expires_at: Moment
     daily_volume: int
 
 
@@ -297,7 +300,7 @@ class EmailDeferred(SmtpEvent):
     """A transient failure (4yz, or no connection): tried again at `retry_at`."""
 
     subject: ClassVar[str] = "email.deferred"
-    retry_at: AwareDatetime
+    retry_at: Moment
     category: str = ""
     fault: Literal["recipient", "sender", "connection", "content"] = "recipient"
 
@@ -371,7 +374,7 @@ class InboxEvent(DeliveryEvent):
 
     inbound_id: str = ""
     matched_by: str = ""
-    received_at: AwareDatetime | None = None
+    received_at: Moment | None = None
 
 
 class ReplyDetected(InboxEvent):
@@ -433,7 +436,7 @@ class WatcherStale(WatcherEvent):
     """The promise to look into this mailbox every few seconds is broken since `since`."""
 
     subject: ClassVar[str] = "watcher.stale"
-    since: AwareDatetime
+    since: Moment
     reason: str = ""
 
 
@@ -596,4 +599,4 @@ EVENTS: dict[str, type[Event]] = {cls.subject: cls for cls in _concrete(Event)}
 
 def iso(moment: datetime) -> str:
     """RFC 3339 in UTC with milliseconds, the form of CloudEvents' `ce-time`."""
-    return moment.isoformat(timespec="milliseconds").replace("+00:00", "Z")
+    return moment.astimezone(UTC).isoformat(timespec="milliseconds").replace("+00:00", "Z")
