@@ -1,4 +1,7 @@
-"""Addresses as RFC 5321 allows them: accept what is valid, refuse what is not, repair nothing."""
+"""Addresses as RFC 5321 allows them: accept what is valid, refuse what is not, repair nothing.
+
+Address literals (`[192.0.2.1]`) and host names of one label are refused: mail to them is a mistake.
+"""
 
 import re
 import unicodedata
@@ -23,6 +26,8 @@ def split_address(address: str) -> tuple[str, str]:
     """(local part, domain) of a valid Mailbox (RFC 5321 §4.1.2, with RFC 6531). Raises InvalidAddress."""
     if any(unicodedata.category(c) in _CONTROL for c in address):
         raise InvalidAddress("a control character is not allowed")
+    if any(unicodedata.category(c) == "Zs" and c != " " for c in address):
+        raise InvalidAddress("a space that is none of ASCII is not allowed")  # a slip when pasting
     local, at, domain = address.rpartition("@")
     if not at:
         raise InvalidAddress("there is no @")
@@ -45,10 +50,14 @@ def check_domain(domain: str) -> str:
     labels = domain.split(".")
     if len(labels) < 2 or len(encoded) > _MAX_DOMAIN_OCTETS:
         raise InvalidAddress(f"the domain {domain!r} is not a full host name")
-    for label, octets in zip(labels, encoded.split(b"."), strict=True):
-        if not _LABEL.fullmatch(label) or len(octets) > 63:
-            raise InvalidAddress(f"the domain {domain!r} is not valid")
-    if labels[-1].isdigit():
+    # The encoded form too: IDNA maps some characters to ".", "@", ">" or a space.
+    ascii_labels = encoded.decode("ascii").split(".")
+    if len(labels) != len(ascii_labels) or not all(
+        _LABEL.fullmatch(label) and _LABEL.fullmatch(octets) and len(octets) <= 63
+        for label, octets in zip(labels, ascii_labels, strict=True)
+    ):
+        raise InvalidAddress(f"the domain {domain!r} is not valid")
+    if ascii_labels[-1].isdigit():
         raise InvalidAddress(f"the domain {domain!r} ends in a number")
     return domain
 
@@ -57,7 +66,7 @@ def canonical(address: str) -> str:
     """The form under which we compare addresses: everything in lower case, domain in ASCII."""
     local, domain = split_address(address)
     ascii_domain = domain if domain.isascii() else domain.encode("idna").decode()
-    return f"{local.lower()}@{ascii_domain.lower()}"
+    return f"{unicodedata.normalize('NFC', local.lower())}@{ascii_domain.lower()}"
 
 
 def domain_of(address: str) -> str:
