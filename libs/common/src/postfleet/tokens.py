@@ -34,28 +34,33 @@ class TokenKeys:
     """Makes and reads tokens with keys derived from MASTER_KEY; any key still in the ring reads."""
 
     def __init__(self, ring: KeyRing) -> None:
+        # A byte names the key; two keys may share one, so there may be several to try.
         self._keys = {
-            purpose: {bytes.fromhex(kid)[:1]: key for kid, key in reversed(derived.items())}
+            purpose: [
+                (bytes.fromhex(kid)[:1], key)
+                for kid, key in ring.derive(f"token {purpose}").items()
+            ]
             for purpose in Purpose
-            for derived in (ring.derive(f"token {purpose}"),)
         }
         self._newest = bytes.fromhex(ring.newest)[:1]
         self._links = next(iter(ring.derive("link id").values()))
 
     def make(self, purpose: Purpose, delivery_id: str, link_id: str = "") -> str:
         payload = self._newest + bytes.fromhex(delivery_id) + bytes.fromhex(link_id)
-        mac = _mac(self._keys[purpose][self._newest], payload)
+        if len(payload) != _size(purpose):
+            raise ValueError(f"a token to {purpose} holds other ids: {delivery_id!r}, {link_id!r}")
+        mac = _mac(self._keys[purpose][0][1], payload)
         return urlsafe_b64encode(payload + mac).rstrip(b"=").decode()
 
     def read(self, purpose: Purpose, token: str) -> TokenContent | None:
         """What the token holds, or None if it is not ours, not for this purpose, or damaged."""
-        size = 1 + _DELIVERY_BYTES + (_LINK_BYTES if purpose is Purpose.CLICK else 0)
+        size = _size(purpose)
         raw = _decode(token)
         if raw is None or len(raw) != size + _MAC_BYTES:
             return None
         payload, mac = raw[:size], raw[size:]
-        key = self._keys[purpose].get(payload[:1], b"no such key")
-        if not hmac.compare_digest(_mac(key, payload), mac):
+        keys = [key for name, key in self._keys[purpose] if name == payload[:1]]
+        if not any(hmac.compare_digest(_mac(key, payload), mac) for key in keys):
             return None
         split = 1 + _DELIVERY_BYTES
         return TokenContent(payload[1:split].hex(), payload[split:].hex())
@@ -64,6 +69,10 @@ class TokenKeys:
         """The id of a tracked link: a keyed SHA-256 over where it stands and where it leads."""
         text = "\x1f".join(map(str, parts)).encode()
         return hmac.digest(self._links, text, sha256)[:_LINK_BYTES].hex()
+
+
+def _size(purpose: Purpose) -> int:
+    return 1 + _DELIVERY_BYTES + (_LINK_BYTES if purpose is Purpose.CLICK else 0)
 
 
 def _mac(key: bytes, payload: bytes) -> bytes:

@@ -1,0 +1,129 @@
+"""Tokens in public addresses: nobody can make one, change one, or use one for something else."""
+
+from base64 import b64encode, urlsafe_b64decode, urlsafe_b64encode
+from hashlib import sha256
+from itertools import count
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from postfleet.secrets import KeyRing
+from postfleet.tokens import Purpose, TokenContent, TokenKeys
+
+DELIVERY = "5f0c2e9d7a41b3c86e1f2a3b4c5d6e7f"
+LINK = "a1b2c3d4e5f60718"
+
+
+def _key(number: int) -> str:
+    return b64encode(sha256(b"test key %d" % number).digest()).decode()
+
+
+def _keys(*numbers: int) -> TokenKeys:
+    return TokenKeys(KeyRing.parse(",".join(map(_key, numbers))))
+
+
+KEYS = _keys(1)
+TOKENS = {
+    Purpose.OPEN: KEYS.make(Purpose.OPEN, DELIVERY),
+    Purpose.CLICK: KEYS.make(Purpose.CLICK, DELIVERY, LINK),
+    Purpose.UNSUBSCRIBE: KEYS.make(Purpose.UNSUBSCRIBE, DELIVERY),
+}
+
+
+@pytest.mark.parametrize("purpose", Purpose)
+def test_a_token_holds_what_it_was_made_for(purpose: Purpose) -> None:
+    link = LINK if purpose is Purpose.CLICK else ""
+    assert KEYS.read(purpose, TOKENS[purpose]) == TokenContent(DELIVERY, link)
+
+
+@pytest.mark.parametrize("made_for", Purpose)
+@pytest.mark.parametrize("used_for", Purpose)
+def test_a_token_serves_its_own_purpose_only(made_for: Purpose, used_for: Purpose) -> None:
+    read = KEYS.read(used_for, TOKENS[made_for])
+    assert (read is not None) == (made_for is used_for)
+
+
+@pytest.mark.parametrize("purpose", Purpose)
+def test_no_flipped_bit_goes_unnoticed(purpose: Purpose) -> None:
+    raw = urlsafe_b64decode(TOKENS[purpose] + "=" * (-len(TOKENS[purpose]) % 4))
+    for place in range(len(raw) * 8):
+        damaged = bytearray(raw)
+        damaged[place // 8] ^= 1 << place % 8
+        token = urlsafe_b64encode(damaged).rstrip(b"=").decode()
+        assert KEYS.read(purpose, token) is None, f"bit {place}"
+
+
+@pytest.mark.parametrize("purpose", Purpose)
+def test_a_truncated_or_extended_token_is_none(purpose: Purpose) -> None:
+    token = TOKENS[purpose]
+    assert all(KEYS.read(purpose, token[:length]) is None for length in range(len(token)))
+    assert KEYS.read(purpose, token + "A") is None
+    assert KEYS.read(purpose, token + token) is None
+
+
+def test_a_token_has_one_spelling() -> None:
+    token = TOKENS[Purpose.OPEN]
+    raw = urlsafe_b64decode(token + "=" * (-len(token) % 4))
+    others = {
+        f"{token}=",
+        f"{token}==",
+        f" {token}",
+        f"{token}\n",
+        token[:5] + "!" + token[5:],
+        *(token[:-1] + last for last in "ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz"),
+    } - {token}
+    same = [t for t in others if urlsafe_b64decode(t + "=" * (-len(t) % 4)) == raw]
+    assert same, "base64 itself would take some of them for the token"
+    assert all(KEYS.read(Purpose.OPEN, other) is None for other in others)
+
+
+@given(st.text(max_size=80))
+def test_no_text_is_taken_for_a_token(text: str) -> None:
+    assert all(KEYS.read(purpose, text) is None for purpose in Purpose)
+
+
+@pytest.mark.parametrize("purpose", Purpose)
+def test_tokens_of_an_older_key_are_read_while_it_is_in_the_ring(purpose: Purpose) -> None:
+    rotated = _keys(2, 1)
+    assert rotated.read(purpose, TOKENS[purpose]) == KEYS.read(purpose, TOKENS[purpose])
+    assert _keys(2).read(purpose, TOKENS[purpose]) is None
+    link = LINK if purpose is Purpose.CLICK else ""
+    assert _keys(2).read(purpose, rotated.make(purpose, DELIVERY, link)) is not None
+
+
+def test_keys_whose_names_begin_alike_do_not_hide_each_other() -> None:
+    first = KeyRing.parse(_key(1)).newest[:2]
+    other = next(n for n in count(2) if KeyRing.parse(_key(n)).newest[:2] == first)
+    rotated = _keys(other, 1)
+    assert rotated.read(Purpose.OPEN, TOKENS[Purpose.OPEN]) == TokenContent(DELIVERY)
+    made = rotated.make(Purpose.OPEN, DELIVERY)
+    assert _keys(other).read(Purpose.OPEN, made) == TokenContent(DELIVERY)
+
+
+@pytest.mark.parametrize(
+    ("purpose", "delivery", "link"),
+    [
+        pytest.param(Purpose.OPEN, DELIVERY[:-2], "", id="a delivery id that is too short"),
+        pytest.param(Purpose.CLICK, DELIVERY, "", id="a click without its link"),
+        pytest.param(Purpose.OPEN, DELIVERY, LINK, id="an open with a link"),
+        pytest.param(Purpose.OPEN, "bob@two.test", "", id="an address"),
+    ],
+)
+def test_a_token_that_could_not_be_read_is_not_made(
+    purpose: Purpose, delivery: str, link: str
+) -> None:
+    with pytest.raises(ValueError):  # noqa: PT011
+        KEYS.make(purpose, delivery, link)
+
+
+def test_a_token_shows_no_address_and_fits_into_a_line() -> None:
+    assert all(len(token) < 70 and token.isascii() for token in TOKENS.values())
+
+
+def test_a_link_id_follows_from_place_and_destination_under_our_key() -> None:
+    one = KEYS.link_id("campaign", 1, "A", "https://one.test/")
+    assert one == _keys(1).link_id("campaign", 1, "A", "https://one.test/")
+    assert len(bytes.fromhex(one)) == 8
+    assert one != KEYS.link_id("campaign", 2, "A", "https://one.test/")
+    assert one != _keys(2).link_id("campaign", 1, "A", "https://one.test/")
