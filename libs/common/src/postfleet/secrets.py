@@ -81,7 +81,7 @@ class KeyRing:
 
     def rewrap(self, sealed: str, *, service: str, record: str, name: str) -> str:
         """The same secret under the newest master key; unchanged if it is already."""
-        if sealed.split(".")[1] == self.newest:
+        if sealed.startswith(f"{_VERSION}.{self.newest}."):
             return sealed
         secret = self.open(sealed, service=service, record=record, name=name)
         return self.seal(secret, service=service, record=record, name=name)
