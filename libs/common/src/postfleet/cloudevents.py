@@ -29,12 +29,16 @@ class Announcement:
 
     event: Event
     id: str = field(default_factory=lambda: uuid.uuid4().hex)
+    #: The body as somebody else wrote it, perhaps with fields that are newer than this code.
+    raw: bytes | None = field(default=None, compare=False, repr=False)
 
     @property
     def subject(self) -> str:
         return self.event.subject
 
     def body(self) -> bytes:
+        if self.raw is not None:
+            return self.raw
         return self.event.model_dump_json(by_alias=True, exclude_none=True).encode()
 
     def headers(self, service: str) -> dict[str, str]:
@@ -70,6 +74,8 @@ def derived_id(*parts: object) -> str:
 def parse(subject: str, headers: Mapping[str, str], body: bytes) -> Event:
     """The event in a message. Raises Unreadable with a reason that names what is wrong."""
     kind = headers.get("ce-type") or subject
+    if kind != subject:
+        raise Unreadable(f"an event of type {kind!r} on the subject {subject!r}")
     cls = EVENTS.get(kind)
     if cls is None:
         raise Unreadable(f"unknown event type {kind!r}")
