@@ -1,0 +1,186 @@
+"""Texts from people whom nobody need trust: what they may say, and how long that may take."""
+
+import time
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from dispatcher.domain.links import BadLink, check_destination, rewrite_html, rewrite_text
+from dispatcher.domain.templates import MAX_TEMPLATE_CHARACTERS, BadTemplate, Template
+
+BOMBS = {
+    "a loop over a range": "{% for i in (1..1000000000) %}x{% endfor %}",
+    "a reversed range": "{% for i in (1..999999999) reversed %}x{% endfor %}",
+    "a table": "{% tablerow i in (1..100000000) %}x{% endtablerow %}",
+    "a joined range": '{{ (1..99999999) | join: "" }}',
+    "a sorted range": "{% assign a = (1..99999999) | sort %}",
+    "a sliced range": "{{ (1..99999999) | slice: 0, 99999999 | size }}",
+    "replacements": '{{ "a"' + ' | replace: "a", "aaaaaaaaaa"' * 12 + " }}",
+    "one huge replacement": '{{ "' + "a" * 9000 + '" | replace: "", "' + "b" * 200_000 + '" }}',
+    "a glued list": '{{ "' + "a" * 9000 + '" | split: "" | join: "' + "b" * 200_000 + '" }}',
+    "doubling": '{% assign x = "' + "a" * 25 + '" %}' + "{% assign x = x | append: x %}" * 40,
+    "squares": "{% assign x = 99999999 %}" + "{% assign x = x | times: x %}" * 60 + "{{ x }}",
+    "captures": "{% capture x %}aaaaaaaaaa{% endcapture %}"
+    + ("{% capture x %}" + "{{ x }}" * 8 + "{% endcapture %}") * 12,
+    "deep nesting": "{% if true %}" * 3000 + "x" + "{% endif %}" * 3000,
+    "a template in a file": '{% include "/etc/passwd" %}',
+}
+
+
+@pytest.mark.parametrize("source", BOMBS.values(), ids=BOMBS)
+def test_a_bomb_is_refused_quickly(source: str) -> None:
+    started = time.monotonic()
+    with pytest.raises(BadTemplate):
+        Template(source).render({"name": "Jo"})
+    assert time.monotonic() - started < 2
+
+
+@pytest.mark.parametrize(
+    ("source", "values", "expected"),
+    [
+        pytest.param("Hi {{ name }}", {"name": "Jo"}, "Hi Jo", id="a field"),
+        pytest.param('Hi {{ nick | default: "friend" }}', {}, "Hi friend", id="a default"),
+        pytest.param('{{ nick | default: "x" }}', {"nick": ""}, "x", id="a default for nothing"),
+        pytest.param('{{ name | split: " " | first }}', {"name": "Jo Doe"}, "Jo", id="first name"),
+        pytest.param("{% if a == 'b' %}x{% else %}y{% endif %}", {"a": "b"}, "x", id="a choice"),
+        pytest.param("{{ self }} {{ args }}", {"self": "me", "args": "2"}, "me 2", id="odd names"),
+        pytest.param("{{ name }}", {"name": "{{ 7 | times: 7 }}"}, "{{ 7 | times: 7 }}", id="once"),
+    ],
+)
+def test_fields_are_filled_in(source: str, values: dict[str, str], expected: str) -> None:
+    assert Template(source).render(values) == expected
+
+
+@pytest.mark.parametrize(
+    "source",
+    [
+        pytest.param("Hi {{ nick }}", id="an unknown field"),
+        pytest.param("Hi {{ nick | upcase }}", id="an unknown field with a filter"),
+        pytest.param("{{ name.__class__.__mro__ }}", id="a way out"),
+        pytest.param("{{ name | safe }}", id="a filter that would end escaping"),
+        pytest.param("{{ name | nosuch }}", id="an unknown filter"),
+        pytest.param("{{ name", id="an unclosed place"),
+        pytest.param("{% nosuch %}", id="an unknown tag"),
+        pytest.param("x" * (MAX_TEMPLATE_CHARACTERS + 1), id="too long"),
+    ],
+)
+def test_what_cannot_be_filled_in_is_an_error_with_a_reason(source: str) -> None:
+    with pytest.raises(BadTemplate) as error:
+        Template(source).render({"name": "Jo"})
+    assert 0 < len(str(error.value)) <= 300
+
+
+@given(st.text())
+def test_values_in_html_are_always_escaped(value: str) -> None:
+    filled = Template("<b>{{ v }}</b>", html=True).render({"v": value})
+    inner = filled.removeprefix("<b>").removesuffix("</b>")
+    assert not {"<", ">", '"'} & set(inner)
+
+
+@pytest.mark.parametrize(
+    "url",
+    [
+        "javascript:alert(1)",
+        "JaVaScRiPt:alert(1)",
+        " java\nscript:alert(1)",
+        "\x01javascript:alert(1)",
+        "data:text/html,<script>",
+        "vbscript:x",
+        "file:///etc/passwd",
+        "https://user:password@x.test/",
+        "https://user@x.test/",
+        "//user@evil.test/",
+        "https://",
+        "https:///path",
+        "http://[",
+    ],
+)
+def test_destinations_that_no_mail_may_carry_are_refused(url: str) -> None:
+    with pytest.raises(BadLink):
+        check_destination(url)
+    with pytest.raises(BadLink):
+        rewrite_html(f'<p><a class="b" HREF="{url}">x</a>', lambda _: "P")
+    with pytest.raises(BadLink):
+        rewrite_html(f"<a title='a>b' href = '{url}'>x</a>", lambda _: "P")
+
+
+def test_entities_do_not_hide_a_scheme() -> None:
+    with pytest.raises(BadLink):
+        rewrite_html('<a href="java&#115;cript&colon;x">', lambda _: "P")
+
+
+@pytest.mark.parametrize(
+    ("html", "expected"),
+    [
+        pytest.param(
+            '<a href="https://x.test/">k</a>', '<a href="[https://x.test/]">k</a>', id="1"
+        ),
+        pytest.param("<A HREF='http://x.test'>", '<A HREF="[http://x.test]">', id="upper case"),
+        pytest.param("<a href=https://x.test/a>", '<a href="[https://x.test/a]">', id="no quotes"),
+        pytest.param(
+            '<a href="https://x.test/?a=1&amp;copy=2">',
+            '<a href="[https://x.test/?a=1&copy=2]">',
+            id="entities are read once",
+        ),
+        pytest.param('<a href="mailto:a@x.test">', '<a href="mailto:a@x.test">', id="mail address"),
+        pytest.param('<a href="#top">', '<a href="#top">', id="inside the page"),
+        pytest.param(
+            '<a href="https://x.test/{{ id }}">', '<a href="https://x.test/{{ id }}">', id="a field"
+        ),
+        pytest.param(
+            '<link href="https://x.test/">', '<link href="https://x.test/">', id="not <a>"
+        ),
+        pytest.param(
+            "<!-- <a href='https://x.test'> -->", "<!-- <a href='https://x.test'> -->", id="!"
+        ),
+        pytest.param(
+            '<a data-href="https://x.test/">', '<a data-href="https://x.test/">', id="data-"
+        ),
+        pytest.param(
+            '<a title="href=https://y.test" href="https://x.test/">',
+            '<a title="href=https://y.test" href="[https://x.test/]">',
+            id="another attribute that looks like one",
+        ),
+        pytest.param("a < b <a href", "a < b <a href", id="unfinished"),
+    ],
+)
+def test_anchors_in_html_are_rewritten(html: str, expected: str) -> None:
+    assert rewrite_html(html, lambda url: f"[{url}]") == expected
+
+
+@pytest.mark.parametrize(
+    ("text", "expected"),
+    [
+        pytest.param("see https://x.test/a.", "see [https://x.test/a].", id="a full stop"),
+        pytest.param("(https://x.test/a)", "([https://x.test/a])", id="in brackets"),
+        pytest.param("https://x.test/{{ id }}", "https://x.test/{{ id }}", id="a field"),
+        pytest.param("ftp://x.test no@x.test", "ftp://x.test no@x.test", id="no web address"),
+    ],
+)
+def test_addresses_in_text_are_rewritten(text: str, expected: str) -> None:
+    assert rewrite_text(text, lambda url: f"[{url}]") == expected
+
+
+def test_a_tracked_address_in_text_names_no_user() -> None:
+    with pytest.raises(BadLink):
+        rewrite_text("log in at https://bank.test:x@evil.test/ now", lambda _: "P")
+
+
+@pytest.mark.parametrize(
+    "html", ["<a ", "<a href='", '<a href="', "<!--", "<", "&", "<![CDATA[", "</a ", "<a x=' y=\""]
+)
+def test_html_made_to_hurt_is_read_in_one_pass(html: str) -> None:
+    started = time.monotonic()
+    rewrite_html(html * (256 * 1024 // len(html)), lambda _: "P")
+    rewrite_text(html * (256 * 1024 // len(html)), lambda _: "P")
+    assert time.monotonic() - started < 2
+
+
+@given(st.text(alphabet="<>a\"' =/!-hrefx:.{}&;"))
+def test_no_html_breaks_the_reader_and_nothing_else_is_changed(html: str) -> None:
+    try:
+        assert rewrite_html(html, lambda url: url) is not None
+    except BadLink:
+        return
+    assert "https://" in html or rewrite_html(html, lambda _: "P") == html
