@@ -61,22 +61,30 @@ class LeadReader:
 
     def _next_record(self) -> bytes | None:
         """A whole record: up to a line end outside quotes. None: more bytes are needed."""
-        start = 0
+        if self._skipping:
+            return self._drop(self._pending.find(b"\n"))
+        start = quotes = 0
+        first = None
         while True:
-            end = self._pending.find(b"\n", start)
-            if self._skipping:
-                return self._drop(end)
+            end = self._pending.find(b"\n", start, MAX_RECORD_BYTES + 1)
             if end < 0:
-                if len(self._pending) > MAX_RECORD_BYTES:
-                    self._skipping = True
-                    self._row += 1
-                    return b"\x00" * (MAX_RECORD_BYTES + 1)
-                return None
-            if self._pending.count(b'"', 0, end) % 2 == 0 or end > MAX_RECORD_BYTES:
-                record, self._pending = self._pending[:end], self._pending[end + 1 :]
+                if len(self._pending) <= MAX_RECORD_BYTES:
+                    return None
+                if first is not None:  # a quote that is never closed: take the line by itself
+                    return self._take(first)
+                self._skipping = True
                 self._row += 1
-                return record
+                return b"\x00" * (MAX_RECORD_BYTES + 1)
+            quotes += self._pending.count(b'"', start, end)
+            if quotes % 2 == 0:
+                return self._take(end)
+            first = end if first is None else first
             start = end + 1
+
+    def _take(self, end: int) -> bytes:
+        record, self._pending = self._pending[:end], self._pending[end + 1 :]
+        self._row += 1
+        return record
 
     def _drop(self, end: int) -> bytes | None:
         """Forget an oversized record up to its line end."""
@@ -107,16 +115,28 @@ class LeadReader:
         if self._columns is None:
             self._heading(text)
             return
-        lead = self._lead(text)
-        if isinstance(lead, BadRow) and "\n" in text:
+        if "\n" in text and not self._well_formed(text):
             # A stray quote has swallowed line ends: take the lines one by one.
-            yield from (self._lead(line) for line in text.split("\n") if line.strip())
+            self._row -= 1
+            for line in text.split("\n"):
+                self._row += 1
+                if line.strip():
+                    yield self._lead(line)
         else:
-            yield lead
+            yield self._lead(text)
+
+    def _well_formed(self, text: str) -> bool:
+        try:
+            return len(_split(text, self._delimiter)) <= len(self._columns or ())
+        except csv.Error:
+            return False
 
     def _heading(self, text: str) -> None:
         self._delimiter = max(",;\t", key=text.count)
-        columns = [name.strip() for name in _split(text, self._delimiter)]
+        try:
+            columns = [name.strip() for name in _split(text, self._delimiter)]
+        except csv.Error as error:
+            raise BadHeading(f"the first line is not CSV: {error}") from error
         lowered = [name.lower() for name in columns]
         email = next((lowered.index(name) for name in _EMAIL_NAMES if name in lowered), None)
         if email is None:
