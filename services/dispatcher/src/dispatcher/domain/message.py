@@ -22,6 +22,7 @@ from postfleet.addresses import check_text
 from postfleet.tokens import Purpose, TokenKeys
 
 _NOT_TEXT = re.compile(r"[\x00-\x08\x0b\x0c\x0e-\x1f\x7f]")
+_BODY_END = re.compile("</body>", re.IGNORECASE)
 _PLACE = "__link_{}"
 _OPTOUT = "__unsubscribe"
 _PIXEL = "__pixel"
@@ -154,8 +155,9 @@ def _literal(text: str) -> str:
 
 
 def _before_body_end(html: str, addition: str) -> str:
-    at = html.lower().rfind("</body>")
-    return html + addition if at < 0 else html[:at] + addition + html[at:]
+    # Not by html.lower(): that changes the length of some letters (the Turkish dotted I).
+    ends = [match.start() for match in _BODY_END.finditer(html)] or [len(html)]
+    return html[: ends[-1]] + addition + html[ends[-1] :]
 
 
 def _header(name: str, value: str) -> str:
@@ -163,7 +165,7 @@ def _header(name: str, value: str) -> str:
         check_text(value)
     except ValueError as error:
         raise CannotFill(f"{name}: {error}") from error
-    if value.isascii() and len(value) < 900:
+    if value.isascii() and len(value) < 900 and "=?" not in value:  # RFC 2047 §2
         return f"{name}: {value}"
     encoded = Header(value, "utf-8", header_name=name).encode(linesep="\r\n")
     return f"{name}: {encoded}"
