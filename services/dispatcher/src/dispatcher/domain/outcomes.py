@@ -146,4 +146,4 @@ def retry_delay_seconds(
 
 
 def _delay(attempt: int, base_seconds: float) -> float:
-    return float(min(base_seconds * 2 ** (attempt - 1), _LONGEST_DELAY_SECONDS))
+    return float(min(base_seconds * 2 ** min(attempt - 1, 64), _LONGEST_DELAY_SECONDS))
