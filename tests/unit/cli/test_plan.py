@@ -44,7 +44,7 @@ def test_each_service_has_its_own_port_and_the_same_servers(data: DataDir) -> No
     assert env["POSTFLEET_DATA_DIR"] == str(data.path)
     assert env["POSTFLEET_TRACKER_SPOOL_DIR"] == str(data.path / "spool")
     assert env["POSTFLEET_DISPATCHER_SMTP_PORT"] == "2525"
-    assert env["POSTFLEET_SENDER_REGISTRY_ALLOWED_NETWORKS"] == "127.0.0.0/8"
+    assert env["POSTFLEET_SENDER_REGISTRY_ALLOWED_NETWORKS"] == "127.0.0.0/8,::1/128"
     assert "POSTFLEET_TLS_CA_FILE" not in env
 
 

@@ -321,10 +321,14 @@ class EmailSkipped(DeliveryEvent):
 
 
 class EmailUnknown(DeliveryEvent):
-    """The connection was lost between the final dot and its reply (RFC 1047): it may have gone."""
+    """Nobody knows how the final dot was answered (RFC 1047): it may have gone.
+
+    `cause` is `connection` where the server's side was lost, `crash` where ours was.
+    """
 
     subject: ClassVar[str] = "email.unknown"
     attempt: int = 1
+    cause: Literal["connection", "crash"] = "connection"
 
 
 class Bounce(DeliveryEvent):

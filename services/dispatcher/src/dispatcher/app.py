@@ -210,9 +210,11 @@ def build(settings: Settings) -> FastAPI:
     @contextlib.asynccontextmanager
     async def lifespan() -> AsyncIterator[None]:
         starting = asyncio.create_task(running.start())
-        yield
-        await _end(None if starting.done() else starting)
-        await running.stop()
+        try:
+            yield
+        finally:
+            await _end(None if starting.done() else starting)
+            await running.stop()
 
     stores = parts.stores
     return create_app(

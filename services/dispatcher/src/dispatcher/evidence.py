@@ -42,7 +42,8 @@ class Evidence:
             message_id=row.message_id,
             author=document.get("author", ""),
             mail_subject=row.mail_subject,
-            fault="connection" if outcome is Outcome.DEFERRED else "",
+            meaning="never_left" if outcome is Outcome.DEFERRED else "",
+            fault="recipient" if outcome is Outcome.DEFERRED else "",  # no error of the sender
             reason=reason,
             retry_at=retry_at,
         )

@@ -7,7 +7,7 @@ import uuid
 
 from dispatcher.announcer import Announcer
 from dispatcher.domain.identity import message_id
-from dispatcher.domain.ledger import Batch, Settled
+from dispatcher.domain.ledger import CRASHED, Batch, Settled
 from dispatcher.domain.outcomes import Outcome
 from dispatcher.evidence import Evidence
 from dispatcher.store.attempts import Attempts
@@ -110,6 +110,7 @@ class Recovery:
                 now_ms(),
                 message_id=message_id(item.delivery_id, author, self._message_id_key),
                 author=author,
+                reason=CRASHED,
             )
             for item in batch.items
             if item.key in begun and item.key not in settled

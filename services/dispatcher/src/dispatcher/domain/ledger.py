@@ -24,6 +24,7 @@ from postfleet.instants import from_ms
 from postfleet.smtp import SmtpReply
 
 MAX_REPLY_TEXT = 1000
+CRASHED = "the process ended between the attempt and its settlement"
 
 #: Within one attempt a later fact replaces an earlier one only if it ranks higher.
 _RANK = {
@@ -137,7 +138,8 @@ def _events(origin: Origin, settled: Settled) -> list[Event]:
     if settled.outcome is Outcome.SKIPPED:
         return [EmailSkipped.model_validate({**base, "reason": settled.reason})]
     if settled.outcome is Outcome.UNKNOWN:
-        return [EmailUnknown.model_validate({**base, "attempt": item.attempt})]
+        cause = "crash" if settled.reason == CRASHED else "connection"
+        return [EmailUnknown.model_validate({**base, "attempt": item.attempt, "cause": cause})]
     if settled.outcome is Outcome.POSTPONED:
         return []
     reply = {

@@ -86,4 +86,4 @@ def _count(sender: Sender, event: DeliveryEvent, now_ms: int) -> Sender:
 def _is_error(event: DeliveryEvent) -> bool:
     if isinstance(event, EmailDeferred | EmailFailed):
         return event.fault in cooldown.COUNTED_FAULTS
-    return isinstance(event, EmailUnknown)
+    return isinstance(event, EmailUnknown) and event.cause == "connection"

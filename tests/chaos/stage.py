@@ -1,0 +1,138 @@
+"""Where chaos happens: the whole platform with its mail world, and campaigns of plain mails through it."""
+
+import contextlib
+import csv
+import io
+import time
+from collections.abc import Iterator
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import httpx
+
+from tests.support.platform import Platform
+
+_SENDERS = ("ann@one.test", "ben@two.test", "cat@three.test", "dan@four.test")
+_ENVIRONMENT = {
+    "POSTFLEET_DISPATCHER_RETRY_BASE_SECONDS": "2",
+    "POSTFLEET_DISPATCHER_LEASE_SECONDS": "10",
+    "POSTFLEET_DISPATCHER_CONNECTIONS_PER_SENDER": "5",
+    "POSTFLEET_DISPATCHER_UNKNOWN_AFTER_SECONDS": "60",
+    "POSTFLEET_INBOX_WATCHER_EVIDENCE_AFTER_SECONDS": "2",
+}
+_PATIENCE_SECONDS = 240.0
+
+
+@dataclass(frozen=True, slots=True)
+class Run:
+    """One campaign: its id, and the addresses it was to mail."""
+
+    campaign_id: str
+    recipients: frozenset[str]
+
+
+class Stage:
+    """A platform with four senders whose providers keep Sent copies, as Gmail does."""
+
+    def __init__(self, directory: Path, fail_point: str = "") -> None:
+        env = _ENVIRONMENT | ({"POSTFLEET_FAIL_POINT": fail_point} if fail_point else {})
+        self.platform = Platform(directory / "data", sandbox=True, env=env)
+        self._number = 0
+
+    def start(self) -> None:
+        self.platform.start()
+        self.platform.wait_for("is ready", 60)
+        with self.platform.api() as api:
+            for address in _SENDERS:
+                self._register(api, address)
+
+    def _register(self, api: httpx.Client, address: str) -> None:
+        where = self.platform.endpoints()
+        account = {"address": address, "password": "a secret of this run", "saves_sent": True}
+        control = f"http://127.0.0.1:{where['control_port']}/accounts"
+        httpx.post(control, json=account, trust_env=False).raise_for_status()
+        form = {
+            "email_address": address,
+            "inbox_type": "CUSTOM_SMTP",
+            "daily_limit": 100_000,
+            "account_age_days": 365,
+            "smtp_host": "localhost",
+            "smtp_port": where["smtp_port"],
+            "smtp_password": "a secret of this run",
+            "imap_host": "localhost",
+            "imap_port": where["imap_port"],
+            "imap_password": "a secret of this run",
+            "imap_use_ssl": True,
+            "tags": ["chaos"],
+        }
+        answer = api.post("/sender-accounts", json=form)
+        assert answer.status_code == 201, answer.text
+
+    def campaign(self, mails: int, start: bool = True) -> Run:
+        """A new campaign of one step to that many people who do nothing with their mail."""
+        self._number += 1
+        recipients = [f"accept+r{self._number}n{n}@people.test" for n in range(mails)]
+        body = {
+            "name": f"chaos {self._number}",
+            "senders": ["chaos"],
+            "steps": [{"subject": "Hello {{ name }}", "body_text": "A mail for {{ name }}.\n"}],
+            "postal_address": "1 Example Street",
+        }
+        sheet = io.StringIO()
+        writer = csv.writer(sheet)
+        writer.writerow(["email", "name"])
+        writer.writerows((address, f"Person {n}") for n, address in enumerate(recipients))
+        with self.platform.api() as api:
+            campaign_id = _ok(api.post("/campaigns", json=body))["id"]
+            headers = {"Content-Type": "text/csv"}
+            path = f"/campaigns/{campaign_id}/leads"
+            report = _ok(api.post(path, content=sheet.getvalue().encode(), headers=headers))
+            assert report["imported"] == mails, report
+            if start:
+                _ok(api.post(f"/campaigns/{campaign_id}/start"))
+        return Run(campaign_id, frozenset(recipients))
+
+    def accepted(self) -> int:
+        return int(self.platform.sandbox("/summary")["accepted"])
+
+    def finished(self, run: Run) -> bool:
+        """Whether the campaign is completed; False while the platform does not answer."""
+        with contextlib.suppress(httpx.HTTPError), self.platform.api() as api:
+            answer = api.get(f"/campaigns/{run.campaign_id}")
+            return answer.is_success and answer.json()["status"] == "completed"
+        return False
+
+    def ready(self) -> bool:
+        with contextlib.suppress(httpx.HTTPError):
+            return httpx.get(f"{self.platform.url}/readyz", timeout=5, trust_env=False).is_success
+        return False
+
+    def wait_finished(self, run: Run) -> float:
+        """Seconds until the campaign is completed."""
+        return self.platform.wait_until(lambda: self.finished(run), _PATIENCE_SECONDS, "completed")
+
+    def wait_ready(self, seconds: float = 90) -> float:
+        return self.platform.wait_until(self.ready, seconds, "ready again")
+
+
+def _ok(answer: httpx.Response) -> dict[str, Any]:
+    assert answer.is_success, f"{answer.request.url}: {answer.status_code} {answer.text}"
+    document: dict[str, Any] = answer.json()
+    return document
+
+
+@contextlib.contextmanager
+def open_stage(directory: Path, fail_point: str = "") -> Iterator[Stage]:
+    stage = Stage(directory, fail_point)
+    try:
+        stage.start()
+        yield stage
+    finally:
+        with contextlib.suppress(Exception):
+            stage.platform.stop()
+        stage.platform.kill_all()
+
+
+def wait(seconds: float) -> None:
+    time.sleep(seconds)
