@@ -130,7 +130,13 @@ async def provisioner(bus: nats.NATS, **settings: Any) -> AsyncIterator[Service]
     """Running and ready; `settings` need the two servers, a database prefix and `config_dir`."""
     loop = asyncio.get_running_loop()
     transport, answers = await loop.create_datagram_endpoint(DnsServer, ("127.0.0.1", 0))
-    known = {"master_key": MASTER_KEY, "api_key": API_KEY, "resolver": f"127.0.0.1:{answers.port}"}
+    known = {
+        "master_key": MASTER_KEY,
+        "api_key": API_KEY,
+        "resolver": f"127.0.0.1:{answers.port}",
+        "outbound_probes": "127.0.0.1:1",  # nobody: no test asks the world
+        "dnsbl": "",
+    }
     app = build(Settings(**{**known, **settings}))
     async with (
         app.router.lifespan_context(app),

@@ -9,7 +9,8 @@ from fastapi import FastAPI
 from pymongo.errors import PyMongoError
 
 from mail_provisioner import handlers
-from mail_provisioner.api import aliases, domain_dns, domains, mailboxes
+from mail_provisioner.api import aliases, checks, domain_dns, domains, mailboxes
+from mail_provisioner.checking import Checks
 from mail_provisioner.dns import Lookup
 from mail_provisioner.dns_update import DynamicUpdates
 from mail_provisioner.domain_dns import DomainDns
@@ -19,6 +20,7 @@ from mail_provisioner.provisioning import Provisioner
 from mail_provisioner.settings import SERVICE, Settings
 from mail_provisioner.store import AddressStore
 from mail_provisioner.volume import ConfigVolume
+from mail_provisioner.watch import Watch
 from postfleet.api_keys import Authenticator, registry_lookup
 from postfleet.bus import Bus
 from postfleet.http import create_app
@@ -54,6 +56,8 @@ def build(settings: Settings) -> FastAPI:
     lookup = Lookup(settings.resolver_address)
     server = settings.update_server
     records_of = DomainDns(lookup, DynamicUpdates(server) if server else None, settings)
+    looks = Checks(lookup, records_of, settings, client_context(settings.tls_ca_file))
+    watch = Watch(domain_store, relays[0], looks, int(settings.checks_interval_seconds * 1000))
     bus.answer(RPC_MAILBOX_SECRET, handlers.mailbox_secret(address_store))
     bus.answer(RPC_MAILBOX_DELETE, handlers.mailbox_delete(address_store, provisioner))
     bus.answer(
@@ -69,6 +73,7 @@ def build(settings: Settings) -> FastAPI:
         for relay in relays:
             await _insist(relay.start)
         provisioner.start()
+        watch.start()
 
     @contextlib.asynccontextmanager
     async def lifespan() -> AsyncIterator[None]:
@@ -77,6 +82,7 @@ def build(settings: Settings) -> FastAPI:
         yield
         starting.cancel()
         await asyncio.wait([starting])
+        await watch.stop()
         await provisioner.stop()
         for relay in relays:
             await relay.stop()
@@ -84,7 +90,7 @@ def build(settings: Settings) -> FastAPI:
         await mongo.close()
 
     async def provisioning() -> bool:
-        return provisioner.alive()
+        return provisioner.alive() and watch.alive()
 
     return create_app(
         SERVICE,
@@ -95,6 +101,7 @@ def build(settings: Settings) -> FastAPI:
         routers=[
             domains.build(domain_store, relays[0], lookup, settings),
             domain_dns.build(domain_store, records_of),
+            checks.build(domain_store, looks),
             mailboxes.build(address_store, domain_store, provisioner, settings.key_ring),
             aliases.build(address_store, domain_store, provisioner),
         ],

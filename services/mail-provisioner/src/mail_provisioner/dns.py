@@ -34,6 +34,10 @@ class Lookup:
         """IPv4 and IPv6 addresses of a host. Raises DnsUnavailable."""
         return [data.address for kind in ("A", "AAAA") for data in await self._ask(name, kind)]
 
+    async def ipv4(self, name: str) -> list[str]:
+        """The A records, as block lists answer. Raises DnsUnavailable."""
+        return [data.address for data in await self._ask(name, "A")]
+
     async def names_of(self, address: str) -> list[str]:
         """The names that the reverse zone gives an IP address (PTR). Raises DnsUnavailable."""
         name = dns.reversename.from_address(address).to_text()

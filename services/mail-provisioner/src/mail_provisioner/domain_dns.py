@@ -1,7 +1,7 @@
 """How a domain's records stand in the DNS, and how they get there."""
 
 import asyncio
-from collections.abc import Mapping
+from collections.abc import Awaitable, Callable, Mapping, Sequence
 from dataclasses import replace
 
 from mail_provisioner.dns import DnsUnavailable, Lookup
@@ -12,6 +12,9 @@ from mail_provisioner.domain.records import Record, Wanted, challenge, desired, 
 from mail_provisioner.settings import Settings
 
 _MAX_RACES = 5
+
+#: (name, type) -> the values there
+Read = Callable[[str, str], Awaitable[Sequence[str]]]
 
 
 class DomainDns:
@@ -39,8 +42,11 @@ class DomainDns:
 
     async def steps(self, domain: Domain) -> list[Step]:
         """Every wanted record against what is published now; an unanswered one is UNKNOWN."""
-        records = desired(self.wanted(domain))
-        return list(await asyncio.gather(*(self._look(domain, record) for record in records)))
+        return await self._look_at_all(domain, self._read_best)
+
+    async def public_steps(self, domain: Domain) -> list[Step]:
+        """The same as the world sees it: through the resolver."""
+        return await self._look_at_all(domain, self._lookup.values)
 
     async def apply(self, domain: Domain) -> tuple[list[Step], Mapping[str, str]]:
         """Publish what is missing and change what is ours; also what is ours from now on.
@@ -63,15 +69,20 @@ class DomainDns:
         }
         return done, published
 
-    async def _look(self, domain: Domain, record: Record) -> Step:
-        try:
-            if self._updates:
-                found = (await self._updates.read(record.name, record.type)).values
-            else:
-                found = tuple(await self._lookup.values(record.name, record.type))
-        except (DnsUnavailable, ZoneRefused) as error:
-            return unknown(record, str(error))
-        return self._step(domain, record, found)
+    async def _look_at_all(self, domain: Domain, read: Read) -> list[Step]:
+        async def look(record: Record) -> Step:
+            try:
+                found = await read(record.name, record.type)
+            except (DnsUnavailable, ZoneRefused) as error:
+                return unknown(record, str(error))
+            return self._step(domain, record, tuple(found))
+
+        return list(await asyncio.gather(*map(look, desired(self.wanted(domain)))))
+
+    async def _read_best(self, name: str, type_: str) -> Sequence[str]:
+        if self._updates:
+            return (await self._updates.read(name, type_)).values
+        return await self._lookup.values(name, type_)
 
     def _step(self, domain: Domain, record: Record, found: tuple[str, ...]) -> Step:
         ours = domain.published.get(record.purpose, "")

@@ -41,6 +41,14 @@ class Settings(ServiceSettings):
     dns_update_algorithm: str = Field("hmac-sha256", pattern="^hmac-sha(256|384|512)$")
     #: Where receivers send reports about failed TLS (RFC 8460); without it none are asked for.
     tls_reports_to: str = ""
+    #: Mail servers of others that are asked for a greeting, to see whether port 25 is open.
+    outbound_probes: str = (
+        "gmail-smtp-in.l.google.com:25,mta5.am0.yahoodns.net:25,mx01.mail.icloud.com:25"
+    )
+    #: Lists of spam sources (DNSBL) that are asked about the server's addresses.
+    dnsbl: str = "zen.spamhaus.org,bl.spamcop.net,b.barracudacentral.org"
+    #: How often every verified domain is looked at: more often would only find what caches hold.
+    checks_interval_seconds: float = Field(900, gt=0)
     #: Where log-ins are tried before a mailbox is announced; without it nothing is tried.
     mail_host: str = ""
     imaps_port: int = Field(993, ge=1, le=65535)
@@ -71,6 +79,23 @@ class Settings(ServiceSettings):
         if value:
             ip_address(host.strip("[]"))
         return value
+
+    @field_validator("outbound_probes")
+    @classmethod
+    def _check_probes(cls, value: str) -> str:
+        for part in value.split(","):
+            host, _, port = part.strip().rpartition(":")
+            if not (host and port.isdigit() and 0 < int(port) < 65536):
+                raise ValueError("must be host:port, several separated by commas")
+        return value
+
+    @field_validator("dnsbl")
+    @classmethod
+    def _check_dnsbl(cls, value: str) -> str:
+        try:
+            return ",".join(check_domain(part.strip()) for part in value.split(",") if part.strip())
+        except InvalidAddress as error:
+            raise ValueError(str(error)) from error
 
     @field_validator("tls_reports_to")
     @classmethod
@@ -110,6 +135,15 @@ class Settings(ServiceSettings):
             self.dns_update_key.get_secret_value(),
             self.dns_update_algorithm,
         )
+
+    @property
+    def probes(self) -> tuple[tuple[str, int], ...]:
+        parts = (part.strip().rpartition(":") for part in self.outbound_probes.split(","))
+        return tuple((host, int(port)) for host, _, port in parts)
+
+    @property
+    def block_lists(self) -> tuple[str, ...]:
+        return tuple(self.dnsbl.split(",")) if self.dnsbl else ()
 
     @property
     def spf_addresses(self) -> tuple[str, ...]:

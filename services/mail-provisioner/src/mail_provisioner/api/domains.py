@@ -170,4 +170,6 @@ def _shown(domain: Domain) -> dict[str, Any]:
         "dmarc": {"policy": domain.dmarc_policy.value, "pct": domain.dmarc_pct},
         "created_at": iso(from_ms(domain.created_at)),
         "verified_at": verified_at,
+        "checks": dict(domain.checks),
+        "checked_at": iso(from_ms(domain.checked_at)) if domain.checked_at else None,
     }
