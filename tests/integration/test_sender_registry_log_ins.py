@@ -351,3 +351,97 @@ def test_no_password_is_in_logs_or_details(
         check = run(loop, smtp_check(refusing))
     assert check.detail == "user name or password refused (535 5.7.8)"
     assert PASSWORD not in caplog.text
+
+
+@pytest.mark.parametrize("loop", LOOPS)
+@pytest.mark.parametrize(
+    ("protocol", "chunk"),
+    [
+        pytest.param("smtp", b"220-" + b"x" * 1000 + b"\r\n", id="SMTP, line after line"),
+        pytest.param("smtp", b"x" * 65_536, id="SMTP, one line"),
+        pytest.param("imap", b"* OK " + b"x" * 1000 + b"\r\n", id="IMAP, line after line"),
+        pytest.param("imap", b"x" * 65_536, id="IMAP, one line"),
+    ],
+)
+def test_a_gigabyte_of_greeting_is_not_listened_to(
+    protocol: str, chunk: bytes, loop: Callable[[], Any]
+) -> None:
+    poured = 0
+
+    async def pour(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        nonlocal poured
+        while poured < 1_000_000_000:
+            writer.write(chunk)
+            poured += len(chunk)
+            await writer.drain()
+
+    started = time.monotonic()
+    check = run(loop, smtp_check(pour) if protocol == "smtp" else imap_check(pour))
+    assert check.code in (Code.CONNECTION_FAILED, Code.TIMEOUT)
+    assert poured < 200_000_000
+    assert time.monotonic() - started < 4 * LIMIT
+
+
+@pytest.mark.seed("S243")
+@pytest.mark.parametrize("loop", LOOPS)
+@pytest.mark.parametrize("log_in", [smtp_log_in, imap_log_in])
+def test_tls_on_a_plain_port_ends_within_the_limit(
+    certificates: tuple[Path, Path, Path], log_in: Any, loop: Callable[[], Any]
+) -> None:
+    async def check() -> Check:
+        async with serving(silent, server_context(certificates)) as port:
+            server = mail_server(port, SmtpSecurity.NONE)
+            return await timed(log_in, server, PASSWORD, reach())
+
+    # Both sides wait for the other's first word.
+    assert run(loop, check()).code in (Code.TIMEOUT, Code.CONNECTION_FAILED)
+
+
+@pytest.mark.seed("S243")
+def test_imap_without_tls_where_tls_was_asked_for_is_an_ssl_error() -> None:
+    async def check() -> Check:
+        async with serving(script(b"* OK hi\r\n")) as port:
+            server = mail_server(port, SmtpSecurity.IMPLICIT)
+            return await timed(imap_log_in, server, PASSWORD, reach())
+
+    assert run(asyncio.new_event_loop, check()).code is Code.SSL_ERROR
+
+
+async def test_a_name_that_changes_its_address_gains_nothing(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    """It is resolved once: the connection goes to the address that was judged (DNS rebinding)."""
+    asked: list[str] = []
+    connections = 0
+    loop = asyncio.get_running_loop()
+
+    async def rebinding(host: str, port: int, **_: Any) -> list[Any]:
+        asked.append(host)
+        address = "192.0.2.1" if len(asked) == 1 else "127.0.0.1"
+        return [(2, 1, 6, "", (address, port))]
+
+    async def count(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        nonlocal connections
+        connections += 1
+
+    monkeypatch.setattr(loop, "getaddrinfo", rebinding)
+    async with serving(count) as port:
+        server = mail_server(port, SmtpSecurity.NONE, "rebinding.test")
+        check = await timed(smtp_log_in, server, PASSWORD, reach(networks="192.0.2.0/24"))
+    assert not check.ok
+    assert (asked, connections) == (["rebinding.test"], 0)
+
+
+@pytest.mark.parametrize("host", ["0x7f.1", "0177.0.0.1", "::ffff:127.0.0.1", "::1", "127.0.0.1."])
+async def test_spellings_of_this_machine_are_refused_before_any_connection(host: str) -> None:
+    connections = 0
+
+    async def count(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        nonlocal connections
+        connections += 1
+
+    async with serving(count) as port:
+        server = mail_server(port, SmtpSecurity.NONE, host)
+        check = await timed(smtp_log_in, server, PASSWORD, reach(networks=""))
+    assert check.code in (Code.CONNECTION_FAILED, Code.HOST_NOT_FOUND)
+    assert connections == 0

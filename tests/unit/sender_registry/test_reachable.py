@@ -4,7 +4,7 @@ from ipaddress import ip_address, ip_network
 
 import pytest
 
-from sender_registry.domain.reachable import is_public, refusal
+from postfleet.reachable import is_public, refusal
 
 PRIVATE = [
     "127.0.0.1",

@@ -21,6 +21,8 @@ from sender_registry.api import build_router
 from sender_registry.applied_store import AppliedStore
 from sender_registry.changing import Changes
 from sender_registry.connecting import Reach
+from sender_registry.discovering import Discovery
+from sender_registry.guidance import build_guidance_router
 from sender_registry.key_api import build_key_router
 from sender_registry.key_store import KeyStore
 from sender_registry.settings import Settings
@@ -52,6 +54,7 @@ def build(settings: Settings) -> FastAPI:
         client_context(settings.tls_ca_file),
         settings.ehlo_name,
     )
+    discovery = Discovery(reach, settings.dns_server, settings.ispdb_url)
     handlers.subscribe(bus, changes, applied)
     rpc.answer(bus, senders, keys)
     sweep = Sweep(changes, applied, settings.sweep_seconds)
@@ -86,7 +89,11 @@ def build(settings: Settings) -> FastAPI:
         SERVICE,
         authenticator=Authenticator(settings.api_key.get_secret_value(), keys.by_hash),
         checks={"bus": bus.ready, "database": mongo.ready, "work": work},
-        routers=[build_router(Accounts(changes, settings.key_ring, reach)), build_key_router(keys)],
+        routers=[
+            build_guidance_router(discovery),  # before the one whose paths end in an id
+            build_router(Accounts(changes, settings.key_ring, reach)),
+            build_key_router(keys),
+        ],
         idempotency=mongo.database["idempotency"],
         lifespan=lifespan,
     )

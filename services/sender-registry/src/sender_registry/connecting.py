@@ -4,13 +4,14 @@ import asyncio
 import socket
 import ssl
 import time
-from collections.abc import Awaitable, Callable, Sequence
+from collections.abc import Awaitable, Callable
 from dataclasses import dataclass
-from ipaddress import ip_address
 
 from postfleet.events import MailServer
-from sender_registry.domain.reachable import Address, Network, refusal
+from postfleet.reachable import MAIL_PORTS, Forbidden, NameUnknown, Network, guarded_socket
 from sender_registry.domain.validation import Check, CheckFailed, Code, first_of
+
+_REMEDY = "name its network in POSTFLEET_SENDER_REGISTRY_ALLOWED_NETWORKS if that is right"
 
 
 @dataclass(frozen=True, slots=True)
@@ -42,45 +43,22 @@ async def timed(log_in: LogIn, server: MailServer, password: str, reach: Reach) 
         return result(failure.code, failure.detail)
 
 
-async def open_socket(server: MailServer, reach: Reach) -> socket.socket:
+async def open_socket(
+    host: str, port: int, reach: Reach, ports: frozenset[int] = MAIL_PORTS
+) -> socket.socket:
     """A connected socket to one of the host's addresses. Raises CheckFailed."""
-    addresses = await _resolve(server.host, server.port)
-    forbidden = refusal(addresses, server.port, reach.allowed_networks)
-    if forbidden:
-        raise CheckFailed(Code.CONNECTION_FAILED, forbidden)
-    failures: list[Code] = []
-    for address in addresses:
-        try:
-            return await _connect(address, server.port)
-        except ConnectionRefusedError:
-            failures.append(Code.CONNECTION_REFUSED)
-        except OSError:
-            failures.append(Code.CONNECTION_FAILED)
-    code = first_of(failures)
-    what = "refuses connections" if code is Code.CONNECTION_REFUSED else "cannot be reached"
-    raise CheckFailed(code, f"{server.host} {what} on port {server.port}")
-
-
-async def _resolve(host: str, port: int) -> list[Address]:
-    loop = asyncio.get_running_loop()
     try:
-        found = await loop.getaddrinfo(host, port, type=socket.SOCK_STREAM)
-    except (socket.gaierror, UnicodeError) as error:
-        raise CheckFailed(Code.HOST_NOT_FOUND, f"the name {host} does not resolve") from error
-    return _distinct([ip_address(str(info[4][0]).partition("%")[0]) for info in found])
+        return await guarded_socket(host, port, reach.allowed_networks, ports)
+    except NameUnknown as error:
+        raise CheckFailed(Code.HOST_NOT_FOUND, str(error)) from error
+    except Forbidden as error:
+        raise CheckFailed(Code.CONNECTION_FAILED, f"{error}; {_REMEDY}") from error
+    except ExceptionGroup as failures:
+        code = first_of(map(_code, failures.exceptions))
+        what = "refuses connections" if code is Code.CONNECTION_REFUSED else "cannot be reached"
+        raise CheckFailed(code, f"{host} {what} on port {port}") from failures
 
 
-def _distinct(addresses: Sequence[Address]) -> list[Address]:
-    return list(dict.fromkeys(addresses))
-
-
-async def _connect(address: Address, port: int) -> socket.socket:
-    family = socket.AF_INET6 if address.version == 6 else socket.AF_INET
-    connection = socket.socket(family, socket.SOCK_STREAM)
-    connection.setblocking(False)
-    try:
-        await asyncio.get_running_loop().sock_connect(connection, (str(address), port))
-    except BaseException:
-        connection.close()
-        raise
-    return connection
+def _code(failure: Exception) -> Code:
+    refused = isinstance(failure, ConnectionRefusedError)
+    return Code.CONNECTION_REFUSED if refused else Code.CONNECTION_FAILED

@@ -87,7 +87,7 @@ class NewSender(SenderFields):
     """`POST /sender-accounts`."""
 
     email_address: Address
-    inbox_type: Literal["GOOGLE_WORKSPACE", "OUTLOOK_365", "CUSTOM_SMTP"] = "CUSTOM_SMTP"
+    inbox_type: Annotated[InboxType, Field(strict=False)] = InboxType.CUSTOM_SMTP
     kind: Literal["external"] = "external"
     auth_method: Literal["password"] = "password"
     smtp_password: Password
@@ -114,7 +114,7 @@ def new_profile(form: NewSender, now: datetime) -> Profile:
     return _checked(
         Profile(
             email_address=form.email_address,
-            inbox_type=InboxType(form.inbox_type),
+            inbox_type=form.inbox_type,
             established_ms=_established_ms(form, now),
             **_plain(form, _PROFILE_FIELDS),
         )
@@ -166,7 +166,7 @@ def smtp_server(
     security = smtp_security(form.smtp_security, port, form.smtp_use_tls)
     if old and not {"smtp_port", "smtp_security", "smtp_use_tls"} & form.model_fields_set:
         security = old.security
-    username = form.smtp_username or (old.username if old else email)
+    username = form.smtp_username or (old.username if old else preset.smtp_username or email)
     return MailServer(host=host, port=port, security=security, username=username)
 
 

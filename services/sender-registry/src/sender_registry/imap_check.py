@@ -17,7 +17,7 @@ _NOT_NOW = (b"[UNAVAILABLE]", b"[INUSE]", b"[LIMIT]", b"[SERVERBUG]")
 
 async def imap_log_in(server: MailServer, password: str, reach: Reach) -> str:
     """Log in and out again; return what was done. Raises CheckFailed, or TimeoutError."""
-    connection = await open_socket(server, reach)
+    connection = await open_socket(server.host, server.port, reach)
     reader, writer = await _open(connection, server, reach)
     try:
         await _greeted(reader)

@@ -1,15 +1,13 @@
 """What the sender registry reads from the environment: POSTFLEET_SENDER_REGISTRY_<NAME>."""
 
-from ipaddress import IPv4Network, IPv6Network, ip_network
 from urllib.parse import urlsplit
 
 from pydantic import Field, field_validator
 from pydantic_settings import SettingsConfigDict
 
+from postfleet.reachable import Network, parse_networks
 from postfleet.settings import ServiceSettings
 from sender_registry.domain.limits import LimitRules
-
-Network = IPv4Network | IPv6Network
 
 
 class Settings(ServiceSettings):
@@ -27,15 +25,26 @@ class Settings(ServiceSettings):
     validation_timeout_seconds: float = Field(10.0, gt=0, le=60)  # S241, a whole log-in
     sweep_seconds: float = Field(1.0, gt=0, le=60)  # how late a cooldown may end
 
+    dns_server: str = ""  # host:port; "" asks the name servers of the system
+    ispdb_url: str = "https://autoconfig.thunderbird.net/v1.1"  # "" asks no database
+
+    @field_validator("dns_server")
+    @classmethod
+    def _check_dns_server(cls, value: str) -> str:
+        host, _, port = value.rpartition(":")
+        if value and not (host and port.isdecimal()):
+            raise ValueError("must look like 192.0.2.53:53")
+        return value
+
     @field_validator("allowed_networks")
     @classmethod
     def _check_networks(cls, value: str) -> str:
-        _networks(value)
+        parse_networks(value)
         return value
 
     @property
     def networks(self) -> tuple[Network, ...]:
-        return _networks(self.allowed_networks)
+        return parse_networks(self.allowed_networks)
 
     @property
     def limit_rules(self) -> LimitRules:
@@ -46,8 +55,3 @@ class Settings(ServiceSettings):
         """Fixed, so that no look-up of our own name delays a log-in."""
         host = urlsplit(self.public_url).hostname or "localhost"
         return f"[{host}]" if host.replace(".", "").isdigit() else host
-
-
-def _networks(text: str) -> tuple[Network, ...]:
-    parts = (part.strip() for part in text.split(","))
-    return tuple(ip_network(part) for part in parts if part)

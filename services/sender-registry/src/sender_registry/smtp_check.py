@@ -20,7 +20,7 @@ _FAREWELL_SECONDS = (
 
 async def smtp_log_in(server: MailServer, password: str, reach: Reach) -> str:
     """Log in and out again; return what was done. Raises CheckFailed, or TimeoutError."""
-    connection = await open_socket(server, reach)
+    connection = await open_socket(server.host, server.port, reach)
     # Our caller's deadline covers all; aiosmtplib's own timeouts must not come first.
     client = SMTP(
         hostname=server.host,

@@ -54,6 +54,7 @@ def sender_view(sender: Sender, now: datetime, rules: LimitRules) -> Json:
             "imap": _known(sender.imap_code) if sender.imap else None,
             "at": _time(sender.validated_ms),
         },
+        "warnings": _warnings(sender),
         "established_at": _time(profile.established_ms or sender.created_ms),
         "created_at": _time(sender.created_ms),
         "revision": sender.revision,
@@ -64,13 +65,22 @@ def validated_view(
     sender: Sender, validation: Validation, now: datetime, rules: LimitRules
 ) -> Json:
     """A sender just after a test of its log-ins."""
-    imap = sender.imap.security if sender.imap else None
+    preset = PRESETS[sender.profile.inbox_type]
     return {
         **sender_view(sender, now, rules),
         "validation": validation_view(validation),
-        "warnings": list(warnings(sender.smtp.port, sender.smtp.security, imap)),
-        "hint": PRESETS[sender.profile.inbox_type].hint,
+        "hint": preset.hint,
+        "guide": list(preset.guide),
     }
+
+
+def _warnings(sender: Sender) -> list[str]:
+    imap = sender.imap.security if sender.imap else None
+    found = list(warnings(sender.smtp.port, sender.smtp.security, imap))
+    end = PRESETS[sender.profile.inbox_type].password_end
+    if end and sender.smtp.auth_method == "password":
+        found.append(f"{end.on.isoformat()}: {end.what}")
+    return found
 
 
 def validation_view(validation: Validation) -> Json:
