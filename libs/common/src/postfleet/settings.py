@@ -1,20 +1,28 @@
 """What every service reads from the environment. Each service's `settings.py` adds its own."""
 
+import os
 import sys
 from typing import NoReturn, TypeVar
+from urllib.parse import urlsplit
 
 from pydantic import AliasChoices, Field, SecretStr, ValidationError, field_validator
 from pydantic_settings import BaseSettings, SettingsConfigDict
 
 from postfleet.secrets import BadMasterKey, KeyRing
 
+_LEVELS = ("DEBUG", "INFO", "WARNING", "ERROR", "CRITICAL")
 EX_CONFIG = 78  # sysexits.h: something was found in an unconfigured or misconfigured state
 
 
 class ServiceSettings(BaseSettings):
     """Subclasses set `env_prefix="POSTFLEET_<SERVICE>_"` and add fields with a default and a reason."""
 
-    model_config = SettingsConfigDict(frozen=True, extra="ignore", populate_by_name=True)
+    model_config = SettingsConfigDict(
+        frozen=True,
+        extra="ignore",
+        populate_by_name=True,
+        env_ignore_empty=True,  # compose passes an unset variable as an empty one
+    )
 
     nats_url: str = Field(validation_alias="NATS_URL")
     nats_user: str | None = Field(None, validation_alias="NATS_USER")
@@ -45,9 +53,45 @@ class ServiceSettings(BaseSettings):
             raise ValueError("must start with http:// or https://")
         return value.rstrip("/")
 
+    @field_validator("nats_url")
+    @classmethod
+    def _check_nats_url(cls, value: str) -> str:
+        if not all(_names_a_host(url, ("nats", "tls")) for url in value.split(",")):
+            raise ValueError("must look like nats://host:4222, or tls://host:4222")
+        return value
+
+    @field_validator("mongodb_url")
+    @classmethod
+    def _check_mongodb_url(cls, value: str) -> str:
+        if not value.startswith(("mongodb://", "mongodb+srv://")):
+            raise ValueError("must look like mongodb://host:27017")
+        return value
+
+    @field_validator("tls_ca_file")
+    @classmethod
+    def _check_tls_ca_file(cls, value: str | None) -> str | None:
+        if value and not os.access(value, os.R_OK):
+            raise ValueError(f"{value} is no file that can be read")
+        return value
+
+    @field_validator("log_level")
+    @classmethod
+    def _check_log_level(cls, value: str) -> str:
+        if value.upper() not in _LEVELS:
+            raise ValueError(f"must be one of {', '.join(_LEVELS)}")
+        return value.upper()
+
     @property
     def key_ring(self) -> KeyRing:
         return KeyRing.parse(self.master_key.get_secret_value())
+
+
+def _names_a_host(url: str, schemes: tuple[str, ...]) -> bool:
+    try:
+        parts = urlsplit(url)
+        return parts.scheme in schemes and bool(parts.hostname) and parts.port != 0
+    except ValueError:  # a port that is no number
+        return False
 
 
 S = TypeVar("S", bound=ServiceSettings)
@@ -63,8 +107,10 @@ def load(cls: type[S]) -> S:
 
 def _explain(cls: type[ServiceSettings], error: ValidationError) -> NoReturn:
     for problem in error.errors(include_url=False, include_input=False):
-        variable = _variable(cls, str(problem["loc"][0]))
-        what = "is not set" if problem["type"] == "missing" else problem["msg"]
+        location = problem["loc"]
+        variable = _variable(cls, str(location[0])) if location else "settings"
+        message = problem["msg"].removeprefix("Value error, ")
+        what = "is not set" if problem["type"] == "missing" else message
         print(f"postfleet: {variable}: {what}", file=sys.stderr)  # noqa: T201
     sys.exit(EX_CONFIG)
 
