@@ -11,7 +11,9 @@ from typing import Any
 from fastapi import Depends, Request
 from fastapi.security import APIKeyHeader
 
+from postfleet.bus import RequestRefused, Unavailable
 from postfleet.problems import Problem
+from postfleet.topology import RPC_API_KEY
 
 _CACHE_SECONDS = 4.0  # a revoked key stops working within five
 _CACHE_SIZE = 1000
@@ -78,13 +80,16 @@ class Authenticator:
 
 def registry_lookup(request: Callable[[str, dict[str, Any]], Awaitable[dict[str, Any]]]) -> Lookup:
     """A lookup that asks the sender registry over the bus (`Bus.request`)."""
-    from postfleet.topology import RPC_API_KEY
 
     async def look_up(hashed: str) -> ApiKey | None:
-        answer = await request(RPC_API_KEY, {"hash": hashed})
+        try:
+            answer = await request(RPC_API_KEY, {"hash": hashed})
+        except RequestRefused as refusal:
+            raise Unavailable(f"the registry cannot tell now: {refusal}") from refusal
         if not answer.get("id"):
             return None
-        return ApiKey(answer["id"], frozenset(Scope(scope) for scope in answer["scopes"]))
+        known = set(Scope)  # a newer registry may know more
+        return ApiKey(answer["id"], frozenset(Scope(s) for s in answer["scopes"] if s in known))
 
     return look_up
 

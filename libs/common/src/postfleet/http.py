@@ -111,9 +111,12 @@ def decode_cursor(cursor: str) -> str:
     """The id after which the page starts. Raises Problem (422)."""
     try:
         raw = base64.urlsafe_b64decode(cursor.encode() + b"=" * (-len(cursor) % 4))
-        return raw.decode()
-    except (binascii.Error, ValueError) as error:
-        raise problems.invalid("cursor", "BAD_CURSOR", "use next_cursor as it was given") from error
+        last_id = raw.decode()
+    except (binascii.Error, ValueError):
+        last_id = ""
+    if not last_id or encode_cursor(last_id) != cursor:
+        raise problems.invalid("cursor", "BAD_CURSOR", "use next_cursor as it was given")
+    return last_id
 
 
 def page(items: list[dict[str, Any]], limit: int) -> dict[str, Any]:

@@ -1,90 +1,102 @@
 """`Idempotency-Key` on POST: the same key and body get the same answer; another body gets 409."""
 
+import contextlib
 import json
 import logging
+from dataclasses import dataclass
 from hashlib import sha256
 from typing import Any
 
-from pymongo.errors import DuplicateKeyError
+from pymongo.errors import DuplicateKeyError, PyMongoError
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
+from postfleet.bus import Unavailable
 from postfleet.instants import now_ms
-from postfleet.mongo import Collection
-from postfleet.problems import Problem
+from postfleet.mongo import Collection, ensure_indexes
+from postfleet.problems import Problem, unavailable
 
 log = logging.getLogger(__name__)
 
 _MAX_KEY = 256
 _MAX_BODY = 30 * 1024 * 1024
 _KEPT_MS = 24 * 3600 * 1000
+_TIDY_EVERY = 500  # claims
 _RUNNING_MS = 60_000  # a request that is still "running" after this had its process killed
 
 
 class IdempotencyMiddleware:
     """Keeps the successful answers of keyed POST requests for 24 hours in `collection`.
 
-    An answer with `Cache-Control: no-store` is not kept.
+    An answer with `Cache-Control: no-store` is not kept, and none is given to a revoked key.
     """
 
     def __init__(self, app: ASGIApp, collection: Collection) -> None:
         self._app = app
         self._collection = collection
+        self._claims = 0
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         headers = dict(scope.get("headers") or ())
         key = headers.get(b"idempotency-key", b"").decode("latin-1")
         if scope["type"] != "http" or scope["method"] != "POST" or not key:
-            await self._app(scope, receive, send)
-            return
+            return await self._app(scope, receive, send)
         if len(key) > _MAX_KEY:
             problem = Problem(422, "INVALID", f"Idempotency-Key is longer than {_MAX_KEY}")
-            await problem.response()(scope, receive, send)
-            return
+            return await problem.response()(scope, receive, send)
         caller = headers.get(b"x-api-key", b"")
         identity = sha256(b"\x1f".join((caller, scope["path"].encode(), key.encode()))).hexdigest()
         try:
-            await self._once(identity, await _read(receive), scope, send)
+            body = await _read(receive)
+            claim = _Claim(identity, _digest(scope, body), now_ms())
+            stored = await self._claim(claim)
+            if stored is not None and await _known(scope, caller.decode("latin-1")):
+                return await _replay(stored, send)
         except Problem as problem:
-            await problem.response()(scope, _empty, send)
+            return await problem.response()(scope, _empty, send)
+        except (PyMongoError, Unavailable) as error:  # we stand before the app's own handlers
+            return await unavailable(error).response()(scope, _empty, send)
+        if stored is not None:  # for a key that is no longer known: the app says so
+            return await self._app(scope, _replaying(body), send)
+        return await self._run(claim, body, scope, send)
 
-    async def _once(self, identity: str, body: bytes, scope: Scope, send: Send) -> None:
-        digest = sha256(body).hexdigest()
-        stored = await self._claim(identity, digest)
-        if stored is not None:
-            await _replay(stored, send)
-            return
+    async def _run(self, claim: "_Claim", body: bytes, scope: Scope, send: Send) -> None:
         answer = _Recorder(send)
         try:
             await self._app(scope, _replaying(body), answer)
         finally:
-            await self._finish(identity, answer)
+            try:
+                await self._finish(claim, answer)
+            except PyMongoError as error:  # the answer is out; the claim ends by its age
+                log.warning("the answer to an Idempotency-Key was not kept: %s", error)
 
-    async def _claim(self, identity: str, digest: str) -> dict[str, Any] | None:
+    async def _claim(self, claim: "_Claim") -> dict[str, Any] | None:
         """None if the request is ours to run, else the stored answer. Raises Problem (409)."""
-        claim = {"_id": identity, "digest": digest, "state": "running", "at": now_ms()}
-        try:
-            await self._collection.insert_one(claim)
-            return None
-        except DuplicateKeyError:
-            pass
-        known = await self._collection.find_one({"_id": identity})
-        if known is None:
-            return await self._claim(identity, digest)
-        age = now_ms() - known["at"]
-        if age > (_RUNNING_MS if known["state"] == "running" else _KEPT_MS):
-            await self._collection.delete_one({"_id": identity, "at": known["at"]})
-            return await self._claim(identity, digest)
-        if known["digest"] != digest:
-            raise Problem(409, "IDEMPOTENCY_CONFLICT", "this Idempotency-Key had another body")
-        if known["state"] == "running":
-            raise Problem(409, "IN_PROGRESS", "the first request with this key is still running")
-        stored: dict[str, Any] = known
-        return stored
+        self._claims += 1
+        if self._claims % _TIDY_EVERY == 1:
+            await self._tidy()
+        document = {"_id": claim.identity, "digest": claim.digest, "at": claim.at}
+        while True:
+            with contextlib.suppress(DuplicateKeyError):
+                await self._collection.insert_one({**document, "state": "running"})
+                return None
+            known: dict[str, Any] | None = await self._collection.find_one({"_id": claim.identity})
+            if known is None:
+                continue
+            age = claim.at - known["at"]
+            if age > (_RUNNING_MS if known["state"] == "running" else _KEPT_MS):
+                await self._collection.delete_one({"_id": claim.identity, "at": known["at"]})
+                continue
+            if known["digest"] != claim.digest:
+                raise Problem(409, "IDEMPOTENCY_CONFLICT", "this Idempotency-Key had another body")
+            if known["state"] == "running":
+                raise Problem(409, "IN_PROGRESS", "the first request with this key still runs")
+            return known
 
-    async def _finish(self, identity: str, answer: "_Recorder") -> None:
+    async def _finish(self, claim: "_Claim", answer: "_Recorder") -> None:
+        ours = {"_id": claim.identity, "at": claim.at}  # a later claim is another request's
         # Nothing was created, or the answer holds a secret: nothing is kept, the next try runs again.
         if not 200 <= answer.status < 300 or (b"cache-control", b"no-store") in answer.headers:
-            await self._collection.delete_one({"_id": identity})
+            await self._collection.delete_one(ours)
             return
         update = {
             "state": "done",
@@ -92,7 +104,28 @@ class IdempotencyMiddleware:
             "headers": json.dumps([[k.decode(), v.decode()] for k, v in answer.headers]),
             "body": answer.body.decode(),
         }
-        await self._collection.update_one({"_id": identity}, {"$set": update})
+        await self._collection.update_one(ours, {"$set": update})
+
+    async def _tidy(self) -> None:
+        """Remove what is too old to be of use."""
+        await ensure_indexes(self._collection, "at")
+        await self._collection.delete_many({"at": {"$lt": now_ms() - _KEPT_MS}})
+
+
+@dataclass(frozen=True, slots=True)
+class _Claim:
+    identity: str
+    digest: str  # of what was asked
+    at: int
+
+
+def _digest(scope: Scope, body: bytes) -> str:
+    return sha256(scope.get("query_string", b"") + b"\x1f" + body).hexdigest()
+
+
+async def _known(scope: Scope, key: str) -> bool:
+    """Whether the caller's key still exists; public paths have none."""
+    return not key or await scope["app"].state.authenticator.check(key) is not None
 
 
 class _Recorder:

@@ -69,9 +69,18 @@ def invalid(field: str, code: str, message: str) -> Problem:
 def _from_validation(error: RequestValidationError) -> Problem:
     fields = []
     for problem in error.errors():
-        where = [str(part) for part in problem["loc"] if part not in ("body", "query", "path")]
-        fields.append(FieldError(".".join(where) or "body", problem["type"], problem["msg"]))
+        origin, *where = map(str, problem["loc"])
+        if problem["type"] == "json_invalid":  # its place is a character's number
+            where = []
+        fields.append(FieldError(".".join(where) or origin, problem["type"], problem["msg"]))
     return Problem(422, "INVALID", f"{fields[0].field}: {fields[0].message}", fields)
+
+
+def unavailable(error: Exception) -> Problem:
+    """A 503 that says which dependency does not answer, and nothing more of it."""
+    what = "database" if isinstance(error, PyMongoError) else "message bus"
+    detail = f"the {what} does not answer; try again"
+    return Problem(503, "UNAVAILABLE", detail, headers={"Retry-After": "2"})
 
 
 _CODES = {401: "UNAUTHORIZED", 403: "FORBIDDEN", 404: "NOT_FOUND", 405: "METHOD_NOT_ALLOWED"}
@@ -91,17 +100,15 @@ def install(app: FastAPI) -> None:
     @app.exception_handler(HTTPException)
     async def _http(_: Request, error: HTTPException) -> JSONResponse:
         code = _CODES.get(error.status_code, f"HTTP_{error.status_code}")
-        return Problem(error.status_code, code, str(error.detail)).response()
+        headers = dict(error.headers or {})
+        return Problem(error.status_code, code, str(error.detail), headers=headers).response()
+
+    @app.exception_handler(Exception)
+    async def _unexpected(_: Request, __: Exception) -> JSONResponse:
+        return Problem(500, "INTERNAL", "an error of ours; the log has more").response()
 
     for dependency in (PyMongoError, NotConfirmed, Unavailable):
 
         @app.exception_handler(dependency)
         async def _unavailable(_: Request, error: Exception) -> JSONResponse:
-            what = "database" if isinstance(error, PyMongoError) else "message bus"
-            return Problem(
-                503,
-                "UNAVAILABLE",
-                f"the {what} does not answer; try again",
-                (),
-                {"Retry-After": "2"},
-            ).response()
+            return unavailable(error).response()
