@@ -11,7 +11,7 @@ up: $(VENV)/.installed
 	@exec $(BIN)/postfleet up --demo
 
 test: $(VENV)/.installed system-packages
-	$(BIN)/pytest $(ARGS)
+	$(BIN)/pytest -n 4 --dist loadfile $(ARGS)
 
 lint: $(VENV)/.installed
 	$(BIN)/ruff format --check .
