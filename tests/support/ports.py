@@ -7,6 +7,7 @@ from pathlib import Path
 _RANGE_FILE = Path("/proc/sys/net/ipv4/ip_local_port_range")
 _LOWEST = 20_000  # below lie the ports that people give to services by hand
 _handed_out: set[int] = set()
+_dice = random.SystemRandom()  # other test processes draw too, and tests seed the common one
 
 
 def free_ports(count: int) -> list[int]:
@@ -19,7 +20,7 @@ def free_ports(count: int) -> list[int]:
     candidates = range(_LOWEST, top) if top - _LOWEST > 1000 else range(_LOWEST, 65_536)
     found: list[int] = []
     while len(found) < count:
-        port = random.choice(candidates)
+        port = _dice.choice(candidates)
         if port not in _handed_out and _can_bind(port):
             _handed_out.add(port)
             found.append(port)
