@@ -149,3 +149,52 @@ async def test_a_mailbox_is_announced_even_if_the_mail_server_is_taken_out_of_th
         events = await service.events(f"ann@{domain}", 1)
         assert [subject for subject, _, _ in events] == ["mailbox.created"]
         assert (await service.http.get(f"/mailboxes/ann@{domain}")).json()["state"] == "written"
+
+
+async def arrives(pair: MailPair, to: str, *mailboxes: str) -> bool:
+    """Whether a mail to `to` reaches each of the mailboxes, once."""
+    before = [len(await asyncio.to_thread(pair.messages, box)) for box in mailboxes]
+    await asyncio.to_thread(send, pair, to)
+    for box, count in zip(mailboxes, before, strict=True):
+        found = await asyncio.to_thread(pair.wait_messages, box, count + 1)
+        if len(found) != count + 1:
+            return False
+    return True
+
+
+@pytest.mark.seed("S51", "S52", "S100", "S101", "S117", "S142")
+async def test_groups_and_tags_reach_everybody_they_should(
+    service: Service, mail_pair: MailPair
+) -> None:
+    domain = await service.domain()
+    for prefix in ("ann", "bob", "no"):
+        await live(service, domain, prefix)
+    ann, bob, no = (f"{prefix}@{domain}" for prefix in ("ann", "bob", "no"))
+    await service.post("/groups", address=f"team@{domain}", members=[ann, bob])
+    await service.post("/aliases", alias=f"sales@{domain}", targets=[ann])
+    assert await arrives(mail_pair, f"team@{domain}", ann, bob)
+    assert await arrives(mail_pair, f"ann+shop@{domain}", ann)
+    assert await arrives(mail_pair, f"sales+x@{domain}", ann)
+    assert await arrives(mail_pair, f"no-reply@{domain}", no)
+    await service.http.patch(f"/groups/team@{domain}", json={"members": [bob]})
+    assert await arrives(mail_pair, f"team@{domain}", bob)
+
+
+@pytest.mark.seed("S54", "S98", "S99")
+async def test_a_catch_all_takes_only_what_reaches_nobody_else(
+    service: Service, mail_pair: MailPair
+) -> None:
+    domain = await service.domain()
+    for prefix in ("ann", "bob"):
+        await live(service, domain, prefix)
+    ann, bob = f"ann@{domain}", f"bob@{domain}"
+    with pytest.raises(smtplib.SMTPRecipientsRefused) as refused:
+        await asyncio.to_thread(send, mail_pair, f"nobody@{domain}")
+    assert refused.value.recipients[f"nobody@{domain}"][0] == 550
+    await service.post("/catch-all", domain=domain, targets=[bob])
+    assert await arrives(mail_pair, f"nobody@{domain}", bob)
+    assert await arrives(mail_pair, ann, ann)
+    assert await arrives(mail_pair, f"ann+tag@{domain}", ann)
+    assert len(await asyncio.to_thread(mail_pair.messages, bob)) == 1
+    await service.http.patch(f"/catch-all/{domain}", json={"targets": [ann, bob]})
+    assert await arrives(mail_pair, f"else@{domain}", ann, bob)

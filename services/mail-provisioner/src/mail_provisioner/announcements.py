@@ -20,16 +20,23 @@ def _announced(address: Address, event: Event) -> Announcement:
 
 def created(address: Address) -> Announcement:
     event: Event
-    if address.kind is Kind.ALIAS:
+    if address.kind is not Kind.MAILBOX:
         event = AliasCreated(occurred_at=now(), alias=address.address, targets=address.targets)
     else:
         event = MailboxCreated(occurred_at=now(), **_names(address))
     return _announced(address, event)
 
 
+def retargeted(address: Address, targets: tuple[str, ...]) -> Announcement:
+    """The same fact as a creation, with the targets that count from now on."""
+    event = AliasCreated(occurred_at=now(), alias=address.address, targets=targets)
+    parts = (address.address, address.generation, event.subject, address.revision + 1)
+    return Announcement(event, derived_id(*parts))
+
+
 def deleted(address: Address) -> Announcement:
     event: Event
-    if address.kind is Kind.ALIAS:
+    if address.kind is not Kind.MAILBOX:
         event = AliasDeleted(occurred_at=now(), alias=address.address)
     else:
         event = MailboxDeleted(occurred_at=now(), **_names(address))

@@ -9,7 +9,7 @@ from fastapi import FastAPI
 from pymongo.errors import PyMongoError
 
 from mail_provisioner import handlers
-from mail_provisioner.api import aliases, checks, domain_dns, domains, mailboxes
+from mail_provisioner.api import aliases, catch_all, checks, domain_dns, domains, groups, mailboxes
 from mail_provisioner.checking import Checks
 from mail_provisioner.dns import Lookup
 from mail_provisioner.dns_update import DynamicUpdates
@@ -17,6 +17,7 @@ from mail_provisioner.domain_dns import DomainDns
 from mail_provisioner.domain_store import DomainStore
 from mail_provisioner.login import MailServerAddress, TryLogin, login_trial
 from mail_provisioner.provisioning import Provisioner
+from mail_provisioner.retargeting import Retargeting
 from mail_provisioner.settings import SERVICE, Settings
 from mail_provisioner.store import AddressStore
 from mail_provisioner.volume import ConfigVolume
@@ -45,10 +46,12 @@ def build(settings: Settings) -> FastAPI:
     database = mongo.database
     domain_store, address_store = DomainStore(database.domains), AddressStore(database.addresses)
     relays = [OutboxRelay(database.domains, bus), OutboxRelay(database.addresses, bus)]
+    volume = ConfigVolume(settings.config_dir)
+    retargeting = Retargeting(address_store, relays[1], volume)
     provisioner = Provisioner(
         address_store,
         relays[1],
-        ConfigVolume(settings.config_dir),
+        volume,
         settings.key_ring,
         _trial(settings),
         int(settings.login_delay_seconds * 1000),
@@ -103,7 +106,10 @@ def build(settings: Settings) -> FastAPI:
             domain_dns.build(domain_store, records_of),
             checks.build(domain_store, looks),
             mailboxes.build(address_store, domain_store, provisioner, settings.key_ring),
-            aliases.build(address_store, domain_store, provisioner),
+            *(
+                kind.build(address_store, domain_store, provisioner, retargeting)
+                for kind in (aliases, groups, catch_all)
+            ),
         ],
         idempotency=database.idempotency,
         lifespan=lifespan,

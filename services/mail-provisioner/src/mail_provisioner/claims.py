@@ -4,7 +4,7 @@ import asyncio
 
 from mail_provisioner import passwords
 from mail_provisioner.domain.addresses import Address, Kind, State
-from mail_provisioner.domain.domains import Domain, DomainState, canonical_domain
+from mail_provisioner.domain.domains import Domain, DomainState, MailUse, canonical_domain
 from mail_provisioner.domain.names import NameRefused, check_name
 from mail_provisioner.domain_store import DomainStore
 from mail_provisioner.provisioning import STEP_LEASE_MS, Provisioner
@@ -14,6 +14,12 @@ from postfleet.instants import now_ms
 from postfleet.problems import Problem, invalid, not_found
 from postfleet.secrets import KeyRing
 
+_ARTICLES = {
+    Kind.MAILBOX: "a mailbox",
+    Kind.ALIAS: "an alias",
+    Kind.GROUP: "a group",
+    Kind.CATCH_ALL: "a catch-all",
+}
 PATIENCE = 5.0  # seconds that a request waits for the mail server's files; then the state tells
 
 
@@ -25,14 +31,22 @@ async def find_domain(store: DomainStore, name: str) -> Domain | None:
         return None
 
 
-async def check_domain_of_ours(store: DomainStore, domain: str, field: str) -> str:
-    """The domain, if it is verified. Raises Problem."""
+async def check_domain_of_ours(
+    store: DomainStore, domain: str, field: str, *, receives: bool = False
+) -> str:
+    """The domain, if it is verified, and receives mail here if it must. Raises Problem."""
     known = await find_domain(store, domain)
     if known is None:
         raise invalid(field, "UNKNOWN_DOMAIN", f"add the domain {domain!r} first")
     if known.state is not DomainState.VERIFIED:
         raise Problem(
             409, "DOMAIN_NOT_VERIFIED", f"publish the TXT record of {known.name}, then verify it"
+        )
+    if receives and known.mail is not MailUse.FULL:
+        raise Problem(
+            409,
+            "MAIL_NOT_ENABLED",
+            f"another server receives the mail of {known.name}: PATCH the domain with mail: full",
         )
     return known.name
 
@@ -81,7 +95,7 @@ async def claim(
 
 async def _taken(store: AddressStore, wanted: Address) -> Problem:
     holder = await store.get(wanted.address)
-    what = f"an {holder.kind}" if holder and holder.kind is Kind.ALIAS else "a mailbox"
+    what = _ARTICLES[holder.kind] if holder else "taken"
     return Problem(409, "ADDRESS_IN_USE", f"{wanted.address} is {what} already")
 
 

@@ -166,11 +166,15 @@ class Provisioner:
         )
 
     async def _write_alias(self, address: Address) -> None:
-        if address.address in accounts.addresses(await self._volume.read(accounts.FILE)):
+        mailboxes = accounts.addresses(await self._volume.read(accounts.FILE))
+        if address.address in mailboxes:
             raise Taken(f"{accounts.FILE} has a mailbox {address.address}")
-        await self._volume.edit(
-            aliases.FILE, lambda text: aliases.with_alias(text, address.address, address.targets)
-        )
+
+        def change(text: str) -> str:
+            known = aliases.with_alias(text, address.address, address.targets)
+            return aliases.with_identities(known, mailboxes)
+
+        await self._volume.edit(aliases.FILE, change)
 
     async def _remove(self, address: Address) -> None:
         await self._erase(address)
@@ -181,7 +185,7 @@ class Provisioner:
         would have written it (a crash may have come between): another belongs to somebody else.
         """
         name, written = address.address, address.written_at > 0
-        if address.kind is Kind.ALIAS:
+        if address.kind is not Kind.MAILBOX:
             targets = () if written else address.targets
             await self._volume.edit(
                 aliases.FILE, lambda text: aliases.without_alias(text, name, targets)

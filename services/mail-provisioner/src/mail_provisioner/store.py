@@ -22,7 +22,6 @@ _DUE_BATCH = 100
 
 
 def _address(document: Document) -> Address:
-    targets = document["targets"]
     return Address(
         address=document["_id"],
         kind=Kind(document["kind"]),
@@ -39,8 +38,14 @@ def _address(document: Document) -> Address:
         request_id=document["request_id"],
         password_hash=document["password_hash"],
         sealed_password=document["sealed_password"],
-        targets=tuple(targets.split(",")) if targets else (),
+        targets=_names(document["targets"]),
+        revision=document.get("revision", 0),
+        intended=_names(document.get("intended", "")),
     )
+
+
+def _names(text: str) -> tuple[str, ...]:
+    return tuple(text.split(",")) if text else ()
 
 
 def _fields(address: Address, next_at: int) -> Document:
@@ -61,6 +66,8 @@ def _fields(address: Address, next_at: int) -> Document:
         "sealed_password": address.sealed_password,
         "secret_fetched_at": 0,
         "targets": ",".join(address.targets),  # a text: portable, and an address holds no comma
+        "revision": 0,
+        "intended": "",
         "next_at": next_at,  # when the next step is due; 0: there is none
     }
 
@@ -137,6 +144,36 @@ class AddressStore:
                 "generation": address.generation,
             },
             update_with_events({"$set": fields}, events),
+        )
+        return bool(result.modified_count)
+
+    async def intend(self, address: Address, targets: tuple[str, ...]) -> bool:
+        """Remember targets that are about to be written; False if the address moved on."""
+        result = await self._collection.update_one(
+            {
+                "_id": address.address,
+                "state": State.WRITTEN.value,
+                "generation": address.generation,
+                "revision": address.revision,
+            },
+            {"$set": {"intended": ",".join(targets)}},
+        )
+        return bool(result.matched_count)
+
+    async def retarget(
+        self, address: Address, targets: tuple[str, ...], *events: Announcement
+    ) -> bool:
+        """The targets are written: say so; False if somebody else was faster."""
+        change: Document = {"$set": {"targets": ",".join(targets), "intended": ""}}
+        change["$inc"] = {"revision": 1}
+        result = await self._collection.update_one(
+            {
+                "_id": address.address,
+                "state": State.WRITTEN.value,
+                "generation": address.generation,
+                "revision": address.revision,
+            },
+            update_with_events(change, events),
         )
         return bool(result.modified_count)
 

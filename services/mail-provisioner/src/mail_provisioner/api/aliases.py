@@ -1,11 +1,12 @@
 """/aliases: further addresses for mailboxes; nobody logs in with one."""
 
-from typing import Annotated, Any
+from typing import Any
 
 from fastapi import APIRouter
 from pydantic import Field
 
 from mail_provisioner.api.paging import Cursor, Limit, start_of
+from mail_provisioner.api.targets import Targets, checked
 from mail_provisioner.claims import (
     check_domain_of_ours,
     check_name_of_ours,
@@ -17,25 +18,27 @@ from mail_provisioner.claims import (
 from mail_provisioner.domain.addresses import Address, Kind, State
 from mail_provisioner.domain_store import DomainStore
 from mail_provisioner.provisioning import Provisioner
+from mail_provisioner.retargeting import Retargeting
 from mail_provisioner.store import AddressStore
-from postfleet.addresses import InvalidAddress, canonical
 from postfleet.api_keys import Scope, require
 from postfleet.events import iso
 from postfleet.http import API, Strict, page
 from postfleet.instants import from_ms, now_ms
 from postfleet.problems import invalid
 
-_MAX_TARGETS = 100
-
 
 class NewAlias(Strict):
     alias: str = Field(max_length=1000)
-    targets: Annotated[
-        list[Annotated[str, Field(max_length=1000)]], Field(min_length=1, max_length=_MAX_TARGETS)
-    ]
+    targets: Targets
 
 
-def build(store: AddressStore, domains: DomainStore, provisioner: Provisioner) -> APIRouter:
+class AliasChange(Strict):
+    targets: Targets
+
+
+def build(
+    store: AddressStore, domains: DomainStore, provisioner: Provisioner, retargeting: Retargeting
+) -> APIRouter:
     router = APIRouter(prefix=f"{API}/aliases", tags=["aliases"])
 
     @router.post("", status_code=201, dependencies=[require(Scope.ADMIN)])
@@ -44,7 +47,7 @@ def build(store: AddressStore, domains: DomainStore, provisioner: Provisioner) -
         name, at, domain = wanted.alias.rpartition("@")
         if not at:
             raise invalid("alias", "INVALID_ADDRESS", "write the whole address, with its domain")
-        known_domain = await check_domain_of_ours(domains, domain, "alias")
+        known_domain = await check_domain_of_ours(domains, domain, "alias", receives=True)
         address = check_name_of_ours(name, known_domain, "alias")
         alias = Address(
             address=address,
@@ -53,7 +56,7 @@ def build(store: AddressStore, domains: DomainStore, provisioner: Provisioner) -
             state=State.REQUESTED,
             generation=1,
             created_at=now_ms(),
-            targets=_targets(wanted.targets, address),
+            targets=checked(wanted.targets, address, "targets"),
         )
         return _shown(await claim(store, provisioner, alias))
 
@@ -66,29 +69,19 @@ def build(store: AddressStore, domains: DomainStore, provisioner: Provisioner) -
     async def one(alias: str) -> dict[str, Any]:
         return _shown(await known(store, Kind.ALIAS, alias))
 
+    @router.patch("/{alias}", dependencies=[require(Scope.ADMIN)])
+    async def change(alias: str, wanted: AliasChange) -> dict[str, Any]:
+        """Let mail for the alias go to these targets instead."""
+        found = await known(store, Kind.ALIAS, alias)
+        targets = checked(wanted.targets, found.address, "targets")
+        return _shown(await retargeting.change(found, targets))
+
     @router.delete("/{alias}", dependencies=[require(Scope.ADMIN)])
     async def delete(alias: str) -> dict[str, Any]:
         found = await known(store, Kind.ALIAS, alias)
         return _shown(await release(store, provisioner, found))
 
     return router
-
-
-def _targets(wanted: list[str], alias: str) -> tuple[str, ...]:
-    """In canonical form, each once, in the order given. Raises Problem."""
-    targets: dict[str, None] = {}
-    for number, target in enumerate(wanted):
-        field = f"targets.{number}"
-        try:
-            address = canonical(target)
-        except InvalidAddress as error:
-            raise invalid(field, "INVALID_ADDRESS", str(error)) from error
-        if any(character in address for character in ', "#'):
-            raise invalid(field, "INVALID_ADDRESS", "quoted names cannot be targets")
-        if address == alias:
-            raise invalid(field, "LOOP", "an alias cannot lead to itself")
-        targets[address] = None
-    return tuple(targets)
 
 
 def _shown(alias: Address) -> dict[str, Any]:

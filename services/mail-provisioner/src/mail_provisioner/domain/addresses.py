@@ -14,6 +14,8 @@ from enum import StrEnum
 class Kind(StrEnum):
     MAILBOX = "mailbox"
     ALIAS = "alias"
+    GROUP = "group"  # an address for several people
+    CATCH_ALL = "catch-all"  # `@one.test`: whatever reaches nobody else in the domain
 
 
 class State(StrEnum):
@@ -41,7 +43,7 @@ GIVE_UP_AFTER_SECONDS = 600
 
 @dataclass(frozen=True, slots=True)
 class Address:
-    """A mailbox or an alias. `generation` counts how often the name was created."""
+    """Whatever has a name. `generation` counts how often it was created."""
 
     address: str
     kind: Kind
@@ -59,8 +61,10 @@ class Address:
     request_id: str = ""
     password_hash: str = ""
     sealed_password: str = ""
-    # aliases
+    # all others
     targets: tuple[str, ...] = ()
+    revision: int = 0  # how often the targets were changed
+    intended: tuple[str, ...] = ()  # targets that are being written, or were when we crashed
 
     def same_step(self, other: "Address") -> bool:
         """Whether nothing has happened to the address since `other` was read."""

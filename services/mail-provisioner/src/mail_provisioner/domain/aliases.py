@@ -79,6 +79,26 @@ def with_alias(text: str, alias: str, targets: tuple[str, ...]) -> str:
     return with_line(text, f"{alias} {','.join(targets)}")
 
 
+def with_targets(
+    text: str, alias: str, known_as: Iterable[tuple[str, ...]], targets: tuple[str, ...]
+) -> str:
+    """The file with other targets for an alias of ours, in the place where it stands.
+
+    `known_as`: the targets that we may have written. Raises Taken if it has others, BrokenFile.
+    """
+    table_now = table(text)
+    if table_now.get(alias) == targets:
+        return text
+    if table_now.get(alias) not in set(known_as):
+        raise Taken(f"the line of {alias} in {FILE} was changed or removed by hand")
+    if leads_back({k: v for k, v in table_now.items() if k != alias}, alias, targets):
+        raise Taken(f"{alias} would lead back to itself through the aliases in {FILE}")
+    lines = text.split("\n")
+    entry = next(entry for entry in _entries(text) if entry.source == alias)
+    lines[entry.indexes[0]] = f"{alias} {','.join(targets)}"
+    return without_lines("\n".join(lines), set(entry.indexes[1:]))
+
+
 def without_alias(text: str, alias: str, only_to: tuple[str, ...] = ()) -> str:
     """The file without this alias (and, if given, only with those targets). Raises BrokenFile."""
     gone = {
