@@ -16,6 +16,7 @@ import pytest
 
 from inbox_watcher.arrivals import Arrivals
 from inbox_watcher.domain.mailbox import Login, Mailbox
+from inbox_watcher.evidence import Evidence
 from inbox_watcher.imap_answers import Fetched
 from inbox_watcher.watching import Tools, Watch
 from postfleet.events import SmtpSecurity
@@ -299,7 +300,8 @@ async def test_a_watch_whose_lease_is_another_replicas_ends(platform: Platform) 
         login = Login("127.0.0.1", server.port, SmtpSecurity.NONE, "user", "password")
         mailbox = Mailbox("s1", "s1@one.test", login, datetime.now(UTC))
         arrivals = Taking(*[cast(Any, None)] * 6)
-        tools = Tools(platform.settings("", **_PLAIN), arrivals, credentials, not_ours)
+        evidence = Evidence(*[cast(Any, None)] * 4)
+        tools = Tools(platform.settings("", **_PLAIN), arrivals, evidence, credentials, not_ours)
         await asyncio.wait_for(Watch(mailbox, tools).run(), 5)
     assert [mail.uid for mail in taken] == [1], "nothing is read after the first refused cursor"
     assert server.connections == 1

@@ -11,7 +11,7 @@ import pytest
 from inbox_watcher.domain.understand import Kind, understand
 from inbox_watcher.imap import ImapConnection, LoginRefused, Server
 from inbox_watcher.imap_protocol import ImapLimits
-from inbox_watcher.mailbox_names import INBOX
+from inbox_watcher.mailbox_names import INBOX, folders_to_read, sent_folder
 from postfleet_sandbox import Sandbox
 
 _ADDRESS, _PASSWORD = "ann@fleet.test", 'correct "horse" \\ staple'
@@ -38,7 +38,11 @@ async def test_log_in_folders_idle_search_and_fetch_work(box: Sandbox) -> None:
     async with connected(box) as connection:
         await connection.login(_ADDRESS, _PASSWORD)
         assert connection.can_idle
-        folders = await connection.folders()
+        listed = await connection.folders()
+        sent = sent_folder(listed)
+        assert sent is not None
+        assert (sent.name, sent.marked) == ("Sent", True)
+        folders = folders_to_read(listed)
         assert [(folder.name, folder.junk) for folder in folders] == [
             ("INBOX", False),
             ("Junk", True),

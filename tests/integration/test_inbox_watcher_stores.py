@@ -13,6 +13,7 @@ from inbox_watcher.domain.matching import Match, Sent
 from inbox_watcher.domain.severity import Severity
 from inbox_watcher.domain.understand import Kind, Recipient, Understood
 from inbox_watcher.mailbox_store import Look, MailboxStore
+from inbox_watcher.question_store import Question, QuestionStore
 from inbox_watcher.store import InboundStore, Place, SentStore
 from postfleet.cloudevents import Announcement
 from postfleet.events import MailServer, ReplyDetected, SenderSnapshot, WatcherStale
@@ -71,6 +72,54 @@ async def test_sent_mails_are_remembered_once_and_found_by_id_and_by_address(
     assert await store.latest_to([], "s1", 9000) is None
     await store.forget(1500)
     assert await store.by_message_ids(["m1@x", "m2@x"]) == {"m2@x": later}
+
+
+async def test_a_mail_in_doubt_becomes_certain_and_neighbours_are_the_accepted_ones_around(
+    database: Any,
+) -> None:
+    store = SentStore(database.sent_index)
+    await store.ensure_indexes()
+    doubtful = replace(_SENT, certain=False, subject="", sent_at=5000)
+    around = [
+        replace(_SENT, message_id=f"n{at}@x", delivery_id=f"n{at}", sent_at=at)
+        for at in range(1000, 10_000, 1000)
+    ]
+    elsewhere = replace(_SENT, message_id="other@x", sender_id="s2", sent_at=5000)
+    await store.add([doubtful, *around, elsewhere])
+    names = await store.neighbours("s1", 5000, 8000)
+    assert names == ["n4000@x", "n3000@x", "n2000@x", "n5000@x", "n6000@x", "n7000@x"]
+    assert await store.neighbours("s1", 10**9, 10**10) == []
+    assert (await store.by_message_ids(["m1@x"]))["m1@x"].certain is False
+    await store.add([replace(_SENT, sent_at=5000)])
+    await store.add([doubtful])
+    assert await store.by_message_ids(["m1@x"]) == {"m1@x": replace(_SENT, sent_at=5000)}
+
+
+async def test_a_question_is_asked_when_due_and_closed_once_with_its_events(database: Any) -> None:
+    store = QuestionStore(database.questions)
+    await store.ensure_indexes()
+    one = Question(replace(_SENT, certain=False, subject="", sent_at=1000), 1)
+    two = replace(one, attempt=2)
+    await store.ask([one, two], 500)
+    await store.ask([one], 9000)
+    assert sorted(q.id for q in await store.due(1500, ["s1", "s9"])) == [one.id, two.id]
+    assert await store.due(1500, ["s9"]) == []
+    assert await store.due(1499, ["s1"]) == []
+    await store.looked([(one, 3000)])
+    await store.postpone([(two, 4000)])
+    assert await store.due(3000, ["s1"]) == [replace(one, looks=1)]
+    await store.close([(one, "refuted", [event()]), (two, "settled", [])])
+    await store.close([(one, "confirmed", [])])
+    documents = {d["_id"]: d async for d in database.questions.find({})}
+    assert {id_: d["state"] for id_, d in documents.items()} == {
+        one.id: "refuted",
+        two.id: "settled",
+    }
+    assert list(documents[one.id]["outbox"]) == ["event1"]
+    assert await store.due(10**12, ["s1"]) == []
+    await store.forget(10**12)
+    kept = [d["_id"] async for d in database.questions.find({})]
+    assert kept == [one.id], "what is not announced yet is kept"
 
 
 async def test_a_mail_is_stored_once_by_its_place_and_once_by_what_it_is(database: Any) -> None:

@@ -17,7 +17,14 @@ from inbox_watcher.settings import Settings
 from postfleet import reconcile
 from postfleet.bus import Bus, RequestRefused
 from postfleet.cloudevents import Announcement, derived_id
-from postfleet.events import EmailSent, MailServer, SenderCreated, SenderSnapshot, SenderUpdated
+from postfleet.events import (
+    EmailSent,
+    EmailUnknown,
+    MailServer,
+    SenderCreated,
+    SenderSnapshot,
+    SenderUpdated,
+)
 from postfleet.instants import now
 from postfleet.secrets import KeyRing
 from postfleet.topology import RPC_CREDENTIALS
@@ -112,6 +119,26 @@ class Platform:
             message_id=message_id,
             reply_code=250,
             mail_subject="Hello",
+        )
+        await self.bus.publish(Announcement(event))
+        return delivery_id
+
+    async def in_doubt(
+        self, sender_id: str, recipient: str, message_id: str, attempt: int = 1
+    ) -> str:
+        """Say that the outcome of a mail is unknown; returns its delivery id."""
+        delivery_id = derived_id("delivery", message_id)
+        event = EmailUnknown(
+            occurred_at=now(),
+            delivery_id=delivery_id,
+            campaign_id="campaign",
+            step=1,
+            variant="A",
+            lead_id=f"lead-{recipient}",
+            sender_id=sender_id,
+            recipient=recipient,
+            message_id=message_id,
+            attempt=attempt,
         )
         await self.bus.publish(Announcement(event))
         return delivery_id

@@ -5,16 +5,19 @@ from typing import Any
 
 from inbox_watcher.handlers import Feed
 from inbox_watcher.mailbox_store import MailboxStore
+from inbox_watcher.question_store import QuestionStore
 from inbox_watcher.store import SentStore
 from postfleet.cloudevents import Received
 from postfleet.events import (
     EmailSent,
+    EmailUnknown,
     MailServer,
     SenderCreated,
     SenderDeleted,
     SenderSnapshot,
     SenderUpdated,
 )
+from postfleet.instants import to_ms
 from tests.support.mockmongo import mock_database
 
 _LONG_AGO = datetime(2026, 1, 2, tzinfo=UTC)
@@ -60,10 +63,13 @@ class World:
     def __init__(self) -> None:
         database = mock_database("inbox_watcher")
         self.sent, self.mailboxes = SentStore(database.sent), MailboxStore(database.mailboxes)
+        self.questions = QuestionStore(database.questions)
         self.woken: list[str] = []
         self.feed = Feed(
             self.sent,
             self.mailboxes,
+            self.questions,
+            1000,
             lambda: self.woken.append("sender"),
             lambda: self.woken.append("mail"),
         )
@@ -100,3 +106,27 @@ async def test_sent_mails_are_kept_by_their_id_without_brackets() -> None:
     assert (mail.recipient, mail.step, mail.variant) == ("ann@lead.test", 2, "B")
     assert (mail.campaign_id, mail.lead_id, mail.subject) == ("campaign", "lead", "Hello")
     assert world.woken == ["mail", "mail"]
+
+
+async def test_a_mail_of_unknown_outcome_is_asked_about_once_and_replies_match_it() -> None:
+    world = World()
+    doubtful = EmailUnknown(
+        occurred_at=_LONG_AGO,
+        delivery_id="d1",
+        sender_id="s1",
+        recipient="Ann@lead.test",
+        message_id="<m1@one.test>",
+        attempt=2,
+    )
+    await world.hear(doubtful)
+    await world.hear(doubtful)
+    asked_at = to_ms(_LONG_AGO)
+    (question,) = await world.questions.due(asked_at + 1000, ["s1"])
+    assert (question.id, question.mail.message_id, question.looks) == ("d1:2", "m1@one.test", 0)
+    assert await world.questions.due(asked_at + 999, ["s1"]) == []
+    assert (await world.sent.by_message_ids(["m1@one.test"]))["m1@one.test"].certain is False
+    await world.hear(sent(1))
+    mail = (await world.sent.by_message_ids(["m1@one.test"]))["m1@one.test"]
+    assert (mail.certain, mail.subject) == (True, "Hello")
+    await world.hear(doubtful)
+    assert (await world.sent.by_message_ids(["m1@one.test"]))["m1@one.test"].certain is True

@@ -14,9 +14,11 @@ from fastapi import FastAPI
 from inbox_watcher.api import build_router
 from inbox_watcher.arrivals import Arrivals
 from inbox_watcher.domain.mailbox import Cursor
+from inbox_watcher.evidence import Evidence
 from inbox_watcher.handlers import Feed
 from inbox_watcher.leases import Leases
 from inbox_watcher.mailbox_store import MailboxStore
+from inbox_watcher.question_store import QuestionStore
 from inbox_watcher.settings import Settings
 from inbox_watcher.store import InboundStore, SentStore
 from inbox_watcher.sweeps import Sweeps
@@ -47,8 +49,13 @@ def build(settings: Settings) -> FastAPI:
     database = mongo.database
     inbound, sent = InboundStore(database.inbound), SentStore(database.sent_index)
     mailboxes = MailboxStore(database.mailboxes)
+    questions = QuestionStore(database.questions)
     mail_relay = OutboxRelay(database.inbound, bus)
     state_relay = OutboxRelay(database.mailboxes, bus)
+    evidence_relay = OutboxRelay(database.questions, bus)
+    relays = (mail_relay, state_relay, evidence_relay)
+    after_ms = int(settings.evidence_after_seconds * 1000)
+    evidence = Evidence(questions, sent, evidence_relay.wake, after_ms)
     arrivals = Arrivals(
         inbound,
         sent,
@@ -57,18 +64,18 @@ def build(settings: Settings) -> FastAPI:
         settings.raw_kept_bytes,
         int(settings.match_minutes * 60_000),
     )
-    leases = _leases(settings, bus, mailboxes, arrivals)
-    sweeps = Sweeps(settings, arrivals, mailboxes, inbound, sent, state_relay.wake)
-    feed = Feed(sent, mailboxes, leases.wake, sweeps.wake)
+    leases = _leases(settings, bus, mailboxes, arrivals, evidence)
+    sweeps = Sweeps(settings, arrivals, mailboxes, inbound, sent, questions, state_relay.wake)
+    feed = Feed(sent, mailboxes, questions, after_ms, leases.wake, sweeps.wake)
     bus.consume_batches("inbox-watcher-feed", feed.apply)
     running = _Running()
 
     async def start() -> None:
         await mongo.connect()
-        for store in (inbound, sent, mailboxes):
+        for store in (inbound, sent, mailboxes, questions):
             await store.ensure_indexes()
-        await mail_relay.start()
-        await state_relay.start()
+        for relay in relays:
+            await relay.start()
         await bus.start()
         sweeps.start()
         leases.start()
@@ -86,8 +93,8 @@ def build(settings: Settings) -> FastAPI:
             if running.started:
                 await leases.stop()
                 await sweeps.stop()
-                await mail_relay.stop()
-                await state_relay.stop()
+                for relay in relays:
+                    await relay.stop()
             await bus.stop()
             await mongo.close()
 
@@ -111,7 +118,13 @@ def _bus(settings: Settings) -> Bus:
     return Bus(settings.nats_url, SERVICE, user=settings.nats_user, password=password)
 
 
-def _leases(settings: Settings, bus: Bus, mailboxes: MailboxStore, arrivals: Arrivals) -> Leases:
+def _leases(
+    settings: Settings,
+    bus: Bus,
+    mailboxes: MailboxStore,
+    arrivals: Arrivals,
+    evidence: Evidence,
+) -> Leases:
     owner = f"{socket.gethostname()}-{os.getpid()}-{secrets.token_hex(4)}"
     keys = settings.key_ring
 
@@ -125,7 +138,8 @@ def _leases(settings: Settings, bus: Bus, mailboxes: MailboxStore, arrivals: Arr
     async def save_cursor(sender_id: str, folder: str, cursor: Cursor) -> bool:
         return await mailboxes.save_cursor(owner, sender_id, folder, cursor)
 
-    return Leases(owner, mailboxes, Tools(settings, arrivals, credentials, save_cursor), settings)
+    tools = Tools(settings, arrivals, evidence, credentials, save_cursor)
+    return Leases(owner, mailboxes, tools, settings)
 
 
 def _end_if_failed(starting: asyncio.Task[None]) -> None:

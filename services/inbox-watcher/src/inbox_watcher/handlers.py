@@ -5,9 +5,10 @@ from dataclasses import dataclass
 
 from inbox_watcher.domain.matching import Sent
 from inbox_watcher.mailbox_store import MailboxStore
+from inbox_watcher.question_store import Question, QuestionStore
 from inbox_watcher.store import SentStore
 from postfleet.cloudevents import Received
-from postfleet.events import EmailSent, Event, SenderEvent, SenderSnapshot
+from postfleet.events import EmailSent, EmailUnknown, Event, SenderEvent, SenderSnapshot
 from postfleet.instants import now_ms, to_ms
 
 
@@ -17,14 +18,18 @@ class Feed:
 
     sent: SentStore
     mailboxes: MailboxStore
+    questions: QuestionStore
+    evidence_after_ms: int
     sender_changed: Callable[[], None]
     mail_sent: Callable[[], None]
 
     async def apply(self, batch: list[Received[Event]]) -> None:
         """Apply events in the order of the stream."""
         events = [received.event for received in batch]
-        mails = [_sent(event) for event in events if isinstance(event, EmailSent)]
+        mails = [_sent(e) for e in events if isinstance(e, EmailSent | EmailUnknown)]
         await self.sent.add(mails)
+        doubts = [Question(_sent(e), e.attempt) for e in events if isinstance(e, EmailUnknown)]
+        await self.questions.ask(doubts, self.evidence_after_ms)
         senders = [event for event in events if isinstance(event, SenderEvent)]
         for sender, registered_at in _latest(senders):
             await self.mailboxes.apply(sender, registered_at, now_ms())
@@ -46,7 +51,7 @@ def _latest(events: list[SenderEvent]) -> list[tuple[SenderSnapshot, int]]:
     return [(sender, first[id_]) for id_, sender in newest.items()]
 
 
-def _sent(event: EmailSent) -> Sent:
+def _sent(event: EmailSent | EmailUnknown) -> Sent:
     return Sent(
         message_id=event.message_id.strip().strip("<>"),
         delivery_id=event.delivery_id,
@@ -57,5 +62,6 @@ def _sent(event: EmailSent) -> Sent:
         step=event.step,
         variant=event.variant,
         lead_id=event.lead_id,
-        subject=event.mail_subject,
+        subject=event.mail_subject if isinstance(event, EmailSent) else "",
+        certain=isinstance(event, EmailSent),
     )

@@ -25,7 +25,7 @@ from aioimaplib.aioimaplib import (  # type: ignore[import-untyped]
 
 from inbox_watcher.imap_answers import Fetched, fetched_message, grouped, joined
 from inbox_watcher.imap_protocol import GuardedProtocol, Idle, ImapFailure, ImapLimits
-from inbox_watcher.mailbox_names import Folder, folder_of, folders_to_read
+from inbox_watcher.mailbox_names import Folder, folder_of
 
 logging.getLogger("aioimaplib").setLevel(logging.WARNING)  # at DEBUG it can log the password
 
@@ -113,10 +113,10 @@ class ImapConnection:
         self.can_idle = "IDLE" in await self._capabilities()
 
     async def folders(self) -> list[Folder]:
-        """INBOX first, then what the server (or its name) says is Junk. Sent is none of them."""
+        """All folders that can be opened, with the use that the server or their name tells."""
         response = await self._run(self._command("LIST", '""', '"*"'), may_fail=True)
         lines = [joined(parts) for parts in grouped(response.lines)]
-        return folders_to_read([folder for line in lines if (folder := folder_of(line))])
+        return [folder for line in lines if (folder := folder_of(line))]
 
     async def examine(self, folder: Folder) -> FolderState:
         """Open read-only. `news` from now on means: more than there is now."""
@@ -149,14 +149,11 @@ class ImapConnection:
         criteria = ["UID", f"{first}:{last}"]
         if since is not None:
             criteria += ["SINCE", f"{since.day}-{_MONTHS[since.month - 1]}-{since.year}"]
-        command = self._command("SEARCH", *criteria, prefix="UID")
-        response = await self._run(command)
-        found: set[int] = set()
-        for line in response.lines[:-1]:
-            words = bytes(line).split()
-            if words[:1] and words[0].upper() == b"SEARCH":
-                found.update(int(word) for word in words[1:] if word.isdigit())
-        return sorted(uid for uid in found if first <= uid <= last)
+        return sorted(uid for uid in await self._search(*criteria) if first <= uid <= last)
+
+    async def holds(self, message_id: str) -> bool:
+        """Whether the open folder has a mail with this Message-ID (given without angle brackets)."""
+        return bool(await self._search("HEADER", "Message-ID", _quoted(f"<{message_id}>")))
 
     async def fetch(self, uids: Sequence[int], max_bytes: int) -> list[Fetched]:
         """The first `max_bytes` of each message, in the order of the UIDs; vanished ones are left out."""
@@ -170,6 +167,10 @@ class ImapConnection:
             if fetched is not None and fetched.uid in uids:
                 found[fetched.uid] = fetched
         return [found[uid] for uid in uids if uid in found]
+
+    def interrupt(self) -> None:
+        """End a `wait_for_news` that is going on, as if there were news."""
+        self._protocol.news.set()
 
     async def wait_for_news(self, seconds: float) -> bool:
         """Wait until the open folder has new mail (IDLE, RFC 2177), at most `seconds`."""
@@ -208,6 +209,15 @@ class ImapConnection:
         if idling.done():
             raise ImapFailure(f"IDLE ended: {_reason(await idling)}")
         return self._protocol.news.is_set()
+
+    async def _search(self, *criteria: str) -> set[int]:
+        response = await self._run(self._command("SEARCH", *criteria, prefix="UID"))
+        found: set[int] = set()
+        for line in response.lines[:-1]:
+            words = bytes(line).split()
+            if words[:1] and words[0].upper() == b"SEARCH":
+                found.update(int(word) for word in words[1:] if word.isdigit())
+        return found
 
     async def _capabilities(self) -> set[str]:
         response = await self._run(self._command("CAPABILITY"))

@@ -71,6 +71,7 @@ class Leases:
                     await self._renew()
                 await self._claim()
                 await self._note_changes()
+                await self._ask()
             except PyMongoError as error:
                 log.warning("leases: %s", error)
             if not self.healthy():
@@ -118,6 +119,13 @@ class Leases:
         now = now_ms()
         for mailbox in await self._store.claim(self._owner, now, now + self.lease_ms, limit):
             self._begin(mailbox)
+
+    async def _ask(self) -> None:
+        """Have the watches look for the mails of their senders whose outcome is unknown."""
+        watching = [id_ for id_, (w, _) in self._watches.items() if w.look.state == "watching"]
+        if watching:
+            for question in await self._tools.evidence.questions.due(now_ms(), watching):
+                self._watches[question.mail.sender_id][0].ask(question)
 
     def _begin(self, mailbox: Mailbox) -> None:
         if mailbox.sender_id in self._watches:

@@ -1,11 +1,13 @@
-"""Which folders of a mailbox are read: INBOX and Junk. Sent holds what we wrote ourselves."""
+"""Which folders of a mailbox are read: INBOX and Junk. Sent holds what we wrote ourselves: evidence."""
 
+import binascii
 import re
 from dataclasses import dataclass
 
 _LIST = re.compile(
     rb'LIST \(([^)]{0,400})\) (?:"(?:[^"\\]|\\.)"|NIL) (?:"((?:[^"\\]|\\.)*)"|(\S+))$'
 )
+_SHIFTED = re.compile(r"&([A-Za-z0-9+,]{0,200})-")
 
 #: Names of junk folders where the server does not mark one (RFC 6154), in lower case.
 _JUNK_NAMES = (
@@ -26,6 +28,40 @@ _JUNK_NAMES = (
     "correo no deseado",
 )
 
+#: Names of the folder of sent mail, in lower case.
+_SENT_NAMES = (
+    "sent",
+    "sent items",
+    "sent messages",
+    "sent mail",
+    "sent-mail",
+    "inbox.sent",
+    "inbox.sent items",
+    "inbox/sent",
+    "[gmail]/sent mail",
+    "[google mail]/sent mail",
+    "gesendet",
+    "gesendete elemente",
+    "gesendete objekte",
+    "éléments envoyés",
+    "messages envoyés",
+    "envoyés",
+    "enviados",
+    "elementos enviados",
+    "itens enviados",
+    "posta inviata",
+    "inviata",
+    "verzonden items",
+    "skickat",
+    "sendt",
+    "wysłane",
+    "отправленные",
+    "gönderilmiş öğeler",
+    "已发送",
+    "送信済みトレイ",
+    "送信済みメール",
+)
+
 
 @dataclass(frozen=True, slots=True)
 class Folder:
@@ -33,7 +69,8 @@ class Folder:
 
     name: str
     junk: bool = False
-    marked: bool = False  # by the server, with \\Junk
+    marked: bool = False  # by the server, with \\Junk or \\Sent (RFC 6154)
+    sent: bool = False
 
 
 INBOX = Folder("INBOX")
@@ -49,8 +86,14 @@ def folder_of(line: bytes) -> Folder | None:
         return None
     octets = found[3] if found[2] is None else re.sub(rb"\\(.)", rb"\1", found[2])
     name = octets.decode("utf-8", "replace")
-    marked = b"\\junk" in attributes
-    return Folder(name, junk=marked or name.lower() in _JUNK_NAMES, marked=marked)
+    use = {b"\\junk", b"\\sent"}.intersection(attributes)
+    known = _readable(name).lower()
+    return Folder(
+        name,
+        junk=b"\\junk" in use or (not use and known in _JUNK_NAMES),
+        sent=b"\\sent" in use or (not use and known in _SENT_NAMES),
+        marked=bool(use),
+    )
 
 
 def folders_to_read(folders: list[Folder]) -> list[Folder]:
@@ -58,3 +101,24 @@ def folders_to_read(folders: list[Folder]) -> list[Folder]:
     junk = [folder for folder in folders if folder.junk and folder.name.upper() != "INBOX"]
     marked = [folder for folder in junk if folder.marked]
     return [INBOX, *(marked or junk)[:3]]
+
+
+def sent_folder(folders: list[Folder]) -> Folder | None:
+    """Where copies of sent mail lie: the folder that the server marks, else the one of that name."""
+    sent = [folder for folder in folders if folder.sent]
+    return next((folder for folder in sent if folder.marked), sent[0] if sent else None)
+
+
+def _readable(name: str) -> str:
+    """A folder name without its modified UTF-7 (RFC 3501 §5.1.3); as it is where it has none."""
+    return _SHIFTED.sub(_unshifted, name)
+
+
+def _unshifted(found: re.Match[str]) -> str:
+    if not found[1]:
+        return "&"
+    octets = found[1].replace(",", "/").encode()
+    try:
+        return binascii.a2b_base64(octets + b"=" * (-len(octets) % 4)).decode("utf-16-be")
+    except (binascii.Error, UnicodeError):
+        return found[0]

@@ -10,3 +10,6 @@ unmatched = Counter(
     "postfleet_inbox_unmatched_total", "Mails that belong to no delivery we know of", ["kind"]
 )
 lag = Gauge("postfleet_inbox_lag_seconds", "Time since the longest neglected mailbox was looked at")
+evidence = Counter(
+    "postfleet_inbox_evidence_total", "Mails of unknown outcome that Sent settled", ["ruling"]
+)

@@ -31,4 +31,6 @@ class Settings(ServiceSettings):
     keep_sent_days: int = Field(180, gt=0)  # later answers match nothing
 
     match_minutes: float = Field(10.0, gt=0)  # a mail waits so long for its email.sent
+    evidence_after_seconds: float = Field(10.0, gt=0)  # a mail in doubt: a copy in Sent takes time
+    evidence_days: int = Field(7, gt=0)  # so long it is looked for; no server queues longer
     allow_plain_imap: bool = False  # security `none`: passwords in clear, for tests only

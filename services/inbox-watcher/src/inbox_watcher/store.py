@@ -6,16 +6,18 @@ from dataclasses import asdict, dataclass
 from typing import Any
 
 import orjson
-from pymongo.errors import BulkWriteError, DuplicateKeyError
+from pymongo import UpdateOne
+from pymongo.errors import DuplicateKeyError
 
+from inbox_watcher.domain.evidence import NEIGHBOUR_MS, NEIGHBOURS
 from inbox_watcher.domain.matching import Match, Sent
 from inbox_watcher.domain.severity import Severity
 from inbox_watcher.domain.understand import Kind, Recipient, Understood
+from inbox_watcher.inserting import insert_new
 from postfleet.cloudevents import Announcement
 from postfleet.mongo import Collection, Document, ensure_indexes
 from postfleet.outbox import update_with_events, with_events
 
-_DUPLICATE = 11000
 _RECENT = 5  # mails to one address that the fallback looks at
 
 
@@ -26,19 +28,30 @@ class SentStore:
         self._sent = collection
 
     async def ensure_indexes(self) -> None:
-        await ensure_indexes(self._sent, "recipient", "sent_at")
+        await ensure_indexes(self._sent, "recipient", "sent_at", "sender_id")
+        await self._sent.create_index([("sender_id", 1), ("sent_at", 1)])
 
     async def add(self, mails: Iterable[Sent]) -> None:
-        """Remember mails; those already known stay as they are."""
-        documents = [_sent_document(mail) for mail in mails]
-        if not documents:
-            return
-        try:
-            await self._sent.insert_many(documents, ordered=False)
-        except BulkWriteError as error:
-            problems = error.details.get("writeErrors", []) if error.details else []
-            if not problems or any(p.get("code") != _DUPLICATE for p in problems):
-                raise
+        """Remember mails; one that was in doubt becomes certain, others stay as they are."""
+        known = await insert_new(self._sent, [_sent_document(mail) for mail in mails])
+        writes = [
+            UpdateOne({"_id": mail["_id"], "certain": 0}, {"$set": _without_id(mail)})
+            for mail in known
+            if mail["certain"]
+        ]
+        if writes:
+            await self._sent.bulk_write(writes, ordered=False)
+
+    async def neighbours(self, sender_id: str, at: int, before: int) -> list[str]:
+        """Message-IDs of accepted mails of this sender around `at`, sent before `before` (epoch ms)."""
+        accepted = {"sender_id": sender_id, "certain": 1}
+        earlier = {"$gte": at - NEIGHBOUR_MS, "$lt": min(at, before)}
+        later = {"$gte": at, "$lt": min(at + NEIGHBOUR_MS, before)}
+        found = []
+        for window, direction in ((earlier, -1), (later, 1)):
+            cursor = self._sent.find({**accepted, "sent_at": window}, {"_id": 1})
+            found += [d["_id"] async for d in cursor.sort("sent_at", direction).limit(NEIGHBOURS)]
+        return found
 
     async def by_message_ids(self, ids: Iterable[str]) -> dict[str, Sent]:
         wanted = list(dict.fromkeys(ids))
@@ -198,7 +211,12 @@ class InboundStore:
 
 def _sent_document(mail: Sent) -> Document:
     document = asdict(mail)
-    return {"_id": document.pop("message_id"), **document, "recipient": mail.recipient.lower()}
+    changed = {"recipient": mail.recipient.lower(), "certain": int(mail.certain)}
+    return {"_id": document.pop("message_id"), **document, **changed}
+
+
+def _without_id(document: Document) -> Document:
+    return {name: value for name, value in document.items() if name != "_id"}
 
 
 def _sent(document: Document) -> Sent:
@@ -213,6 +231,7 @@ def _sent(document: Document) -> Sent:
         variant=document.get("variant"),
         lead_id=document.get("lead_id"),
         subject=document.get("subject", ""),
+        certain=bool(document.get("certain", 1)),
     )
 
 

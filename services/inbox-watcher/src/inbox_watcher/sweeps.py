@@ -11,6 +11,7 @@ from pymongo.errors import PyMongoError
 
 from inbox_watcher.arrivals import Arrivals
 from inbox_watcher.mailbox_store import MailboxStore
+from inbox_watcher.question_store import QuestionStore
 from inbox_watcher.settings import Settings
 from inbox_watcher.store import InboundStore, SentStore
 from postfleet.cloudevents import Announcement, derived_id
@@ -34,6 +35,7 @@ class Sweeps:
     mailboxes: MailboxStore
     inbound: InboundStore
     sent: SentStore
+    questions: QuestionStore
     announce_soon: Callable[[], None]
     _wake: asyncio.Event = field(default_factory=asyncio.Event)
     _task: asyncio.Task[None] | None = None
@@ -90,3 +92,4 @@ class Sweeps:
         self._forgot = time.monotonic()
         await self.inbound.forget(now_ms() - self.settings.keep_inbound_days * _DAY_MS)
         await self.sent.forget(now_ms() - self.settings.keep_sent_days * _DAY_MS)
+        await self.questions.forget(now_ms() - self.settings.evidence_days * _DAY_MS)

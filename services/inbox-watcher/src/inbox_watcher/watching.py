@@ -10,11 +10,13 @@ from pymongo.errors import PyMongoError
 
 from inbox_watcher.arrivals import Arrivals
 from inbox_watcher.domain.mailbox import Cursor, Mailbox, history_limit, start_of
+from inbox_watcher.evidence import Evidence
 from inbox_watcher.imap import FolderState, ImapConnection, LoginRefused, Server
 from inbox_watcher.imap_answers import Fetched
 from inbox_watcher.imap_protocol import ImapFailure, ImapLimits
-from inbox_watcher.mailbox_names import Folder
+from inbox_watcher.mailbox_names import Folder, folders_to_read, sent_folder
 from inbox_watcher.mailbox_store import Look
+from inbox_watcher.question_store import Question
 from inbox_watcher.settings import Settings
 from postfleet.bus import RequestRefused, Unavailable
 from postfleet.events import SmtpSecurity
@@ -44,6 +46,7 @@ class Tools:
 
     settings: Settings
     arrivals: Arrivals
+    evidence: Evidence
     credentials: Credentials
     save_cursor: SaveCursor
 
@@ -59,6 +62,14 @@ class Watch:
     _failures: int = 0  # sessions in a row that read nothing
     _stuck_at: tuple[str, int] = ("", 0)  # folder and UID where the last session ended
     _stuck: int = 0
+    _asked: dict[str, Question] = field(default_factory=dict)
+    _connection: ImapConnection | None = None
+
+    def ask(self, question: Question) -> None:
+        """Look for this mail in the Sent folder soon; asking twice is asking once."""
+        self._asked[question.id] = question
+        if self._connection is not None:
+            self._connection.interrupt()
 
     async def run(self) -> None:
         """Watch until cancelled, or until the lease is lost; trouble is retried with growing pauses."""
@@ -98,14 +109,28 @@ class Watch:
         try:
             await connection.login(username, password)
             folders = await connection.folders()
+            self._connection = connection
             while True:
-                await self._read_all(connection, folders)
+                await self._read_all(connection, folders_to_read(folders))
                 self.look = Look(now_ms(), "watching", "")
                 self._failures = 0
+                if self._asked:
+                    sent = sent_folder(folders) or sent_folder(await connection.folders())
+                    await self._look_for_copies(connection, sent)
+                    continue  # INBOX is read again, and open again
                 idle = settings.idle_seconds if connection.can_idle else settings.poll_seconds
                 await connection.wait_for_news(idle)
         finally:
+            self._connection = None
             connection.close()
+
+    async def _look_for_copies(self, connection: ImapConnection, sent: Folder | None) -> None:
+        evidence = self.tools.evidence
+        asked, self._asked = self._asked, {}
+        questions = await evidence.begin(asked.values())
+        if questions and sent is not None:
+            await connection.examine(sent)
+            await evidence.answer(questions, connection)
 
     async def _read_all(self, connection: ImapConnection, folders: list[Folder]) -> None:
         """INBOX, then the others if they have changed; INBOX is the open one at the end."""

@@ -8,7 +8,7 @@ from inbox_watcher.domain.understand import Kind, Understood
 
 @dataclass(frozen=True, slots=True)
 class Sent:
-    """A mail that we sent, as `email.sent` told."""
+    """A mail that we sent, as `email.sent` told; not `certain` if it was `email.unknown`."""
 
     message_id: str
     delivery_id: str
@@ -20,6 +20,7 @@ class Sent:
     variant: str | None = None
     lead_id: str | None = None
     subject: str = ""
+    certain: bool = True
 
 
 @dataclass(frozen=True, slots=True)
