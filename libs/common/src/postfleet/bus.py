@@ -24,19 +24,20 @@ from nats.errors import Error as NatsError
 from nats.js import JetStreamContext
 from nats.js.api import ConsumerConfig
 from nats.js.errors import NotFoundError
+from pymongo.errors import AutoReconnect
 
 from postfleet import metrics
 from postfleet.cloudevents import Announcement, Received, Unreadable, parse
 from postfleet.events import Event
 from postfleet.failpoints import reach
+from postfleet.publishing import PUBLISH_TIMEOUT, Entry, Failed, Publisher, size_on_wire
 from postfleet.pull import PullLimits, PullLoop
 from postfleet.topology import DEAD_LETTERS, MAX_DELIVERIES, Durable, durables_of
 from postfleet.topology import durable as find_durable
 
 log = logging.getLogger(__name__)
 
-_PUBLISH_TIMEOUT = 20.0  # rides out a leader election of 15 s
-_WINDOW = 1000  # unconfirmed publishes at most
+_HEADERS_TO_COME = 200  # x-dead-bytes and what nats-py adds
 _RETRY_DELAYS = (1.0, 5.0, 30.0, 120.0)  # seconds before deliveries 2…5, each ±50 %
 
 Handler = Callable[[Received[Any]], Awaitable[None]]
@@ -58,6 +59,10 @@ class Unavailable(Exception):
 
 class RequestRefused(Exception):
     """The other side answered with an error; its text says why."""
+
+
+#: An outage is nobody's fault: the event comes back until it is over, however often.
+_DEPENDENCY_DOWN = (AutoReconnect, NotConfirmed, Unavailable)
 
 
 @dataclass(frozen=True, slots=True)
@@ -93,7 +98,7 @@ class Bus:
         self._inbox_prefix = f"_INBOX_{service}"
         security = SASLPlaintext(user, password or "") if user else None
         self.broker = NatsBroker(
-            url,
+            url.split(","),
             name=service,
             inbox_prefix=self._inbox_prefix,
             logger=logging.getLogger("faststream"),
@@ -113,6 +118,7 @@ class Bus:
         )
         self._client: Client | None = None
         self._jetstream: JetStreamContext | None = None
+        self._publisher: Publisher | None = None
 
     # -- life cycle ------------------------------------------------------------------------------
 
@@ -136,9 +142,9 @@ class Bus:
             except (TimeoutError, OSError, NatsError) as error:
                 log.warning("waiting for NATS: %s", str(error) or type(error).__name__)
                 await asyncio.sleep(1)
-        self._jetstream = self._client.jetstream(
-            timeout=_PUBLISH_TIMEOUT, publish_async_max_pending=_WINDOW
-        )
+        self._jetstream = self._client.jetstream(timeout=PUBLISH_TIMEOUT)
+        self._publisher = Publisher(self._client)
+        await self._publisher.start()
 
     async def start(self) -> None:
         """Connect, wait until every durable of this service exists, then consume."""
@@ -163,7 +169,12 @@ class Bus:
     async def stop(self) -> None:
         """Stop pulling, let running handlers finish, drain the connection."""
         await self.stop_consuming()
-        await self.broker.stop()
+        try:
+            await self.broker.stop()
+        except NatsError as error:  # NATS is away: there is nobody to drain to
+            log.warning("stopped without draining: %s", str(error) or type(error).__name__)
+            if self._client is not None:
+                await self._client.close()
 
     async def missing_durables(self) -> list[str]:
         """The durables of this service that NATS does not have (or cannot tell of) now."""
@@ -204,53 +215,26 @@ class Bus:
         if failed:
             raise NotConfirmed(list(failed), next(iter(failed.values())))
 
-    async def publish_each(
-        self, announcements: Iterable[Announcement]
-    ) -> dict[str, BaseException | None]:
+    async def publish_each(self, announcements: Iterable[Announcement]) -> Failed:
         """Publish all; return the ids that were not confirmed, with the reason."""
-        entries = [(a.subject, a.id, a.body(), a.headers(self.service)) for a in announcements]
+        entries = [Entry(a.subject, a.id, a.body(), a.headers(self.service)) for a in announcements]
         failed = await self._send(entries)
-        for subject, id_, _, _ in entries:
-            if id_ not in failed:
-                metrics.events_published.labels(self.service, subject).inc()
+        for entry in entries:
+            if entry.id not in failed:
+                metrics.events_published.labels(self.service, entry.subject).inc()
         return failed
 
-    async def put(self, messages: Iterable[Message]) -> dict[str, BaseException | None]:
+    async def put(self, messages: Iterable[Message]) -> Failed:
         """Publish jobs or hits; return the ids that were not confirmed, with the reason."""
+        kind = {"content-type": "application/json"}
         return await self._send(
-            [
-                (m.subject, m.id, m.body, {"Nats-Msg-Id": m.id, "content-type": "application/json"})
-                for m in messages
-            ]
+            [Entry(m.subject, m.id, m.body, {"Nats-Msg-Id": m.id, **kind}) for m in messages]
         )
 
-    async def _send(
-        self, entries: Sequence[tuple[str, str, bytes, dict[str, str]]]
-    ) -> dict[str, BaseException | None]:
-        failed: dict[str, BaseException | None] = {}
-        for start in range(0, len(entries), _WINDOW):
-            failed.update(await self._send_window(entries[start : start + _WINDOW]))
-        return failed
-
-    async def _send_window(
-        self, entries: Sequence[tuple[str, str, bytes, dict[str, str]]]
-    ) -> dict[str, BaseException | None]:
-        futures: dict[str, asyncio.Future[Any]] = {}
-        failed: dict[str, BaseException | None] = {}
-        for subject, id_, body, headers in entries:
-            try:
-                futures[id_] = await self.jetstream.publish_async(subject, body, headers=headers)
-            except (NatsError, OSError) as error:
-                failed[id_] = error
-        if futures:
-            await asyncio.wait(futures.values(), timeout=_PUBLISH_TIMEOUT)
-        for id_, future in futures.items():
-            if not future.done():
-                future.cancel()  # gives the slot back; a later try has the same id
-                failed[id_] = TimeoutError("no PubAck")
-            elif future.cancelled() or future.exception() is not None:
-                failed[id_] = None if future.cancelled() else future.exception()
-        return failed
+    async def _send(self, entries: Sequence[Entry]) -> Failed:
+        if self._publisher is None:
+            raise RuntimeError("the bus is not started")
+        return await self._publisher.send(entries)
 
     # -- request and reply -----------------------------------------------------------------------
 
@@ -393,7 +377,7 @@ class Bus:
 
     async def _retry_or_bury(self, durable: Durable, message: Msg, error: Exception) -> None:
         deliveries = message.metadata.num_delivered
-        if deliveries >= MAX_DELIVERIES:
+        if deliveries >= MAX_DELIVERIES and not isinstance(error, _DEPENDENCY_DOWN):
             await self._bury(durable, message, f"{type(error).__name__}: {error}")
             return
         await message.nak(delay=_retry_delay(deliveries))
@@ -416,15 +400,26 @@ class Bus:
             "x-dead-sequence": str(metadata.sequence.stream),
             "x-dead-deliveries": str(metadata.num_delivered),
         }
+        kept = {k: v for k, v in headers.items() if not k.startswith("Nats-Expected")}
         await self.jetstream.publish(
             f"dead.{durable.name}.{message.subject}",
-            message.data,
+            self._cut(message.data, kept),
             stream=DEAD_LETTERS.name,
-            headers={k: v for k, v in headers.items() if not k.startswith("Nats-Expected")},
+            headers=kept,
         )
         await message.term()
         metrics.events_consumed.labels(self.service, durable.name, "dead").inc()
         log.error("%s: dead letter %s: %s", durable.name, message.subject, reason)
+
+    def _cut(self, body: bytes, headers: dict[str, str]) -> bytes:
+        """The body, or as much of it as fits beside the headers; `x-dead-bytes` says so then.
+
+        A publish over max_payload would end the connection for good, and with it the process.
+        """
+        room = max(0, self.client.max_payload - size_on_wire(b"", headers) - _HEADERS_TO_COME)
+        if len(body) > room:
+            headers["x-dead-bytes"] = str(len(body))  # the whole is at x-dead-sequence
+        return body[:room]
 
 
 def _received(message: Msg) -> Received[Event]:

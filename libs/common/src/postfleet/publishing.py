@@ -1,0 +1,138 @@
+"""Publishing with confirmation: every message is acknowledged by JetStream or named as failed."""
+
+import asyncio
+import itertools
+import json
+from collections.abc import Mapping, Sequence
+from typing import NamedTuple
+
+from nats.aio.client import Client
+from nats.aio.msg import Msg
+from nats.errors import ConnectionClosedError, MaxPayloadError
+from nats.errors import Error as NatsError
+from nats.js.errors import APIError, NoStreamResponseError
+
+PUBLISH_TIMEOUT = 20.0  # seconds; rides out a leader election of 15 s
+_WINDOW = 1000  # unconfirmed publishes at most
+_POLL = 0.05
+
+
+class Entry(NamedTuple):
+    subject: str
+    id: str
+    body: bytes
+    headers: dict[str, str]
+
+
+Failed = dict[str, BaseException | None]
+
+
+def size_on_wire(body: bytes, headers: Mapping[str, str]) -> int:
+    """What the server holds against max_payload; it closes the connection of who sends more."""
+    return len(body) + 12 + sum(len(k.encode()) + len(v.encode()) + 4 for k, v in headers.items())
+
+
+class Publisher:
+    """At most `_WINDOW` unconfirmed messages at a time, shared by all who publish here.
+
+    nats-py's `publish_async` is not used: it drops the acknowledgement that says "refused" (a full
+    disk looks like silence), loses a slot with every publish that raises, waits for one without a
+    deadline, and turns the cancellation of a waiting task into an ordinary error.
+    """
+
+    def __init__(self, client: Client) -> None:
+        self._client = client
+        self._slots = asyncio.Semaphore(_WINDOW)
+        self._waiting: dict[str, asyncio.Future[None]] = {}
+        self._tokens = itertools.count()
+        self._inbox = client.new_inbox()
+
+    async def start(self) -> None:
+        """Listen for acknowledgements."""
+        await self._client.subscribe(f"{self._inbox}.*", cb=self._on_acknowledgement)
+
+    async def send(self, entries: Sequence[Entry]) -> Failed:
+        """Publish all in order; return the ids that were not confirmed, with the reason."""
+        failed: Failed = {}
+        for start in range(0, len(entries), _WINDOW):
+            failed.update(await self._window(entries[start : start + _WINDOW]))
+        return failed
+
+    async def _window(self, entries: Sequence[Entry]) -> Failed:
+        deadline = asyncio.get_running_loop().time() + PUBLISH_TIMEOUT
+        # While disconnected nothing is handed to the client: it would pile up in its buffer, once
+        # for every try.
+        if not await self._connected(deadline):
+            return {entry.id: ConnectionClosedError() for entry in entries}
+        failed: Failed = {}
+        futures: list[tuple[str, asyncio.Future[None]]] = []
+        for entry in entries:
+            try:
+                futures.append((entry.id, await self._publish(entry, deadline)))
+            except (TimeoutError, NatsError, OSError) as error:
+                failed[entry.id] = error
+        if futures:
+            left = max(0.0, deadline - asyncio.get_running_loop().time())
+            await asyncio.wait([future for _, future in futures], timeout=left)
+        failed.update((id_, why) for id_, future in futures if (why := _failure(future)))
+        return failed
+
+    async def _publish(self, entry: Entry, deadline: float) -> asyncio.Future[None]:
+        if size_on_wire(entry.body, entry.headers) > self._client.max_payload:
+            raise MaxPayloadError
+        async with asyncio.timeout_at(deadline if self._slots.locked() else None):
+            await self._slots.acquire()
+        token = str(next(self._tokens))
+        future: asyncio.Future[None] = asyncio.get_running_loop().create_future()
+        future.add_done_callback(lambda _: self._done(token))
+        self._waiting[token] = future
+        try:
+            await self._client.publish(
+                entry.subject, entry.body, f"{self._inbox}.{token}", entry.headers
+            )
+        except BaseException:
+            future.cancel()
+            raise
+        return future
+
+    def _done(self, token: str) -> None:
+        del self._waiting[token]
+        self._slots.release()
+
+    async def _on_acknowledgement(self, message: Msg) -> None:
+        future = self._waiting.get(message.subject.rpartition(".")[2])
+        if future is None or future.done():
+            return
+        why = _refusal(message)
+        if why is None:
+            future.set_result(None)
+        else:
+            future.set_exception(why)
+
+    async def _connected(self, deadline: float) -> bool:
+        while not self._client.is_connected:
+            if self._client.is_closed or asyncio.get_running_loop().time() > deadline:
+                return False
+            await asyncio.sleep(_POLL)
+        return True
+
+
+def _refusal(message: Msg) -> Exception | None:
+    """What the acknowledgement says against it, or None."""
+    if (message.headers or {}).get("Status") == "503":
+        return NoStreamResponseError()
+    try:
+        answer = json.loads(message.data)
+        if "error" in answer:
+            APIError.from_error(answer["error"])  # raises
+        return None if "stream" in answer else ValueError(f"no PubAck: {answer}")
+    except (ValueError, APIError) as error:
+        return error
+
+
+def _failure(future: asyncio.Future[None]) -> BaseException | None:
+    """Why it was not confirmed, or None."""
+    if not future.done():
+        future.cancel()  # gives the slot back; a later try has the same id
+        return TimeoutError("no PubAck")
+    return asyncio.CancelledError() if future.cancelled() else future.exception()
