@@ -78,6 +78,20 @@ def write(places: Places, ports: Ports, size_limit_bytes: int) -> None:
     _make_queue(places)
 
 
+def offer_xoauth2(places: Places, introspection_url: str) -> None:
+    """Let Dovecot, and through it Postfix, take access tokens beside passwords."""
+    conf = places.dovecot / "dovecot.conf"
+    text = conf.read_text().replace(
+        "auth_mechanisms = plain login", "auth_mechanisms = plain login xoauth2"
+    )
+    (places.dovecot / "oauth2.ext").write_text(
+        f"introspection_mode = post\nintrospection_url = {introspection_url}\n"
+        "username_attribute = username\nactive_attribute = active\nactive_value = true\n"
+    )
+    passdb = f"driver = oauth2\n  mechanisms = xoauth2\n  args = {places.dovecot}/oauth2.ext"
+    conf.write_text(f"{text}passdb {{\n  {passdb}\n}}\n")
+
+
 def _make_queue(places: Places) -> None:
     postfix, postdrop = pwd.getpwnam("postfix").pw_uid, grp.getgrnam("postdrop").gr_gid
     folders = [(name, postfix, 0, 0o700) for name in _QUEUES]
@@ -120,6 +134,7 @@ virtual_mailbox_maps = {table}:mailboxes
 virtual_alias_domains =
 virtual_alias_maps = {table}:aliases
 smtpd_sender_login_maps = {table}:owners
+smtpd_sender_restrictions = check_sender_access {table}:senders
 virtual_transport = lmtp:inet:127.0.0.1:{ports.lmtp}
 default_transport = error:5.7.1 this test server sends nothing to other domains
 relay_transport = $default_transport
@@ -130,7 +145,8 @@ smtpd_tls_auth_only = yes
 smtpd_tls_security_level = may
 smtpd_tls_chain_files = {places.key} {places.certificate}
 smtpd_relay_restrictions = permit_sasl_authenticated, reject_unauth_destination
-submission_sender = reject_authenticated_sender_login_mismatch permit_sasl_authenticated reject
+submission_sender = check_sender_access {table}:senders
+  reject_authenticated_sender_login_mismatch permit_sasl_authenticated reject
 minimal_backoff_time = 1s
 maximal_backoff_time = 2s
 queue_run_delay = 1s

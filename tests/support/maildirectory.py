@@ -19,6 +19,7 @@ ACCOUNTS = "postfix-accounts.cf"
 ALIASES = "postfix-virtual.cf"
 QUOTAS = "dovecot-quotas.cf"
 MASTERS = "dovecot-masters.cf"
+SENDERS = "postfix-send-access.cf"
 LATE_BOUNCE = "late-bounce"  # accepted by Postfix at RCPT, unknown to Dovecot afterwards
 
 
@@ -28,6 +29,7 @@ class _Content:
     aliases: dict[str, list[str]] = field(default_factory=dict)
     quotas: dict[str, str] = field(default_factory=dict)
     masters: dict[str, str] = field(default_factory=dict)
+    senders: dict[str, str] = field(default_factory=dict)
     domains: frozenset[str] = frozenset()
 
 
@@ -47,7 +49,7 @@ class MailDirectory:
     def read(self) -> _Content:
         """The parsed files; they are parsed again only when one was replaced or written."""
         with self._lock:
-            stamps = tuple(self._stamp(n) for n in (ACCOUNTS, ALIASES, QUOTAS, MASTERS))
+            stamps = tuple(self._stamp(n) for n in (ACCOUNTS, ALIASES, QUOTAS, MASTERS, SENDERS))
             if stamps != self._seen:
                 self._content, self._seen = self._parse(), stamps
             return self._content
@@ -66,6 +68,8 @@ class MailDirectory:
         if table == "mailboxes":
             late = key == f"{LATE_BOUNCE}@{domain}" and domain in content.domains
             return key if late or {key, base} & content.passwords.keys() else None
+        if table == "senders":  # what access(5) says about a reverse-path: address, then domain
+            return content.senders.get(base) or content.senders.get(domain)
         found = (n for n in (key, base, f"@{domain}") if n in content.aliases)
         targets = content.aliases[name] if (name := next(found, "")) else []
         if table == "aliases":
@@ -116,6 +120,7 @@ class MailDirectory:
             aliases=aliases,
             quotas=dict(_split(line, ":") for line in self._lines(QUOTAS)),
             masters=self._masters | dict(_split(line, "|") for line in self._lines(MASTERS)),
+            senders=dict(_split(line, " ") for line in self._lines(SENDERS)),
             domains=self._domains | {name.rpartition("@")[2] for name in names if "@" in name},
         )
 

@@ -9,17 +9,29 @@ from fastapi import FastAPI
 from pymongo.errors import PyMongoError
 
 from mail_provisioner import handlers
-from mail_provisioner.api import aliases, catch_all, checks, domain_dns, domains, groups, mailboxes
+from mail_provisioner.api import (
+    aliases,
+    blocklists,
+    catch_all,
+    checks,
+    domain_dns,
+    domains,
+    groups,
+    mailboxes,
+    relays,
+)
 from mail_provisioner.checking import Checks
 from mail_provisioner.dns import Lookup
 from mail_provisioner.dns_update import DynamicUpdates
 from mail_provisioner.domain_dns import DomainDns
 from mail_provisioner.domain_store import DomainStore
+from mail_provisioner.entry_stores import EntryStore, block_of, relay_of
 from mail_provisioner.login import MailServerAddress, TryLogin, login_trial
 from mail_provisioner.provisioning import Provisioner
 from mail_provisioner.retargeting import Retargeting
 from mail_provisioner.settings import SERVICE, Settings
 from mail_provisioner.store import AddressStore
+from mail_provisioner.upkeep import Upkeep
 from mail_provisioner.volume import ConfigVolume
 from mail_provisioner.watch import Watch
 from postfleet.api_keys import Authenticator, registry_lookup
@@ -45,12 +57,14 @@ def build(settings: Settings) -> FastAPI:
     )
     database = mongo.database
     domain_store, address_store = DomainStore(database.domains), AddressStore(database.addresses)
-    relays = [OutboxRelay(database.domains, bus), OutboxRelay(database.addresses, bus)]
+    relay_store = EntryStore(database.relays, relay_of)
+    block_store = EntryStore(database.blocks, block_of)
+    outboxes = [OutboxRelay(database.domains, bus), OutboxRelay(database.addresses, bus)]
     volume = ConfigVolume(settings.config_dir)
-    retargeting = Retargeting(address_store, relays[1], volume)
+    retargeting = Retargeting(address_store, outboxes[1], volume)
     provisioner = Provisioner(
         address_store,
-        relays[1],
+        outboxes[1],
         volume,
         settings.key_ring,
         _trial(settings),
@@ -59,8 +73,10 @@ def build(settings: Settings) -> FastAPI:
     lookup = Lookup(settings.resolver_address)
     server = settings.update_server
     records_of = DomainDns(lookup, DynamicUpdates(server) if server else None, settings)
-    looks = Checks(lookup, records_of, settings, client_context(settings.tls_ca_file))
-    watch = Watch(domain_store, relays[0], looks, int(settings.checks_interval_seconds * 1000))
+    tls = client_context(settings.tls_ca_file)
+    looks = Checks(lookup, records_of, settings, tls)
+    upkeep = Upkeep(relay_store, block_store, volume, settings.key_ring)
+    watch = Watch(domain_store, outboxes[0], looks, int(settings.checks_interval_seconds * 1000))
     bus.answer(RPC_MAILBOX_SECRET, handlers.mailbox_secret(address_store))
     bus.answer(RPC_MAILBOX_DELETE, handlers.mailbox_delete(address_store, provisioner))
     bus.answer(
@@ -72,11 +88,14 @@ def build(settings: Settings) -> FastAPI:
         await mongo.connect()
         await _insist(domain_store.prepare)
         await _insist(address_store.prepare)
+        await _insist(relay_store.prepare)
+        await _insist(block_store.prepare)
         await bus.start()
-        for relay in relays:
-            await _insist(relay.start)
+        for outbox in outboxes:
+            await _insist(outbox.start)
         provisioner.start()
         watch.start()
+        upkeep.start()
 
     @contextlib.asynccontextmanager
     async def lifespan() -> AsyncIterator[None]:
@@ -86,14 +105,15 @@ def build(settings: Settings) -> FastAPI:
         starting.cancel()
         await asyncio.wait([starting])
         await watch.stop()
+        await upkeep.stop()
         await provisioner.stop()
-        for relay in relays:
-            await relay.stop()
+        for outbox in outboxes:
+            await outbox.stop()
         await bus.stop()
         await mongo.close()
 
     async def provisioning() -> bool:
-        return provisioner.alive() and watch.alive()
+        return provisioner.alive() and watch.alive() and upkeep.alive()
 
     return create_app(
         SERVICE,
@@ -102,10 +122,12 @@ def build(settings: Settings) -> FastAPI:
         ),
         checks={"bus": bus.ready, "database": mongo.ready, "provisioner": provisioning},
         routers=[
-            domains.build(domain_store, relays[0], lookup, settings),
+            domains.build(domain_store, outboxes[0], lookup, settings),
             domain_dns.build(domain_store, records_of),
             checks.build(domain_store, looks),
             mailboxes.build(address_store, domain_store, provisioner, settings.key_ring),
+            relays.build(relay_store, domain_store, upkeep, settings.key_ring, tls),
+            blocklists.build(block_store, upkeep),
             *(
                 kind.build(address_store, domain_store, provisioner, retargeting)
                 for kind in (aliases, groups, catch_all)

@@ -4,11 +4,13 @@ import secrets
 import string
 
 from mail_provisioner.domain.addresses import Address
+from mail_provisioner.domain.relays import Relay
 from mail_provisioner.domain.sha512_crypt import sha512_crypt
 from mail_provisioner.settings import SERVICE
 from postfleet.secrets import KeyRing
 
 FIELD = "password"
+_RELAY_FIELD = "relay password"
 _RANDOM_BYTES = 24  # 192 bits
 _SALT_CHARACTERS = string.ascii_letters + string.digits
 
@@ -30,3 +32,12 @@ def sealed(ring: KeyRing, address: str, password: str) -> str:
 def open_password(ring: KeyRing, address: Address) -> str:
     """Raises CannotOpen."""
     return ring.open(address.sealed_password, service=SERVICE, record=address.address, name=FIELD)
+
+
+def sealed_relay_password(ring: KeyRing, domain: str, password: str) -> str:
+    return ring.seal(password, service=SERVICE, record=domain, name=_RELAY_FIELD)
+
+
+def open_relay_password(ring: KeyRing, relay: Relay) -> str:
+    """Raises CannotOpen."""
+    return ring.open(relay.sealed_password, service=SERVICE, record=relay.domain, name=_RELAY_FIELD)

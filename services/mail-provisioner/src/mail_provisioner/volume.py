@@ -58,6 +58,7 @@ class ConfigVolume:
 
     def _edit(self, name: str, change: Callable[[str], str]) -> None:
         path = self._directory / name
+        path.parent.mkdir(parents=True, exist_ok=True)
         for _ in range(_MAX_RACES):
             old, seen = _read(path)
             new = change(old)
