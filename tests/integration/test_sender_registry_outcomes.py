@@ -24,6 +24,7 @@ from sender_registry.identity import new_id
 from sender_registry.settings import Settings
 from sender_registry.store import SenderStore
 from sender_registry.sweep import Sweep
+from sender_registry.token_keeper import TokenKeeper
 from tests.support.mongo import MongoServer
 from tests.support.natsserver import NatsServer
 from tests.unit.sender_registry import samples
@@ -312,6 +313,11 @@ async def test_two_replicas_with_the_same_events_count_once(mongo: Mongo) -> Non
     assert (after.counts.today, after.health) == (20, 30)
 
 
+def no_tokens(changes: Changes) -> TokenKeeper:
+    nobody: Any = None  # there is no sender with a token here
+    return TokenKeeper(changes, nobody, nobody)
+
+
 @pytest.mark.seed("S245", "S246")
 async def test_a_new_day_tells_only_of_limits_that_changed(mongo: Mongo) -> None:
     now = instants.now()
@@ -322,7 +328,7 @@ async def test_a_new_day_tells_only_of_limits_that_changed(mongo: Mongo) -> None
     relay: Any = Silent()
     clock = [now]
     changes = Changes(store, relay, RULES, lambda: clock[0])
-    sweep = Sweep(changes, AppliedStore(mongo.database["applied"]), 1)
+    sweep = Sweep(changes, AppliedStore(mongo.database["applied"]), no_tokens(changes), 1)
     await sweep.once()
     assert [await store.get(s.id) for s in (grows, stays)] == [grows, stays]
     clock[0] = now + timedelta(days=1)

@@ -44,9 +44,11 @@ class MailPair:
         mailboxes: Mapping[str, str] | None = None,
         *,
         size_limit_bytes: int = 26_214_400,  # 25 MiB, as the large providers allow
+        introspection_url: str = "",  # RFC 7662: with it XOAUTH2 is offered too
     ) -> None:
         self.domains = [domain.lower() for domain in domains]
         self.size_limit_bytes = size_limit_bytes
+        self.introspection_url = introspection_url
         self.ports = mailconfig.Ports(*free_ports(7))
         self.smtp_port, self.submission_port, self.submissions_port = astuple(self.ports)[:3]
         self.imap_port, self.imaps_port, self.sieve_port, self.lmtp_port = astuple(self.ports)[3:]
@@ -97,6 +99,8 @@ class MailPair:
         try:
             write_certificates(self._root, ["localhost", "127.0.0.1", mailconfig.HOSTNAME])
             mailconfig.write(self.places, self.ports, self.size_limit_bytes)
+            if self.introspection_url:
+                mailconfig.offer_xoauth2(self.places, self.introspection_url)
             self._start_directories()
             for address, password in self._initial.items():
                 self.add_mailbox(address, password)

@@ -31,11 +31,15 @@ class WebServer:
 
 @asynccontextmanager
 async def web_server(
-    answer: Callable[[Asked], Awaitable[Reply]], certificates: tuple[Path, Path, Path]
+    answer: Callable[[Asked], Awaitable[Reply]],
+    certificates: tuple[Path, Path, Path] | None,
+    port: int = 0,
 ) -> AsyncIterator[WebServer]:
-    """Serve `https://localhost:<port>` until the end of the block."""
-    context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
-    context.load_cert_chain(certificates[1], certificates[2])
+    """Serve `https://localhost:<port>` until the end of the block; http without certificates."""
+    context = None
+    if certificates:
+        context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
+        context.load_cert_chain(certificates[1], certificates[2])
     running = WebServer()
 
     async def talk(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
@@ -55,8 +59,9 @@ async def web_server(
         finally:
             writer.close()
 
-    server = await asyncio.start_server(talk, "127.0.0.1", 0, ssl=context)
-    running.url = f"https://localhost:{server.sockets[0].getsockname()[1]}"
+    server = await asyncio.start_server(talk, "127.0.0.1", port, ssl=context)
+    scheme = "https" if certificates else "http"
+    running.url = f"{scheme}://localhost:{server.sockets[0].getsockname()[1]}"
     try:
         yield running
     finally:

@@ -154,7 +154,6 @@ def test_a_limit_above_the_providers_maximum_is_refused(inbox_type: str, maximum
         ({"bcc": "nobody"}, "bcc"),
         ({"allowed_ips": ["10.0.0.300"]}, "allowed_ips"),
         ({"account_age_days": -1}, "account_age_days"),
-        ({"kind": "internal"}, "kind"),
     ],
 )
 def test_bad_values_are_refused_by_field(changes: dict[str, Any], field: str) -> None:

@@ -3,9 +3,9 @@
 from postfleet import logs
 from postfleet.serving import serve
 from postfleet.settings import load
-from sender_registry.accounts import SERVICE
 from sender_registry.app import build
 from sender_registry.settings import Settings
+from sender_registry.vault import SERVICE
 
 
 def main() -> None:

@@ -2,25 +2,23 @@
 
 from dataclasses import dataclass, replace
 
-from pydantic import SecretStr
-
 from postfleet.events import MailServer
 from postfleet.instants import to_ms
 from postfleet.problems import FieldError, Problem, invalid, not_found
-from postfleet.secrets import KeyRing
 from sender_registry import forms
 from sender_registry.changing import Changes, Decide
 from sender_registry.connecting import Reach
+from sender_registry.credentials import Credentials, given
 from sender_registry.domain.announcing import created
 from sender_registry.domain.presets import PRESETS
-from sender_registry.domain.sender import Sender, Suspension, suspended
+from sender_registry.domain.sender import Profile, Sender, Suspension, suspended
 from sender_registry.domain.validation import Code
 from sender_registry.identity import new_id
+from sender_registry.providers import Providers
 from sender_registry.store import AddressTaken
 from sender_registry.validating import LogIn, Validation, validate
+from sender_registry.vault import Vault
 from sender_registry.views import validation_view
-
-SERVICE = "sender-registry"
 
 
 @dataclass(frozen=True, slots=True)
@@ -28,11 +26,17 @@ class Accounts:
     """The operations on senders. Each raises Problem with the answer to the caller."""
 
     changes: Changes
-    ring: KeyRing
+    vault: Vault
     reach: Reach
+    providers: Providers
 
-    async def register(self, form: forms.NewSender) -> tuple[Sender, Validation]:
-        """Store a sender whose SMTP log-in works; one whose IMAP fails is stored restricted."""
+    async def register(
+        self, form: forms.NewSender, allowed: Credentials | None = None
+    ) -> tuple[Sender, Validation]:
+        """Store a sender whose SMTP log-in works; one whose IMAP fails is stored restricted.
+
+        `allowed` is what the account holder granted, where that is why we are here.
+        """
         now = self.changes.clock()
         profile = forms.new_profile(form, now)
         preset = PRESETS[profile.inbox_type]
@@ -40,24 +44,14 @@ class Accounts:
         imap = forms.imap_server(form, form.email_address, preset, None)
         if await self.changes.store.by_address(form.email_address):
             raise _taken()
-        smtp_password = form.smtp_password.get_secret_value()
-        imap_password = _given(form.imap_password) or smtp_password
-        validation = await self._validate(smtp, smtp_password, imap, imap_password)
+        credentials = allowed or await given(form, profile.inbox_type, self.providers)
+        if imap is None:
+            credentials = credentials.without_imap()
+        validation = await self._validate(smtp, imap, credentials)
         _refuse_without_smtp(validation)
-        now_ms = to_ms(self.changes.clock())
-        sender = Sender(
-            id=new_id(),
-            revision=0,
-            profile=profile,
-            smtp=smtp,
-            imap=imap,
-            created_ms=now_ms,
-            validated_ms=now_ms,
-            secrets_ms=now_ms,
-            imap_code=validation.imap_code,
-        )
-        secrets = self._sealed(sender.id, smtp_password, imap_password if imap else None)
-        change = created(sender, now, self.changes.rules)
+        sender = _new(profile, smtp, imap, credentials, to_ms(self.changes.clock()))
+        secrets = self.vault.seal(sender.id, credentials.plain)
+        change = created(_tested(sender, validation, sender.created_ms), now, self.changes.rules)
         try:
             await self.changes.store.insert(change, secrets)
         except AddressTaken as error:
@@ -68,7 +62,7 @@ class Accounts:
     async def update(self, sender_id: str, form: forms.SenderFields) -> Sender:
         """Change what was given. New servers and passwords must pass the test first."""
         if forms.CONNECTION_FIELDS & form.model_fields_set:
-            return await self._reconnect(sender_id, form)
+            return await self.reconnect(sender_id, form)
         return await self._change(
             sender_id,
             lambda sender: replace(sender, profile=forms.patched_profile(sender.profile, form)),
@@ -77,14 +71,16 @@ class Accounts:
     async def revalidate(self, sender_id: str) -> tuple[Sender, Validation]:
         """Test the log-ins now; the status follows from the result."""
         sender = await self.get(sender_id)
-        passwords = await self._passwords(sender_id)
-        validation = await self._validate(
-            sender.smtp, passwords["smtp"], sender.imap, passwords.get("imap", "")
-        )
-        tested = await self._change(
-            sender_id, lambda s: self._tested(s, validation, sender.smtp, sender.imap)
-        )
-        return tested, validation
+        credentials = Credentials(await self._secrets(sender_id), sender.grant)
+        validation = await self._validate(sender.smtp, sender.imap, credentials)
+        now_ms = to_ms(self.changes.clock())
+
+        def tested(found: Sender) -> Sender:
+            """Unless the servers were changed meanwhile."""
+            same = (found.smtp, found.imap) == (sender.smtp, sender.imap)
+            return _tested(found, validation, now_ms) if same else found
+
+        return await self._change(sender_id, tested), validation
 
     async def suspend(self, sender_id: str, by: str, reason: str) -> Sender:
         return await self._change(sender_id, lambda sender: suspended(sender, by, reason))
@@ -115,44 +111,45 @@ class Accounts:
 
     # -- parts -----------------------------------------------------------------------------------
 
-    async def _reconnect(self, sender_id: str, form: forms.SenderFields) -> Sender:
+    async def reconnect(
+        self, sender_id: str, form: forms.SenderFields, allowed: Credentials | None = None
+    ) -> Sender:
+        """Log in with what was given or `allowed`; only what works is stored."""
         old = await self.get(sender_id)
-        email, preset = old.profile.email_address, PRESETS[old.profile.inbox_type]
-        smtp = forms.smtp_server(form, email, preset, old.smtp)
-        imap = forms.imap_server(form, email, preset, old.imap)
-        known = await self._passwords(sender_id)
-        smtp_password = _given(form.smtp_password) or known["smtp"]
-        imap_password = _given(form.imap_password) or known.get("imap") or smtp_password
-        validation = await self._validate(smtp, smtp_password, imap, imap_password)
+        email, kind = old.profile.email_address, old.profile.inbox_type
+        smtp = forms.smtp_server(form, email, PRESETS[kind], old.smtp)
+        imap = forms.imap_server(form, email, PRESETS[kind], old.imap)
+        known = await self._secrets(sender_id)
+        credentials = allowed or await given(form, kind, self.providers, old, known)
+        if imap is None:
+            credentials = credentials.without_imap()
+        validation = await self._validate(smtp, imap, credentials)
         _refuse_without_smtp(validation)
-        secrets = self._sealed(sender_id, smtp_password, imap_password if imap else None)
         now_ms = to_ms(self.changes.clock())
 
         def connected(sender: Sender) -> Sender:
+            if sender.grant != old.grant:  # our tokens are no longer the newest
+                raise Problem(409, "CHANGED_MEANWHILE", "a token was refreshed; try again")
             profile = forms.patched_profile(sender.profile, form)
-            moved = replace(sender, profile=profile, smtp=smtp, imap=imap, secrets_ms=now_ms)
-            return self._tested(moved, validation, smtp, imap)
+            moved = replace(
+                sender,
+                profile=profile,
+                smtp=smtp,
+                imap=imap,
+                secrets_ms=now_ms,
+                grant=credentials.grant,
+            )
+            return _tested(moved, validation, now_ms)
 
+        secrets = self.vault.seal(sender_id, credentials.plain)
         return await self._change(sender_id, connected, secrets)
 
-    def _tested(
-        self, sender: Sender, validation: Validation, smtp: MailServer, imap: MailServer | None
-    ) -> Sender:
-        """With the result of the test, unless the servers were changed meanwhile."""
-        if (sender.smtp, sender.imap) != (smtp, imap):
-            return sender
-        return replace(
-            sender,
-            smtp_code=validation.smtp_code,
-            imap_code=validation.imap_code,
-            validated_ms=to_ms(self.changes.clock()),
-        )
-
     async def _validate(
-        self, smtp: MailServer, smtp_password: str, imap: MailServer | None, imap_password: str
+        self, smtp: MailServer, imap: MailServer | None, credentials: Credentials
     ) -> Validation:
-        imap_log_in = LogIn(imap, imap_password) if imap else None
-        return await validate(LogIn(smtp, smtp_password), imap_log_in, self.reach)
+        plain = credentials.plain
+        imap_log_in = LogIn(imap, plain.get("imap", "")) if imap else None
+        return await validate(LogIn(smtp, plain["smtp"]), imap_log_in, self.reach)
 
     async def _change(
         self, sender_id: str, decide: Decide, secrets: dict[str, str] | None = None
@@ -162,27 +159,40 @@ class Accounts:
             raise not_found("sender account", sender_id)
         return sender
 
-    def _sealed(self, sender_id: str, smtp: str, imap: str | None) -> dict[str, str]:
-        passwords = {"smtp": smtp} if imap is None else {"smtp": smtp, "imap": imap}
-        return {
-            protocol: self.ring.seal(
-                password, service=SERVICE, record=sender_id, name=f"{protocol}_password"
-            )
-            for protocol, password in passwords.items()
-        }
-
-    async def _passwords(self, sender_id: str) -> dict[str, str]:
-        sealed = await self.changes.store.secrets(sender_id)
-        return {
-            protocol: self.ring.open(
-                text, service=SERVICE, record=sender_id, name=f"{protocol}_password"
-            )
-            for protocol, text in sealed.items()
-        }
+    async def _secrets(self, sender_id: str) -> dict[str, str]:
+        return self.vault.open(sender_id, await self.changes.store.secrets(sender_id))
 
 
-def _given(password: SecretStr | None) -> str:
-    return password.get_secret_value() if password else ""
+def _new(
+    profile: Profile,
+    smtp: MailServer,
+    imap: MailServer | None,
+    credentials: Credentials,
+    now_ms: int,
+) -> Sender:
+    return Sender(
+        id=new_id(),
+        revision=0,
+        profile=profile,
+        smtp=smtp,
+        imap=imap,
+        created_ms=now_ms,
+        validated_ms=now_ms,
+        secrets_ms=now_ms,
+        grant=credentials.grant,
+    )
+
+
+def _tested(sender: Sender, validation: Validation, now_ms: int) -> Sender:
+    imap = validation.imap
+    return replace(
+        sender,
+        smtp_code=validation.smtp_code,
+        imap_code=validation.imap_code,
+        smtp_certificate_ms=validation.smtp.certificate_until_ms,
+        imap_certificate_ms=imap.certificate_until_ms if imap else 0,
+        validated_ms=now_ms,
+    )
 
 
 def _taken() -> Problem:

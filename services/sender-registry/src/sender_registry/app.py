@@ -16,18 +16,24 @@ from postfleet.mongo import Mongo
 from postfleet.outbox import OutboxRelay
 from postfleet.tls import client_context
 from sender_registry import handlers, rpc
-from sender_registry.accounts import SERVICE, Accounts
+from sender_registry.accounts import Accounts
 from sender_registry.api import build_router
 from sender_registry.applied_store import AppliedStore
 from sender_registry.changing import Changes
 from sender_registry.connecting import Reach
 from sender_registry.discovering import Discovery
+from sender_registry.flow_store import FlowStore
 from sender_registry.guidance import build_guidance_router
 from sender_registry.key_api import build_key_router
 from sender_registry.key_store import KeyStore
+from sender_registry.oauth_api import Flows, build_oauth_router
+from sender_registry.oauth_settings import endpoints
+from sender_registry.providers import Providers
 from sender_registry.settings import Settings
 from sender_registry.store import SenderStore
 from sender_registry.sweep import Sweep
+from sender_registry.token_keeper import TokenKeeper
+from sender_registry.vault import SERVICE, Vault
 
 log = logging.getLogger(__name__)
 
@@ -56,12 +62,18 @@ def build(settings: Settings) -> FastAPI:
     )
     discovery = Discovery(reach, settings.dns_server, settings.ispdb_url)
     handlers.subscribe(bus, changes, applied)
-    rpc.answer(bus, senders, keys)
-    sweep = Sweep(changes, applied, settings.sweep_seconds)
+    vault = Vault(settings.key_ring)
+    providers = Providers(endpoints(settings), reach)
+    tokens = TokenKeeper(changes, vault, providers)
+    accounts = Accounts(changes, vault, reach, providers)
+    flow_store = FlowStore(mongo.database["oauth_flows"], settings.key_ring)
+    rpc.answer(bus, senders, keys, tokens)
+    sweep = Sweep(changes, applied, tokens, settings.sweep_seconds)
+    steps = [store.ensure_indexes for store in (senders, applied, keys, flow_store)]
 
     async def run() -> None:
         await mongo.connect()
-        await _until_it_works(senders.ensure_indexes, applied.ensure_indexes, keys.ensure_indexes)
+        await _until_it_works(*steps)
         await bus.start()
         await _until_it_works(relay.start)
         await sweep.run()
@@ -91,7 +103,8 @@ def build(settings: Settings) -> FastAPI:
         checks={"bus": bus.ready, "database": mongo.ready, "work": work},
         routers=[
             build_guidance_router(discovery),  # before the one whose paths end in an id
-            build_router(Accounts(changes, settings.key_ring, reach)),
+            build_oauth_router(Flows(accounts, flow_store, settings.public_url)),
+            build_router(accounts),
             build_key_router(keys),
         ],
         idempotency=mongo.database["idempotency"],

@@ -5,11 +5,11 @@ import socket
 import ssl
 import time
 from collections.abc import Awaitable, Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 from postfleet.events import MailServer
 from postfleet.reachable import MAIL_PORTS, Forbidden, NameUnknown, Network, guarded_socket
-from sender_registry.domain.validation import Check, CheckFailed, Code, first_of
+from sender_registry.domain.validation import Check, CheckFailed, Code, LoggedIn, first_of
 
 _REMEDY = "name its network in POSTFLEET_SENDER_REGISTRY_ALLOWED_NETWORKS if that is right"
 
@@ -24,7 +24,7 @@ class Reach:
     ehlo_name: str
 
 
-LogIn = Callable[[MailServer, str, Reach], Awaitable[str]]
+LogIn = Callable[[MailServer, str, Reach], Awaitable[LoggedIn]]
 
 
 async def timed(log_in: LogIn, server: MailServer, password: str, reach: Reach) -> Check:
@@ -36,11 +36,19 @@ async def timed(log_in: LogIn, server: MailServer, password: str, reach: Reach) 
 
     try:
         async with asyncio.timeout(reach.timeout_seconds):
-            return result(None, await log_in(server, password, reach))
+            done = await log_in(server, password, reach)
     except TimeoutError:
         return result(Code.TIMEOUT, f"no log-in within {reach.timeout_seconds:g} s")
     except CheckFailed as failure:
         return result(failure.code, failure.detail)
+    return replace(result(None, done.detail), certificate_until_ms=done.certificate_until_ms)
+
+
+def certificate_until_ms(tls: object) -> int:
+    """When the certificate of a connection's other side ends; 0 without TLS."""
+    certificate = tls.getpeercert() if isinstance(tls, ssl.SSLObject | ssl.SSLSocket) else None
+    until = (certificate or {}).get("notAfter")
+    return int(ssl.cert_time_to_seconds(until) * 1000) if isinstance(until, str) else 0
 
 
 async def open_socket(

@@ -50,7 +50,15 @@ Line = Annotated[str, _text(256)]
 Tag = Annotated[str, Field(min_length=1), _text(64)]
 UserName = Annotated[str, Field(min_length=1), _text(320)]
 Network = Annotated[str, AfterValidator(_network)]
+AuthMethod = Literal["password", "xoauth2"]
 Password = Annotated[SecretStr, Field(min_length=1), AfterValidator(_secret)]
+
+
+class OAuthFields(Strict):
+    """A grant that was made elsewhere; `provider` is known from most inbox types."""
+
+    provider: Literal["google", "microsoft"] | None = None
+    refresh_token: Password
 
 
 class SenderFields(Strict):
@@ -81,6 +89,8 @@ class SenderFields(Strict):
     imap_username: UserName | None = None
     imap_password: Password | None = None
     imap_use_ssl: bool = True
+    auth_method: AuthMethod = "password"
+    oauth: OAuthFields | None = None
 
 
 class NewSender(SenderFields):
@@ -89,8 +99,6 @@ class NewSender(SenderFields):
     email_address: Address
     inbox_type: Annotated[InboxType, Field(strict=False)] = InboxType.CUSTOM_SMTP
     kind: Literal["external"] = "external"
-    auth_method: Literal["password"] = "password"
-    smtp_password: Password
     established_at: Annotated[AwareDatetime, Field(strict=False)] | None = None
     account_age_days: Annotated[int, Field(ge=0, le=36_500)] | None = None
 
@@ -102,7 +110,7 @@ class Suspend(Strict):
 
 
 _CONNECTION = tuple(name for name in SenderFields.model_fields if name[:5] in ("smtp_", "imap_"))
-CONNECTION_FIELDS = frozenset(_CONNECTION) - {"smtp_authentication"}
+CONNECTION_FIELDS = frozenset({*_CONNECTION, "auth_method", "oauth"}) - {"smtp_authentication"}
 _PROFILE_FIELDS = frozenset(SenderFields.model_fields) - CONNECTION_FIELDS
 
 
@@ -167,7 +175,10 @@ def smtp_server(
     if old and not {"smtp_port", "smtp_security", "smtp_use_tls"} & form.model_fields_set:
         security = old.security
     username = form.smtp_username or (old.username if old else preset.smtp_username or email)
-    return MailServer(host=host, port=port, security=security, username=username)
+    method = _auth_method(form, old)
+    return MailServer(
+        host=host, port=port, security=security, username=username, auth_method=method
+    )
 
 
 def imap_server(
@@ -186,4 +197,13 @@ def imap_server(
     if old and "imap_use_ssl" not in form.model_fields_set:
         security = old.security
     username = form.imap_username or (old.username if old else email)
-    return MailServer(host=host, port=port, security=security, username=username)
+    method = _auth_method(form, old)
+    return MailServer(
+        host=host, port=port, security=security, username=username, auth_method=method
+    )
+
+
+def _auth_method(form: SenderFields, old: MailServer | None) -> AuthMethod:
+    if old is None or "auth_method" in form.model_fields_set:
+        return form.auth_method
+    return old.auth_method

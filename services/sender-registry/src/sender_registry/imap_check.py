@@ -3,10 +3,11 @@
 import asyncio
 import re
 import socket
+from base64 import b64encode
 
 from postfleet.events import MailServer, SmtpSecurity
-from sender_registry.connecting import Reach, open_socket
-from sender_registry.domain.validation import CheckFailed, Code
+from sender_registry.connecting import Reach, certificate_until_ms, open_socket
+from sender_registry.domain.validation import CheckFailed, Code, LoggedIn
 
 _MAX_LINE_BYTES = 16 * 1024
 _MAX_LINES = 100  # before the tagged answer; a log-in needs a handful
@@ -15,13 +16,18 @@ _SAFE = re.compile(rb"[\x20-\x7e]*")
 _NOT_NOW = (b"[UNAVAILABLE]", b"[INUSE]", b"[LIMIT]", b"[SERVERBUG]")
 
 
-async def imap_log_in(server: MailServer, password: str, reach: Reach) -> str:
-    """Log in and out again; return what was done. Raises CheckFailed, or TimeoutError."""
+async def imap_log_in(server: MailServer, password: str, reach: Reach) -> LoggedIn:
+    """Log in and out again; `password` is a token where the server says xoauth2.
+
+    Raises CheckFailed, or TimeoutError.
+    """
     connection = await open_socket(server.host, server.port, reach)
     reader, writer = await _open(connection, server, reach)
     try:
         await _greeted(reader)
-        await _login(reader, writer, server.username.encode(), password.encode())
+        log_in = _xoauth2 if server.auth_method == "xoauth2" else _login
+        await log_in(reader, writer, server.username.encode(), password.encode())
+        until_ms = certificate_until_ms(writer.get_extra_info("ssl_object"))
         writer.write(b"a2 LOGOUT\r\n")  # not waited for: a slow goodbye is no failed log-in
     except OSError as error:
         if isinstance(error, TimeoutError):
@@ -29,7 +35,8 @@ async def imap_log_in(server: MailServer, password: str, reach: Reach) -> str:
         raise CheckFailed(Code.CONNECTION_FAILED, "the connection was lost") from error
     finally:
         writer.close()
-    return f"logged in to {server.host}:{server.port} ({server.security.value})"
+    detail = f"logged in to {server.host}:{server.port} ({server.security.value})"
+    return LoggedIn(detail, until_ms)
 
 
 async def _open(
@@ -70,7 +77,27 @@ async def _login(
             raise CheckFailed(Code.AUTH_FAILED, "the server takes no such user name or password")
         writer.write(value + end)
     await writer.drain()
-    answer = (await _answer(reader, b"a1")).upper()
+    _judge(await _answer(reader, b"a1"))
+
+
+async def _xoauth2(
+    reader: asyncio.StreamReader, writer: asyncio.StreamWriter, username: bytes, token: bytes
+) -> None:
+    writer.write(b"a1 AUTHENTICATE XOAUTH2\r\n")
+    answer = await _answer(reader, b"a1", continuation=True)
+    if not answer.startswith(b"+"):
+        raise CheckFailed(Code.AUTH_FAILED, "the server offers no log-in with OAuth (XOAUTH2)")
+    proof = b"user=%b\x01auth=Bearer %b\x01\x01" % (username, token)
+    writer.write(b64encode(proof) + b"\r\n")
+    answer = await _answer(reader, b"a1", continuation=True)
+    if answer.startswith(b"+"):  # the reason, as JSON; an empty line asks for the refusal itself
+        writer.write(b"\r\n")
+        answer = await _answer(reader, b"a1")
+    _judge(answer)
+
+
+def _judge(answer: bytes) -> None:
+    answer = answer.upper()
     if answer.startswith(b"A1 OK"):
         return
     if answer.startswith(b"A1 NO") and not any(code in answer for code in _NOT_NOW):

@@ -3,16 +3,18 @@
 from typing import Any
 
 from postfleet.bus import Bus, RequestRefused
+from postfleet.instants import now_ms
 from postfleet.topology import RPC_API_KEY, RPC_CREDENTIALS
 from sender_registry.key_store import KeyStore
 from sender_registry.store import SenderStore
+from sender_registry.token_keeper import TokenKeeper
 
 
-def answer(bus: Bus, senders: SenderStore, keys: KeyStore) -> None:
+def answer(bus: Bus, senders: SenderStore, keys: KeyStore, tokens: TokenKeeper) -> None:
     """Register both answers; call it before `bus.start`."""
 
     async def credentials(request: dict[str, Any]) -> dict[str, Any]:
-        return await sealed_credentials(senders, request)
+        return await sealed_credentials(senders, tokens, request)
 
     async def api_key(request: dict[str, Any]) -> dict[str, Any]:
         return await verify_key(keys, request)
@@ -21,8 +23,13 @@ def answer(bus: Bus, senders: SenderStore, keys: KeyStore) -> None:
     bus.answer(RPC_API_KEY, api_key)
 
 
-async def sealed_credentials(senders: SenderStore, request: dict[str, Any]) -> dict[str, Any]:
-    """Ciphertext only: who holds MASTER_KEY opens it. Raises RequestRefused."""
+async def sealed_credentials(
+    senders: SenderStore, tokens: TokenKeeper, request: dict[str, Any]
+) -> dict[str, Any]:
+    """Ciphertext only: who holds MASTER_KEY opens it. Raises RequestRefused.
+
+    Where the sender logs in with OAuth, what is sealed is an access token that is still good.
+    """
     sender_id, protocol = request.get("sender_id"), request.get("protocol")
     if not isinstance(sender_id, str) or protocol not in ("smtp", "imap"):
         raise RequestRefused("ask with a sender_id and protocol smtp or imap")
@@ -31,6 +38,8 @@ async def sealed_credentials(senders: SenderStore, request: dict[str, Any]) -> d
         raise RequestRefused(f"there is no sender {sender_id}")
     if sender.suspension.by:
         raise RequestRefused(f"sender {sender_id} is suspended")
+    if 0 < sender.grant.refresh_at_ms <= now_ms():
+        await tokens.refresh(sender_id)  # the sweep is late, or we were down
     server = sender.smtp if protocol == "smtp" else sender.imap
     sealed = (await senders.secrets(sender_id)).get(protocol)
     if server is None or sealed is None:
@@ -40,6 +49,7 @@ async def sealed_credentials(senders: SenderStore, request: dict[str, Any]) -> d
         "protocol": protocol,
         "username": server.username,
         "sealed": sealed,
+        **({"auth_method": "xoauth2"} if server.auth_method == "xoauth2" else {}),
     }
 
 

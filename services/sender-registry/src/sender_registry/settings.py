@@ -2,7 +2,7 @@
 
 from urllib.parse import urlsplit
 
-from pydantic import Field, field_validator
+from pydantic import Field, SecretStr, field_validator
 from pydantic_settings import SettingsConfigDict
 
 from postfleet.reachable import Network, parse_networks
@@ -27,6 +27,30 @@ class Settings(ServiceSettings):
 
     dns_server: str = ""  # host:port; "" asks the name servers of the system
     ispdb_url: str = "https://autoconfig.thunderbird.net/v1.1"  # "" asks no database
+
+    # The clients that the operator registered with the providers; "" switches OAuth off there.
+    google_client_id: str = ""
+    google_client_secret: SecretStr = SecretStr("")
+    google_authorize_url: str = "https://accounts.google.com/o/oauth2/v2/auth"
+    google_token_url: str = "https://oauth2.googleapis.com/token"  # noqa: S105
+    microsoft_client_id: str = ""
+    microsoft_client_secret: SecretStr = SecretStr("")
+    microsoft_authorize_url: str = (
+        "https://login.microsoftonline.com/organizations/oauth2/v2.0/authorize"
+    )
+    microsoft_token_url: str = "https://login.microsoftonline.com/organizations/oauth2/v2.0/token"  # noqa: S105
+
+    @field_validator(
+        "google_authorize_url",
+        "google_token_url",
+        "microsoft_authorize_url",
+        "microsoft_token_url",
+    )
+    @classmethod
+    def _check_https(cls, value: str) -> str:
+        if not value.startswith("https://"):
+            raise ValueError("must start with https://")
+        return value
 
     @field_validator("dns_server")
     @classmethod

@@ -8,18 +8,24 @@ from aiosmtplib import SMTP
 
 from postfleet.events import MailServer, SmtpSecurity
 from postfleet.smtp import SmtpReply
-from sender_registry.connecting import Reach, open_socket
-from sender_registry.domain.validation import CheckFailed, Code
+from sender_registry.connecting import Reach, certificate_until_ms, open_socket
+from sender_registry.domain.validation import CheckFailed, Code, LoggedIn
 
 #: over TLS they protect the password equally; one try, because providers lock after several
 _METHODS = ("plain", "login", "cram-md5")
-_FAREWELL_SECONDS = (
-    1.0  # the log-in has worked; a server that is slow to say goodbye changes nothing
-)
+#: what providers mean by a code
+_REMEDIES = {
+    (534, "5.7.9"): "the provider wants an app password",
+    (535, "5.7.139"): "the provider has switched log-ins with a password off; use OAuth",
+    (550, "5.7.30"): "the provider takes no passwords any more; use OAuth",
+}
 
 
-async def smtp_log_in(server: MailServer, password: str, reach: Reach) -> str:
-    """Log in and out again; return what was done. Raises CheckFailed, or TimeoutError."""
+async def smtp_log_in(server: MailServer, password: str, reach: Reach) -> LoggedIn:
+    """Log in and out again; `password` is a token where the server says xoauth2.
+
+    Raises CheckFailed, or TimeoutError.
+    """
     connection = await open_socket(server.host, server.port, reach)
     # Our caller's deadline covers all; aiosmtplib's own timeouts must not come first.
     client = SMTP(
@@ -36,11 +42,14 @@ async def smtp_log_in(server: MailServer, password: str, reach: Reach) -> str:
         await _greet(client, server)
         if server.security is SmtpSecurity.STARTTLS:
             await _start_tls(client)
-        await _authenticate(client, server.username, password)
+        await _authenticate(client, server, password)
+        tls = cast(asyncio.WriteTransport, client.transport).get_extra_info("ssl_object")
+        until_ms = certificate_until_ms(tls)
         _say_goodbye(client)
     finally:
         client.close()  # the socket is its transport's, and ends with it
-    return f"logged in to {server.host}:{server.port} ({server.security.value})"
+    detail = f"logged in to {server.host}:{server.port} ({server.security.value})"
+    return LoggedIn(detail, until_ms)
 
 
 def _say_goodbye(client: SMTP) -> None:
@@ -76,13 +85,15 @@ async def _start_tls(client: SMTP) -> None:
         raise CheckFailed(Code.SSL_ERROR, f"STARTTLS failed: {_reason(error)}") from error
 
 
-async def _authenticate(client: SMTP, username: str, password: str) -> None:
-    offered = [m for m in _METHODS if m in client.server_auth_methods]
+async def _authenticate(client: SMTP, server: MailServer, password: str) -> None:
+    wanted = ("xoauth2",) if server.auth_method == "xoauth2" else _METHODS
+    offered = [m for m in wanted if m in client.server_auth_methods]
     if not offered:
-        raise CheckFailed(Code.AUTH_FAILED, "the server offers no log-in with a password")
+        kind = "OAuth (XOAUTH2)" if server.auth_method == "xoauth2" else "a password"
+        raise CheckFailed(Code.AUTH_FAILED, f"the server offers no log-in with {kind}")
     log_in = getattr(client, f"auth_{offered[0].replace('-', '')}")
     try:
-        await log_in(username.encode(), password.encode())
+        await log_in(server.username.encode(), password.encode())
     except aiosmtplib.SMTPTimeoutError as error:
         raise TimeoutError from error
     except aiosmtplib.SMTPAuthenticationError as error:
@@ -94,6 +105,8 @@ async def _authenticate(client: SMTP, username: str, password: str) -> None:
 def _refused(reply: SmtpReply) -> CheckFailed:
     """Codes only: the server's text may say anything."""
     said = f"{reply.code} {reply.enhanced_status}".strip()
+    if remedy := _REMEDIES.get((reply.code, reply.enhanced_status)):
+        return CheckFailed(Code.AUTH_FAILED, f"{remedy} ({said})")
     if reply.permanent:
         return CheckFailed(Code.AUTH_FAILED, f"user name or password refused ({said})")
     return CheckFailed(Code.CONNECTION_FAILED, f"the server checks no log-ins now ({said})")

@@ -16,6 +16,7 @@ from postfleet.mongo import Collection, Document, ensure_indexes
 from postfleet.outbox import update_with_events, with_events
 from sender_registry.domain.announcing import Change
 from sender_registry.domain.cooldown import Streak
+from sender_registry.domain.oauth import Grant
 from sender_registry.domain.presets import InboxType
 from sender_registry.domain.sender import Counts, Profile, Sender, Suspension
 
@@ -34,7 +35,13 @@ class SenderStore:
         self._collection = collection
 
     async def ensure_indexes(self) -> None:
-        await ensure_indexes(self._collection, "alive", "cooldown_until", unique=("address_key",))
+        await ensure_indexes(
+            self._collection,
+            "alive",
+            "cooldown_until",
+            "token_refresh_at",
+            unique=("address_key",),
+        )
 
     async def insert(self, change: Change, secrets: Secrets) -> None:
         """Store a new sender with its events. Raises AddressTaken."""
@@ -103,6 +110,11 @@ class SenderStore:
         query = {"cooldown_until": {"$gt": 0, "$lte": now_ms()}}
         return [_sender(document) async for document in self._collection.find(query).limit(limit)]
 
+    async def tokens_due(self, limit: int) -> list[Sender]:
+        """Up to `limit` senders whose access token is to be refreshed now."""
+        query = {"token_refresh_at": {"$gt": 0, "$lte": now_ms()}}
+        return [_sender(document) async for document in self._collection.find(query).limit(limit)]
+
 
 def address_key(address: str) -> str:
     """What is unique among living senders: two spellings of one address are the same sender."""
@@ -153,6 +165,13 @@ def _document(sender: Sender) -> Document:
         "told_limit": sender.told_limit,
         "limit_until": sender.limit_until_ms,
         "deleted_at": sender.deleted_ms,
+        "grant_provider": sender.grant.provider,
+        "grant_until": sender.grant.until_ms,
+        "token_until": sender.grant.token_until_ms,
+        "token_refresh_at": 0 if sender.deleted_ms else sender.grant.refresh_at_ms,
+        "smtp_certificate_until": sender.smtp_certificate_ms,
+        "imap_certificate_until": sender.imap_certificate_ms,
+        "warned": list(sender.warned),
     }
 
 
@@ -202,4 +221,17 @@ def _sender(document: Document) -> Sender:
         told_limit=document["told_limit"],
         limit_until_ms=document["limit_until"],
         deleted_ms=document["deleted_at"],
+        grant=_grant(document),
+        smtp_certificate_ms=document.get("smtp_certificate_until", 0),
+        imap_certificate_ms=document.get("imap_certificate_until", 0),
+        warned=tuple(document.get("warned", ())),
+    )
+
+
+def _grant(document: Document) -> Grant:
+    return Grant(
+        document.get("grant_provider", ""),
+        document.get("token_until", 0),
+        document.get("grant_until", 0),
+        document.get("token_refresh_at", 0),
     )

@@ -12,6 +12,7 @@ from sender_registry.applied_store import AppliedStore
 from sender_registry.changing import Changes
 from sender_registry.domain.cooldown import after_time
 from sender_registry.domain.sender import Sender
+from sender_registry.token_keeper import TokenKeeper
 
 log = logging.getLogger(__name__)
 
@@ -21,9 +22,16 @@ _PAGE = 200
 class Sweep:
     """Runs every `every_seconds`. It writes only what has changed, so a restart announces nothing."""
 
-    def __init__(self, changes: Changes, applied: AppliedStore, every_seconds: float) -> None:
+    def __init__(
+        self,
+        changes: Changes,
+        applied: AppliedStore,
+        tokens: TokenKeeper,
+        every_seconds: float,
+    ) -> None:
         self._changes = changes
         self._applied = applied
+        self._tokens = tokens
         self._every = every_seconds
         self._day = ""
 
@@ -38,6 +46,7 @@ class Sweep:
 
     async def once(self) -> None:
         await self._end_cooldowns()
+        await self._tokens.sweep()
         today = day_of(to_ms(self._changes.clock()))
         if today != self._day:
             await self._new_day()

@@ -55,6 +55,8 @@ def sender_view(sender: Sender, now: datetime, rules: LimitRules) -> Json:
             "at": _time(sender.validated_ms),
         },
         "warnings": _warnings(sender),
+        "auth_method": sender.smtp.auth_method,
+        "oauth": _grant(sender),
         "established_at": _time(profile.established_ms or sender.created_ms),
         "created_at": _time(sender.created_ms),
         "revision": sender.revision,
@@ -103,6 +105,13 @@ def _server(protocol: str, server: MailServer | None) -> Json:
         f"{protocol}_username": server.username if server else None,
         f"{protocol}_security": server.security.value if server else None,
     }
+
+
+def _grant(sender: Sender) -> Json | None:
+    grant = sender.grant
+    if not grant.provider:
+        return None
+    return {"provider": grant.provider, "token_until": _time(grant.token_until_ms)}
 
 
 def _time(milliseconds: int) -> str | None:

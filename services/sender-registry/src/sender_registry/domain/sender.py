@@ -10,6 +10,7 @@ from postfleet.instants import day_of, from_ms, month_of, to_ms
 from sender_registry.domain.cooldown import Streak
 from sender_registry.domain.health import FULL
 from sender_registry.domain.limits import Allowance, LimitRules, Volume, allowance
+from sender_registry.domain.oauth import Grant
 from sender_registry.domain.presets import PRESETS, InboxType
 from sender_registry.domain.status import Judgement, Standing, judge
 
@@ -91,6 +92,10 @@ class Sender:
     told_limit: int = 0  # the effective limit of the last snapshot
     limit_until_ms: int = 0  # until when sender.limit_reached was said to hold
     deleted_ms: int = 0
+    grant: Grant = field(default_factory=Grant)
+    smtp_certificate_ms: int = 0  # the end of the server's certificate, 0 if none was seen
+    imap_certificate_ms: int = 0
+    warned: tuple[str, ...] = ()  # which deadlines were told, see domain/deadlines.py
 
     @property
     def judgement(self) -> Judgement:

@@ -22,12 +22,21 @@ def first_of(codes: Iterable[Code]) -> Code:
 
 
 @dataclass(frozen=True, slots=True)
+class LoggedIn:
+    """A log-in that worked. `certificate_until_ms` is 0 where there is no TLS."""
+
+    detail: str
+    certificate_until_ms: int = 0
+
+
+@dataclass(frozen=True, slots=True)
 class Check:
     """One protocol's result. `code` is None if and only if the log-in worked."""
 
     code: Code | None
     detail: str
     ms: int
+    certificate_until_ms: int = 0
 
     @property
     def ok(self) -> bool:
