@@ -6,9 +6,11 @@ from dataclasses import asdict, dataclass
 from typing import Annotated
 
 import typer
+from nats.aio.client import Client
 from nats.errors import Error as NatsError
 from nats.js import JetStreamContext
 from nats.js.api import RawStreamMsg
+from nats.js.errors import APIError
 from rich.table import Table
 
 from postfleet.topology import DEAD_LETTERS
@@ -21,6 +23,9 @@ app = typer.Typer(
     help="What a consumer could not use after five deliveries, and why. Reads NATS at NATS_URL.",
 )
 Number = Annotated[int, typer.Argument(metavar="NUMBER", help="As `dead-letters list` shows it.")]
+Numbers = Annotated[list[int] | None, typer.Argument(metavar="NUMBER...")]
+AllOf = Annotated[str | None, typer.Option("--durable", help="Every dead letter of this consumer.")]
+_NO_MESSAGE = 10037  # JetStream's code: it is gone already
 
 
 @dataclass(frozen=True, slots=True)
@@ -87,12 +92,7 @@ def show(number: Number, as_json: AsJson = False) -> None:
 
 
 @app.command()
-def replay(
-    numbers: Annotated[list[int] | None, typer.Argument(metavar="NUMBER...")] = None,
-    all_of: Annotated[
-        str | None, typer.Option("--durable", help="Every dead letter of this consumer.")
-    ] = None,
-) -> None:
+def replay(numbers: Numbers = None, all_of: AllOf = None) -> None:
     """Publish them again where they came from, then remove them from the dead letters.
 
     Every consumer of the subject hears the event again under its old id; those that have applied
@@ -104,10 +104,29 @@ def replay(
         console.print(line, markup=False)
 
 
+@app.command()
+def drop(
+    numbers: Numbers = None,
+    all_of: AllOf = None,
+    yes: Annotated[bool, typer.Option("--yes", help="Do not ask.")] = False,
+) -> None:
+    """Remove them for good: nobody will hear of them again. Asks first."""
+    if not numbers and not all_of:
+        raise typer.BadParameter("name the NUMBERs to drop, or --durable NAME for all of one")
+    letters = asyncio.run(_find(numbers or [], all_of))
+    for letter in letters:
+        line = f"{letter.number}: {letter.subject} for {letter.durable}: {letter.reason}"
+        console.print(line, markup=False, soft_wrap=True)
+    if letters and not yes:
+        typer.confirm(f"Drop {len(letters)} dead letters for good?", abort=True)
+    asyncio.run(_drop(letters))
+    console.print(f"dropped {len(letters)} dead letters", markup=False)
+
+
 async def _list(subject: str, limit: int) -> list[DeadLetter]:
     letters: list[DeadLetter] = []
     async with bus_apply.connection() as client:
-        async for message in streams.after(client.jetstream(), DEAD_LETTERS.name, 0, subject):
+        async for message in streams.after(client, DEAD_LETTERS.name, 0, subject):
             letters.append(DeadLetter.of(message))
             if len(letters) == limit:
                 break
@@ -119,15 +138,40 @@ async def _get(number: int) -> RawStreamMsg:
         return await streams.one(client.jetstream(), DEAD_LETTERS.name, number)
 
 
+async def _named(client: Client, numbers: list[int], durable: str | None) -> list[RawStreamMsg]:
+    """The dead letters with these numbers, and all of the durable. Raises Refused for a wrong one."""
+    jetstream = client.jetstream(timeout=20)
+    messages = [await streams.one(jetstream, DEAD_LETTERS.name, n) for n in dict.fromkeys(numbers)]
+    if durable:
+        stored = streams.after(client, DEAD_LETTERS.name, 0, f"dead.{durable}.>")
+        messages += [m async for m in stored if m.seq not in numbers]
+    return messages
+
+
 async def _replay(numbers: list[int], durable: str | None) -> list[str]:
     async with bus_apply.connection() as client:
+        messages = await _named(client, numbers, durable)
         jetstream = client.jetstream(timeout=20)
-        messages = [await streams.one(jetstream, DEAD_LETTERS.name, n) for n in numbers]
-        if durable:
-            subject = f"dead.{durable}.>"
-            stored = streams.after(jetstream, DEAD_LETTERS.name, 0, subject)
-            messages += [m async for m in stored if m.seq not in numbers]
         return [await _replay_one(jetstream, message) for message in messages]
+
+
+async def _find(numbers: list[int], durable: str | None) -> list[DeadLetter]:
+    async with bus_apply.connection() as client:
+        return [DeadLetter.of(message) for message in await _named(client, numbers, durable)]
+
+
+async def _drop(letters: list[DeadLetter]) -> None:
+    """Those that are gone meanwhile are no error."""
+    async with bus_apply.connection() as client:
+        jetstream = client.jetstream(timeout=20)
+        for letter in letters:
+            try:
+                await jetstream.delete_msg(DEAD_LETTERS.name, letter.number)
+            except APIError as error:
+                if error.err_code != _NO_MESSAGE:
+                    raise _refused(letter, error) from error
+            except (TimeoutError, NatsError) as error:
+                raise _refused(letter, error) from error
 
 
 async def _replay_one(jetstream: JetStreamContext, message: RawStreamMsg) -> str:
@@ -146,10 +190,14 @@ async def _replay_one(jetstream: JetStreamContext, message: RawStreamMsg) -> str
         )
         await jetstream.delete_msg(DEAD_LETTERS.name, letter.number)
     except (TimeoutError, NatsError) as error:
-        raise Refused(
-            ExitCode.UNAVAILABLE, f"dead letter {letter.number}: {str(error) or 'no answer'}"
-        ) from error
+        raise _refused(letter, error) from error
     return f"replayed {letter.number}: {letter.subject} for {letter.durable}"
+
+
+def _refused(letter: DeadLetter, error: Exception) -> Refused:
+    return Refused(
+        ExitCode.UNAVAILABLE, f"dead letter {letter.number}: {str(error) or 'no answer'}"
+    )
 
 
 def _is_original(header: str) -> bool:

@@ -7,7 +7,7 @@ from typing import Annotated, Any
 
 import typer
 
-from postfleet_cli import bus_apply, campaigns, dead_letters, event_log, senders
+from postfleet_cli import bus_apply, bus_rebuild, campaigns, dead_letters, event_log, senders
 from postfleet_cli.api import Api
 from postfleet_cli.exits import EXIT_CODES_HELP, Refused
 from postfleet_cli.output import AsJson, console, print_document, print_json
@@ -77,6 +77,25 @@ def apply_bus(
 
     for line in asyncio.run(apply()):
         console.print(line, markup=False)
+
+
+@bus.command("rebuild")
+def rebuild_from_the_stream(
+    name: Annotated[str, typer.Argument(metavar="DURABLE", help="Such as tracker-events.")],
+) -> None:
+    """Let a consumer hear everything again that its stream keeps (30 days).
+
+    Into an empty database this makes the consumer's state again; a state that is there stays as it
+    is, for every event is applied once. To rebuild: stop the service, drop its database, run this,
+    start the service.
+    """
+    one = bus_rebuild.chosen(name)
+
+    async def rebuild() -> int:
+        async with bus_apply.connection() as client:
+            return await bus_rebuild.rebuild(client, one)
+
+    console.print(f"{name} hears {asyncio.run(rebuild())} events again", markup=False)
 
 
 @app.command()
