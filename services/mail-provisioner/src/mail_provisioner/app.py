@@ -14,6 +14,7 @@ from mail_provisioner.api import (
     blocklists,
     catch_all,
     checks,
+    dkim_keys,
     domain_dns,
     domains,
     groups,
@@ -30,6 +31,7 @@ from mail_provisioner.login import MailServerAddress, TryLogin, login_trial
 from mail_provisioner.provisioning import Provisioner
 from mail_provisioner.retargeting import Retargeting
 from mail_provisioner.settings import SERVICE, Settings
+from mail_provisioner.signing import Signing
 from mail_provisioner.store import AddressStore
 from mail_provisioner.upkeep import Upkeep
 from mail_provisioner.volume import ConfigVolume
@@ -75,6 +77,7 @@ def build(settings: Settings) -> FastAPI:
     records_of = DomainDns(lookup, DynamicUpdates(server) if server else None, settings)
     tls = client_context(settings.tls_ca_file)
     looks = Checks(lookup, records_of, settings, tls)
+    signing = Signing(domain_store, volume, settings.key_ring)
     upkeep = Upkeep(relay_store, block_store, volume, settings.key_ring)
     watch = Watch(domain_store, outboxes[0], looks, int(settings.checks_interval_seconds * 1000))
     bus.answer(RPC_MAILBOX_SECRET, handlers.mailbox_secret(address_store))
@@ -96,6 +99,7 @@ def build(settings: Settings) -> FastAPI:
         provisioner.start()
         watch.start()
         upkeep.start()
+        signing.start()
 
     @contextlib.asynccontextmanager
     async def lifespan() -> AsyncIterator[None]:
@@ -106,6 +110,7 @@ def build(settings: Settings) -> FastAPI:
         await asyncio.wait([starting])
         await watch.stop()
         await upkeep.stop()
+        await signing.stop()
         await provisioner.stop()
         for outbox in outboxes:
             await outbox.stop()
@@ -113,7 +118,7 @@ def build(settings: Settings) -> FastAPI:
         await mongo.close()
 
     async def provisioning() -> bool:
-        return provisioner.alive() and watch.alive() and upkeep.alive()
+        return all(task.alive() for task in (provisioner, watch, upkeep, signing))
 
     return create_app(
         SERVICE,
@@ -124,6 +129,7 @@ def build(settings: Settings) -> FastAPI:
         routers=[
             domains.build(domain_store, outboxes[0], lookup, settings),
             domain_dns.build(domain_store, records_of),
+            dkim_keys.build(domain_store, records_of, signing, settings.key_ring),
             checks.build(domain_store, looks),
             mailboxes.build(address_store, domain_store, provisioner, settings.key_ring),
             relays.build(relay_store, domain_store, upkeep, settings.key_ring, tls),

@@ -8,13 +8,19 @@ from mail_provisioner.dns import DnsUnavailable, Lookup
 from mail_provisioner.dns_update import ChangedMeanwhile, DynamicUpdates, RecordSet, ZoneRefused
 from mail_provisioner.domain.dns_plan import Action, Standing, Step, owned_after, step, unknown
 from mail_provisioner.domain.domains import Domain, DomainState, MailUse
-from mail_provisioner.domain.records import Record, Wanted, challenge, desired, spf_terms
+from mail_provisioner.domain.records import Purpose, Record, Wanted, challenge, desired, spf_terms
 from mail_provisioner.settings import Settings
+from postfleet.instants import now_ms
 
 _MAX_RACES = 5
 
 #: (name, type) -> the values there
 Read = Callable[[str, str], Awaitable[Sequence[str]]]
+
+
+def _further_keys(domain: Domain) -> list[tuple[str, str, str]]:
+    keys = ((Purpose.DKIM_NEXT, domain.next_key), (Purpose.DKIM_OLD, domain.old_key))
+    return [(p.value, key.selector, key.published_at(now_ms())) for p, key in keys if key]
 
 
 class DomainDns:
@@ -36,6 +42,7 @@ class DomainDns:
             dkim_public_key=domain.dkim_public_key,
             dmarc_policy=domain.dmarc_policy,
             dmarc_pct=domain.dmarc_pct,
+            further_keys=_further_keys(domain),
             receives=domain.mail is MailUse.FULL,
             tls_reports_to=self._settings.tls_reports_to,
         )

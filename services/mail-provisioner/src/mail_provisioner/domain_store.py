@@ -4,7 +4,7 @@ from collections.abc import Mapping
 
 from pymongo.errors import DuplicateKeyError
 
-from mail_provisioner.domain.domains import Domain, DomainState, MailUse
+from mail_provisioner.domain.domains import Domain, DomainState, Key, MailUse
 from mail_provisioner.domain.records import DmarcPolicy
 from postfleet.cloudevents import Announcement
 from postfleet.mongo import Collection, Document, ensure_indexes
@@ -27,6 +27,20 @@ def _domain(document: Document) -> Domain:
         published=document.get("published") or {},
         checks=document.get("checks") or {},
         checked_at=document.get("checked_at", 0),
+        next_key=_key(document, "next"),
+        old_key=_key(document, "old"),
+    )
+
+
+def _key(document: Document, which: str) -> Key | None:
+    selector = document.get(f"{which}_selector", "")
+    if not selector:
+        return None
+    return Key(
+        selector,
+        document[f"{which}_public_key"],
+        document.get(f"sealed_{which}_key", ""),
+        document.get("retired_at", 0) if which == "old" else 0,
     )
 
 
@@ -45,6 +59,7 @@ def _domain_document(domain: Domain) -> Document:
         "published": dict(domain.published),
         "checks": dict(domain.checks),
         "checked_at": domain.checked_at,
+        "key_stale": 0,
     }
     return fields if domain.dmarc_pct is None else {**fields, "dmarc_pct": domain.dmarc_pct}
 
@@ -54,7 +69,7 @@ class DomainStore:
         self._collection = collection
 
     async def prepare(self) -> None:
-        await ensure_indexes(self._collection, "state", "checked_at")
+        await ensure_indexes(self._collection, "state", "checked_at", "key_stale")
 
     async def add(self, domain: Domain, *events: Announcement) -> bool:
         """False if the domain is there already."""
@@ -74,7 +89,7 @@ class DomainStore:
 
     async def verify(self, name: str, at: int, *events: Announcement) -> bool:
         """False if it was verified before; then nothing is announced again."""
-        change = {"$set": {"state": DomainState.VERIFIED.value, "verified_at": at}}
+        change = {"$set": {"state": DomainState.VERIFIED.value, "verified_at": at, "key_stale": 1}}
         result = await self._collection.update_one(
             {"_id": name, "state": DomainState.UNVERIFIED.value}, update_with_events(change, events)
         )
@@ -129,3 +144,63 @@ class DomainStore:
             {"_id": name, "checked_at": at},
             update_with_events({"$set": {"checks": dict(checks)}}, events),
         )
+
+    # -- DKIM keys -------------------------------------------------------------------------------
+
+    async def stale_keys(self, limit: int = 100) -> list[Domain]:
+        """Domains whose key in use the mail server does not have yet."""
+        found = self._collection.find({"key_stale": 1}).limit(limit)
+        return [_domain(document) async for document in found]
+
+    async def key_written(self, domain: Domain) -> None:
+        await self._collection.update_one(
+            {"_id": domain.name, "dkim_selector": domain.dkim_selector}, {"$set": {"key_stale": 0}}
+        )
+
+    async def signing_selectors(self) -> dict[str, str]:
+        """The selector in use of every verified domain."""
+        selectors: dict[str, str] = {}
+        after = ""
+        while page := await self.page(after, 500):
+            verified = (domain for domain in page if domain.state is DomainState.VERIFIED)
+            selectors |= {domain.name: domain.dkim_selector for domain in verified}
+            after = page[-1].name
+        return selectors
+
+    async def add_next_key(self, domain: Domain, key: Key) -> bool:
+        """False if there is one that waits already."""
+        result = await self._collection.update_one(
+            {"_id": domain.name, "next_selector": {"$in": [None, ""]}},
+            {
+                "$set": {
+                    "next_selector": key.selector,
+                    "next_public_key": key.public,
+                    "sealed_next_key": key.sealed,
+                }
+            },
+        )
+        return bool(result.modified_count)
+
+    async def use_next_key(self, domain: Domain, key: Key, at: int) -> bool:
+        """Sign with the new key from now on, and keep the old one's record."""
+        result = await self._collection.update_one(
+            {"_id": domain.name, "next_selector": key.selector},
+            {
+                "$set": {
+                    "dkim_selector": key.selector,
+                    "dkim_public_key": key.public,
+                    "sealed_dkim_key": key.sealed,
+                    "old_selector": domain.dkim_selector,
+                    "old_public_key": domain.dkim_public_key,
+                    "retired_at": at,
+                    "next_selector": "",
+                    "next_public_key": "",
+                    "sealed_next_key": "",
+                    "key_stale": 1,
+                    "published.dkim": domain.published.get("dkim-next", ""),
+                    "published.dkim-old": domain.published.get("dkim", ""),
+                    "published.dkim-next": "",
+                }
+            },
+        )
+        return bool(result.modified_count)

@@ -56,6 +56,16 @@ class ConfigVolume:
         """
         await asyncio.to_thread(self._edit, name, change)
 
+    async def let_owner_of_directory_read(self, name: str) -> None:
+        """Give a file to the owner of its directory: rspamd reads its keys as a user of its own."""
+        await asyncio.to_thread(self._give, self._directory / name)
+
+    def _give(self, path: Path) -> None:
+        owner = path.parent.stat()
+        path.chmod(0o640)
+        with contextlib.suppress(PermissionError):  # not root: then docker-mailserver has to
+            os.chown(path, owner.st_uid, owner.st_gid)
+
     def _edit(self, name: str, change: Callable[[str], str]) -> None:
         path = self._directory / name
         path.parent.mkdir(parents=True, exist_ok=True)

@@ -22,7 +22,8 @@ from mail_provisioner.domain.domains import (
 )
 from mail_provisioner.domain.records import DmarcPolicy, Record, challenge
 from mail_provisioner.domain_store import DomainStore
-from mail_provisioner.settings import SERVICE, Settings
+from mail_provisioner.settings import Settings
+from mail_provisioner.signing import seal_key
 from postfleet.addresses import InvalidAddress
 from postfleet.api_keys import Scope, require
 from postfleet.cloudevents import Announcement, derived_id
@@ -112,9 +113,7 @@ async def _new(wanted: NewDomain, settings: Settings) -> Domain:
     if not is_selector(selector):
         raise invalid("dkim_selector", "INVALID_SELECTOR", "use one DNS label: a-z, 0-9 and -")
     key = await asyncio.to_thread(dkim.generate)
-    sealed = settings.key_ring.seal(
-        key.private_pem, service=SERVICE, record=name, name=f"dkim {selector}"
-    )
+    sealed = seal_key(settings.key_ring, name, selector, key.private_pem)
     return Domain(
         name=name,
         state=DomainState.UNVERIFIED,
@@ -167,6 +166,8 @@ def _shown(domain: Domain) -> dict[str, Any]:
         "verification": copyable(challenge(domain.name, domain.token)),
         "mail": domain.mail.value,
         "dkim_selector": domain.dkim_selector,
+        "dkim_next_selector": domain.next_key.selector if domain.next_key else None,
+        "dkim_old_selector": domain.old_key.selector if domain.old_key else None,
         "dmarc": {"policy": domain.dmarc_policy.value, "pct": domain.dmarc_pct},
         "created_at": iso(from_ms(domain.created_at)),
         "verified_at": verified_at,

@@ -17,6 +17,24 @@ class DomainState(StrEnum):
     VERIFIED = "verified"
 
 
+OLD_KEY_KEPT_MS = 7 * 24 * 3600 * 1000  # mail may be queued for five days, and read later
+
+
+@dataclass(frozen=True, slots=True)
+class Key:
+    """A DKIM key beside the one that signs; `retired_at` (epoch ms) is 0 before that."""
+
+    selector: str
+    public: str
+    sealed: str = field(default="", repr=False)
+    retired_at: int = 0
+
+    def published_at(self, now: int) -> str:
+        """The `p=` to publish: empty (revoked) once nobody can need an old key any more."""
+        over = self.retired_at and now - self.retired_at >= OLD_KEY_KEPT_MS
+        return "" if over else self.public
+
+
 class MailUse(StrEnum):
     """What mail of the domain is ours."""
 
@@ -44,6 +62,8 @@ class Domain:
         default_factory=dict
     )  # check -> its state when last looked at
     checked_at: int = 0
+    next_key: "Key | None" = None  # published, but not signing yet
+    old_key: "Key | None" = None  # does not sign any more, but mail signed with it is on its way
 
 
 def canonical_domain(name: str) -> str:

@@ -21,6 +21,8 @@ class Purpose(StrEnum):
     MX = "mx"
     SPF = "spf"
     DKIM = "dkim"
+    DKIM_NEXT = "dkim-next"
+    DKIM_OLD = "dkim-old"
     DMARC = "dmarc"
     TLS_RPT = "tls-rpt"
 
@@ -54,6 +56,7 @@ class Wanted:
     dmarc_policy: DmarcPolicy
     dmarc_pct: int | None  # RFC 9989 dropped it: only where the operator asks
     receives: bool = True  # whether the domain's mail comes to us: then it gets an MX
+    further_keys: Sequence[tuple[str, str, str]] = ()  # (purpose, selector, public key)
     tls_reports_to: str = ""  # an address for TLS reports (RFC 8460); "": none are asked for
 
 
@@ -69,13 +72,13 @@ def challenge(domain: str, token: str) -> Record:
 
 def desired(wanted: Wanted) -> tuple[Record, ...]:
     """Every record, SPF as if the domain had none yet."""
+    keys = [(Purpose.DKIM.value, wanted.dkim_selector, wanted.dkim_public_key)]
+    keys += wanted.further_keys
     found = [
         Record("TXT", wanted.domain, _spf(wanted), Purpose.SPF.value),
-        Record(
-            "TXT",
-            f"{wanted.dkim_selector}._domainkey.{wanted.domain}",
-            dkim_value(wanted.dkim_public_key),
-            Purpose.DKIM.value,
+        *(
+            Record("TXT", f"{selector}._domainkey.{wanted.domain}", dkim_value(key), purpose)
+            for purpose, selector, key in keys
         ),
         Record("TXT", f"_dmarc.{wanted.domain}", _dmarc(wanted), Purpose.DMARC.value),
     ]
