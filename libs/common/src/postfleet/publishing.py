@@ -14,6 +14,7 @@ from nats.js.errors import APIError, NoStreamResponseError
 
 PUBLISH_TIMEOUT = 20.0  # seconds; rides out a leader election of 15 s
 _WINDOW = 1000  # unconfirmed publishes at most
+_RESEND_AFTER = 3.0  # seconds; a killed server or an election swallows what was on its way
 _POLL = 0.05
 
 
@@ -59,7 +60,20 @@ class Publisher:
         return failed
 
     async def _window(self, entries: Sequence[Entry]) -> Failed:
-        deadline = asyncio.get_running_loop().time() + PUBLISH_TIMEOUT
+        """Publish, and again under the same ids what gets no answer, until time is up."""
+        clock = asyncio.get_running_loop().time
+        deadline = clock() + PUBLISH_TIMEOUT
+        failed = await self._round(entries, deadline)
+        while clock() < deadline:
+            silent = [e for e in entries if isinstance(failed.get(e.id), TimeoutError)]
+            if not silent:
+                break
+            for entry in silent:
+                del failed[entry.id]
+            failed.update(await self._round(silent, deadline))
+        return failed
+
+    async def _round(self, entries: Sequence[Entry], deadline: float) -> Failed:
         # While disconnected nothing is handed to the client: it would pile up in its buffer, once
         # for every try.
         if not await self._connected(deadline):
@@ -73,7 +87,7 @@ class Publisher:
                 failed[entry.id] = error
         if futures:
             left = max(0.0, deadline - asyncio.get_running_loop().time())
-            await asyncio.wait([future for _, future in futures], timeout=left)
+            await asyncio.wait([f for _, f in futures], timeout=min(left, _RESEND_AFTER))
         failed.update((id_, why) for id_, future in futures if (why := _failure(future)))
         return failed
 

@@ -16,6 +16,7 @@ from datetime import timedelta
 from nats.aio.client import Client
 from nats.aio.msg import Msg
 from nats.aio.subscription import Subscription
+from nats.errors import Error as NatsError
 
 log = logging.getLogger(__name__)
 
@@ -84,17 +85,24 @@ class PullLoop:
             run.cancel()
             await asyncio.wait([run], timeout=1)
         if self._subscription is not None and self._client.is_connected:
-            await self._subscription.unsubscribe()
-            for message in self._buffer:
-                await self._client.publish(message.reply, b"-NAK")
-            await self._client.flush()
+            try:
+                await self._give_back(self._subscription)
+            except (TimeoutError, NatsError, OSError) as error:
+                log.warning("%s: the rest comes back after ack_wait: %r", self._durable, error)
         self._buffer.clear()
         self._tasks = []
+
+    async def _give_back(self, subscription: Subscription) -> None:
+        await subscription.drain()  # type: ignore[no-untyped-call]  # what is on its way comes in
+        for message in self._buffer:
+            await self._client.publish(message.reply, b"-NAK")
+        await self._client.flush()
 
     async def _on_message(self, message: Msg) -> None:
         self._last_received = time.monotonic()
         headers = message.headers
-        status = headers.get("Status") if headers else None
+        # Only the server's own notes have no reply subject; an event may carry any header.
+        status = headers.get("Status") if headers and not message.reply else None
         if status is None:
             self._outstanding -= 1
             self._buffer.append(message)

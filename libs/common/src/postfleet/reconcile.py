@@ -19,7 +19,7 @@ from nats.js.api import (
 )
 from nats.js.errors import NotFoundError
 
-from postfleet.topology import DURABLES, STREAMS, Durable, Stream
+from postfleet.topology import DURABLES, SERVICES, STREAMS, Durable, Stream
 
 
 def _stream_config(stream: Stream, replicas: int) -> StreamConfig:
@@ -66,13 +66,14 @@ async def apply(
     for stream in streams:
         done.append(await _apply_stream(jetstream, stream, replicas))
         here = {durable.name: durable for durable in wanted if durable.stream == stream.name}
-        for durable in here.values():
-            await jetstream.add_consumer(stream.name, consumer_config(durable))
-            done.append(f"durable {durable.name}")
+        # First what goes: a work queue has one consumer a subject, so an old name blocks the new.
         for info in await jetstream.consumers_info(stream.name):
             if info.name not in here and _is_ours(info.name):
                 await jetstream.delete_consumer(stream.name, info.name)
                 done.append(f"durable {info.name} deleted")
+        for durable in here.values():
+            await jetstream.add_consumer(stream.name, consumer_config(durable))
+            done.append(f"durable {durable.name}")
     return done
 
 
@@ -89,4 +90,4 @@ async def _apply_stream(jetstream: JetStreamContext, stream: Stream, replicas: i
 
 def _is_ours(name: str) -> bool:
     """A durable that carries the name of one of our services; subscribers of others are left alone."""
-    return any(name.startswith(f"{durable.service}-") for durable in DURABLES)
+    return any(name.startswith(f"{service.name}-") for service in SERVICES)
