@@ -1,8 +1,9 @@
 """A state and its events in one atomic document write, and the relay that announces them.
 
-A document with events to say carries `outbox: {event id: {subject, body}}`, their number in
+A document with events to say carries `outbox: {event id: {subject, body, order}}`, their number in
 `outbox_size` and the time of the write in `outbox_at`. A map, because adding and clearing an entry
-twice is then harmless; a number, because it can be indexed.
+twice is then harmless; a number, because it can be indexed. `order` tells in which order they were
+said: MongoDB adds the fields of one update by name.
 """
 
 import asyncio
@@ -11,14 +12,12 @@ import logging
 from collections.abc import Iterable
 from typing import Any
 
-import orjson
 from pymongo import UpdateOne
 from pymongo.errors import PyMongoError
 
 from postfleet import metrics
 from postfleet.bus import Bus
-from postfleet.cloudevents import Announcement
-from postfleet.events import EVENTS
+from postfleet.cloudevents import Announcement, Unreadable, parse
 from postfleet.failpoints import reach
 from postfleet.instants import now_ms
 from postfleet.mongo import Collection, Document, ensure_indexes
@@ -30,34 +29,46 @@ _GRACE_MS = 3000  # the writer itself announces first; the sweep finds what it l
 _BATCH = 500
 
 
-def _entry(announcement: Announcement) -> Document:
-    return {"subject": announcement.subject, "body": announcement.body().decode()}
+def _entries(announcements: Iterable[Announcement]) -> dict[str, Document]:
+    first = now_ms() * 1000
+    return {
+        a.id: {"subject": a.subject, "body": a.body().decode(), "order": first + place}
+        for place, a in enumerate(announcements)
+    }
 
 
 def with_events(document: Document, announcements: Iterable[Announcement]) -> Document:
     """A new document that carries its events: for inserts."""
-    entries = {a.id: _entry(a) for a in announcements}
+    entries = _entries(announcements)
     return {**document, "outbox": entries, "outbox_size": len(entries), "outbox_at": now_ms()}
 
 
 def update_with_events(update: Document, announcements: Iterable[Announcement]) -> Document:
     """An update (`$set`, `$inc`, …) that also adds these events."""
-    entries = list(announcements)
+    entries = _entries(announcements)
     if not entries:
         return update
     merged = {operator: dict(fields) for operator, fields in update.items()}
     changes = merged.setdefault("$set", {})
-    for announcement in entries:
-        changes[f"outbox.{announcement.id}"] = _entry(announcement)
+    for id_, entry in entries.items():
+        changes[f"outbox.{id_}"] = entry
     changes["outbox_at"] = now_ms()
     increments = merged.setdefault("$inc", {})
     increments["outbox_size"] = increments.get("outbox_size", 0) + len(entries)
     return merged
 
 
-def _announcement(id_: str, entry: Document) -> Announcement:
-    event = EVENTS[entry["subject"]].model_validate(orjson.loads(entry["body"]))
-    return Announcement(event, id_)
+def _announcements(document: Document) -> list[Announcement]:
+    """What the document has to say, in order; what only newer code understands is left to it."""
+    found = []
+    entries = (document.get("outbox") or {}).items()
+    for id_, entry in sorted(entries, key=lambda item: int(item[1].get("order", 0))):
+        body = entry["body"].encode()
+        try:
+            found.append(Announcement(parse(entry["subject"], {}, body), id_, body))
+        except Unreadable as error:
+            log.error("event %s of %s cannot be announced: %s", id_, document["_id"], error)
+    return found
 
 
 class OutboxRelay:
@@ -79,6 +90,8 @@ class OutboxRelay:
             return
         self._task.cancel()
         await asyncio.wait([self._task])
+        if not self._bus.connected:
+            return
         try:
             await self.sweep(grace_ms=0)
         except PyMongoError as error:
@@ -98,11 +111,7 @@ class OutboxRelay:
         while True:
             query = {"outbox_size": {"$gt": 0}, "outbox_at": {"$lte": now_ms() - grace_ms}}
             documents = [d async for d in self._collection.find(query).limit(_BATCH)]
-            pairs = [
-                (document["_id"], _announcement(id_, entry))
-                for document in documents
-                for id_, entry in (document.get("outbox") or {}).items()
-            ]
+            pairs = [(d["_id"], said) for d in documents for said in _announcements(d)]
             metrics.outbox_pending.labels(self._bus.service).set(len(pairs))
             if not pairs:
                 return told
@@ -114,6 +123,9 @@ class OutboxRelay:
     async def _publish(self, pairs: list[tuple[Any, Announcement]]) -> int:
         reach("outbox-before-publish")
         failed = await self._bus.publish_each(announcement for _, announcement in pairs)
+        if failed:
+            reason = next(iter(failed.values()))
+            log.warning("%d events are not announced yet: %r", len(failed), reason)
         reach("outbox-after-publish")
         cleared = [
             UpdateOne(
@@ -137,3 +149,5 @@ class OutboxRelay:
                 await self.sweep(grace_ms)
             except PyMongoError as error:
                 log.warning("outbox sweep failed, tried again soon: %s", error)
+            except Exception:  # whatever it is, the relay goes on: silence would be loss
+                log.exception("outbox sweep failed, tried again soon")
