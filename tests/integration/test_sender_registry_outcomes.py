@@ -17,13 +17,15 @@ from postfleet.outbox import OutboxRelay
 from sender_registry.applied_store import AppliedStore
 from sender_registry.changing import Changes
 from sender_registry.domain.announcing import created
+from sender_registry.domain.cooldown import Streak
+from sender_registry.domain.deadlines import DeadlineRules
 from sender_registry.domain.limits import LimitRules
 from sender_registry.domain.sender import Profile, Sender
 from sender_registry.handlers import OutcomeHandler
 from sender_registry.identity import new_id
 from sender_registry.settings import Settings
 from sender_registry.store import SenderStore
-from sender_registry.sweep import Sweep
+from sender_registry.sweep import Chores, Sweep
 from sender_registry.token_keeper import TokenKeeper
 from tests.support.mongo import MongoServer
 from tests.support.natsserver import NatsServer
@@ -64,7 +66,8 @@ async def stored(mongo: Mongo, **changes: Any) -> Sender:
     """A sender in the database, as `POST /sender-accounts` leaves it."""
     id_ = new_id()
     profile = Profile(f"{id_}@one.test", daily_limit=50, established_ms=samples.LONG_AGO_MS)
-    sender = samples.sender(**{"id": id_, "profile": profile, **changes})
+    today = {"secrets_ms": instants.now_ms()}
+    sender = samples.sender(**{"id": id_, "profile": profile, **today, **changes})
     change = created(sender, instants.now(), RULES)
     await SenderStore(mongo.database["senders"]).insert(replace(change, announcements=()), {})
     return change.after
@@ -313,9 +316,10 @@ async def test_two_replicas_with_the_same_events_count_once(mongo: Mongo) -> Non
     assert (after.counts.today, after.health) == (20, 30)
 
 
-def no_tokens(changes: Changes) -> TokenKeeper:
-    nobody: Any = None  # there is no sender with a token here
-    return TokenKeeper(changes, nobody, nobody)
+def chores(mongo: Mongo, changes: Changes) -> Chores:
+    nobody: Any = None  # there is no sender with a token or a certificate here
+    tokens = TokenKeeper(changes, nobody, nobody)
+    return Chores(AppliedStore(mongo.database["applied"]), tokens, DeadlineRules(), nobody)
 
 
 @pytest.mark.seed("S245", "S246")
@@ -328,7 +332,7 @@ async def test_a_new_day_tells_only_of_limits_that_changed(mongo: Mongo) -> None
     relay: Any = Silent()
     clock = [now]
     changes = Changes(store, relay, RULES, lambda: clock[0])
-    sweep = Sweep(changes, AppliedStore(mongo.database["applied"]), no_tokens(changes), 1)
+    sweep = Sweep(changes, chores(mongo, changes), 1)
     await sweep.once()
     assert [await store.get(s.id) for s in (grows, stays)] == [grows, stays]
     clock[0] = now + timedelta(days=1)
@@ -337,3 +341,28 @@ async def test_a_new_day_tells_only_of_limits_that_changed(mongo: Mongo) -> None
     assert told["told_limit"] == 50
     assert [entry["subject"] for entry in told["outbox"].values()] == ["sender.updated"]
     assert await store.get(stays.id) == stays
+
+
+@pytest.mark.seed("C7")
+async def test_resuming_is_the_way_back_from_a_health_below_twenty(
+    running: Registry, mongo: Mongo
+) -> None:
+    sender = await stored(mongo, health=3)
+    assert (await running.show(sender.id))["status_code"] == "LOW_HEALTH"
+    resumed = (await running.http.post(f"{ACCOUNTS}/{sender.id}/resume")).json()
+    assert (resumed["status"], resumed["health"]) == ("ready", 20)
+    event = await running.event("sender.health_changed", sender.id)
+    assert (event["previous"], event["health"]) == (3, 20)
+    await running.event("sender.ready", sender.id)
+
+
+@pytest.mark.seed("C9")
+async def test_the_first_error_after_a_cooldown_starts_the_next(
+    running: Registry, mongo: Mongo
+) -> None:
+    now = instants.now()
+    sender = await stored(mongo, streak=Streak(0, instants.to_ms(now) - 1))
+    await running.event("sender.cooldown_ended", sender.id)
+    await running.tell(samples.deferred("p", sender.id, now, fault="connection"))
+    event = await running.event("sender.cooldown_started", sender.id)
+    assert event["until"] > now.isoformat()

@@ -123,7 +123,14 @@ def test_an_error_told_after_its_cooldown_would_be_over_starts_none() -> None:
     ],
 )
 def test_a_cooldown_ends_by_itself(now_ms: int, until_ms: int) -> None:
-    assert after_time(Streak(0, 1000), now_ms) == Streak(0, until_ms)
+    assert after_time(Streak(0, 1000), now_ms).until_ms == until_ms
+
+
+@pytest.mark.seed("C9")
+def test_after_a_cooldown_one_error_starts_the_next_and_a_success_ends_it() -> None:
+    probing = after_time(Streak(0, 1000), 1000)
+    assert after_error(probing, 2000, 2000) == Streak(0, 2000 + 30 * MINUTE_MS)
+    assert after_error(after_success(probing), 2000, 2000) == Streak(1)
 
 
 @pytest.mark.seed("S33", "S40", "S308")

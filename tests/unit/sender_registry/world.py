@@ -120,7 +120,8 @@ async def registry(configuration: Settings) -> AsyncIterator[Registry]:
                 (message.subject, orjson.loads(message.data), dict(message.headers or {}))
             )
 
-        await client.subscribe("sender.*", cb=heard)
+        for family in ("sender.*", "credential.*"):
+            await client.subscribe(family, cb=heard)
         await until(lambda: _ready(http), "ready")
         yield running
     await client.close()

@@ -5,11 +5,13 @@ from dataclasses import dataclass, replace
 from postfleet.events import MailServer
 from postfleet.instants import to_ms
 from postfleet.problems import FieldError, Problem, invalid, not_found
+from postfleet.secrets import CannotOpen
 from sender_registry import forms
 from sender_registry.changing import Changes, Decide
 from sender_registry.connecting import Reach
 from sender_registry.credentials import Credentials, given
 from sender_registry.domain.announcing import created
+from sender_registry.domain.health import MINIMUM_FOR_CAMPAIGNS
 from sender_registry.domain.presets import PRESETS
 from sender_registry.domain.sender import Profile, Sender, Suspension, suspended
 from sender_registry.domain.validation import Code
@@ -82,12 +84,36 @@ class Accounts:
 
         return await self._change(sender_id, tested), validation
 
+    async def look_at_certificates(self, sender_id: str) -> None:
+        """Take note of the certificates that the servers have now; a failure says nothing."""
+        sender = await self.get(sender_id)
+        credentials = Credentials(await self._secrets(sender_id), sender.grant)
+        validation = await self._validate(sender.smtp, sender.imap, credentials)
+
+        def seen(found: Sender) -> Sender:
+            imap = validation.imap
+            return replace(
+                found,
+                smtp_certificate_ms=validation.smtp.certificate_until_ms
+                or found.smtp_certificate_ms,
+                imap_certificate_ms=(imap.certificate_until_ms if imap else 0)
+                or found.imap_certificate_ms,
+            )
+
+        await self._change(sender_id, seen)
+
     async def suspend(self, sender_id: str, by: str, reason: str) -> Sender:
         return await self._change(sender_id, lambda sender: suspended(sender, by, reason))
 
     async def resume(self, sender_id: str) -> Sender:
+        """End a suspension; a health too low for campaigns begins again where they are allowed."""
         return await self._change(
-            sender_id, lambda sender: replace(sender, suspension=Suspension())
+            sender_id,
+            lambda sender: replace(
+                sender,
+                suspension=Suspension(),
+                health=max(sender.health, MINIMUM_FOR_CAMPAIGNS),
+            ),
         )
 
     async def delete(self, sender_id: str, confirm: str) -> None:
@@ -119,7 +145,7 @@ class Accounts:
         email, kind = old.profile.email_address, old.profile.inbox_type
         smtp = forms.smtp_server(form, email, PRESETS[kind], old.smtp)
         imap = forms.imap_server(form, email, PRESETS[kind], old.imap)
-        known = await self._secrets(sender_id)
+        known = self.vault.readable(sender_id, await self.changes.store.secrets(sender_id))
         credentials = allowed or await given(form, kind, self.providers, old, known)
         if imap is None:
             credentials = credentials.without_imap()
@@ -160,7 +186,11 @@ class Accounts:
         return sender
 
     async def _secrets(self, sender_id: str) -> dict[str, str]:
-        return self.vault.open(sender_id, await self.changes.store.secrets(sender_id))
+        try:
+            return self.vault.open(sender_id, await self.changes.store.secrets(sender_id))
+        except CannotOpen as error:
+            remedy = "its secret opens with no key of MASTER_KEY; set the password again"
+            raise Problem(409, "SECRET_UNREADABLE", remedy) from error
 
 
 def _new(

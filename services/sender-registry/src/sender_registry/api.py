@@ -63,7 +63,7 @@ def build_router(accounts: Accounts) -> APIRouter:
 
     @router.post("/{sender_id}/resume", dependencies=[admin])
     async def resume(sender_id: str) -> dict[str, Any]:
-        """End a suspension."""
+        """End a suspension. A health below 20 becomes 20: the way back to campaigns."""
         return view(await accounts.resume(sender_id))
 
     return router

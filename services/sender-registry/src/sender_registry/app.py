@@ -29,9 +29,10 @@ from sender_registry.key_store import KeyStore
 from sender_registry.oauth_api import Flows, build_oauth_router
 from sender_registry.oauth_settings import endpoints
 from sender_registry.providers import Providers
+from sender_registry.rotating import build_rotation_router
 from sender_registry.settings import Settings
 from sender_registry.store import SenderStore
-from sender_registry.sweep import Sweep
+from sender_registry.sweep import Chores, Sweep
 from sender_registry.token_keeper import TokenKeeper
 from sender_registry.vault import SERVICE, Vault
 
@@ -68,7 +69,8 @@ def build(settings: Settings) -> FastAPI:
     accounts = Accounts(changes, vault, reach, providers)
     flow_store = FlowStore(mongo.database["oauth_flows"], settings.key_ring)
     rpc.answer(bus, senders, keys, tokens)
-    sweep = Sweep(changes, applied, tokens, settings.sweep_seconds)
+    chores = Chores(applied, tokens, settings.deadline_rules, accounts.look_at_certificates)
+    sweep = Sweep(changes, chores, settings.sweep_seconds)
     steps = [store.ensure_indexes for store in (senders, applied, keys, flow_store)]
 
     async def run() -> None:
@@ -104,6 +106,7 @@ def build(settings: Settings) -> FastAPI:
         routers=[
             build_guidance_router(discovery),  # before the one whose paths end in an id
             build_oauth_router(Flows(accounts, flow_store, settings.public_url)),
+            build_rotation_router(senders, vault),
             build_router(accounts),
             build_key_router(keys),
         ],

@@ -1,5 +1,6 @@
 """What the sender registry reads from the environment: POSTFLEET_SENDER_REGISTRY_<NAME>."""
 
+from datetime import timedelta
 from urllib.parse import urlsplit
 
 from pydantic import Field, SecretStr, field_validator
@@ -7,6 +8,7 @@ from pydantic_settings import SettingsConfigDict
 
 from postfleet.reachable import Network, parse_networks
 from postfleet.settings import ServiceSettings
+from sender_registry.domain.deadlines import DeadlineRules
 from sender_registry.domain.limits import LimitRules
 
 
@@ -28,6 +30,7 @@ class Settings(ServiceSettings):
     dns_server: str = ""  # host:port; "" asks the name servers of the system
     ispdb_url: str = "https://autoconfig.thunderbird.net/v1.1"  # "" asks no database
 
+    password_max_age_days: int = Field(365, ge=1, le=3650)  # app passwords are to be replaced then
     # The clients that the operator registered with the providers; "" switches OAuth off there.
     google_client_id: str = ""
     google_client_secret: SecretStr = SecretStr("")
@@ -73,6 +76,10 @@ class Settings(ServiceSettings):
     @property
     def limit_rules(self) -> LimitRules:
         return LimitRules(enforce_age_ramp=self.enforce_age_ramp)
+
+    @property
+    def deadline_rules(self) -> DeadlineRules:
+        return DeadlineRules(timedelta(days=self.password_max_age_days))
 
     @property
     def ehlo_name(self) -> str:

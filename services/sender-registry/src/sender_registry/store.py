@@ -92,6 +92,19 @@ class SenderStore:
         document = await self._collection.find_one({"_id": sender_id, "alive": 1})
         return dict(document["secrets"]) if document else {}
 
+    async def with_secrets(self, sender_id: str) -> tuple[Sender, dict[str, str]] | None:
+        """The living sender and its sealed secrets, as of one moment."""
+        document = await self._collection.find_one({"_id": sender_id, "alive": 1})
+        return (_sender(document), dict(document["secrets"])) if document else None
+
+    async def replace_secrets(self, sender_id: str, revision: int, secrets: Secrets) -> bool:
+        """The same secrets, sealed again: no change of the sender, so no new revision."""
+        result = await self._collection.update_one(
+            {"_id": sender_id, "revision": revision, "alive": 1},
+            {"$set": {"secrets": dict(secrets)}},
+        )
+        return bool(result.matched_count)
+
     async def with_unsettled(self, sender_id: str) -> tuple[Sender, list[str]] | None:
         """The living sender, and the keys of what its last counting write applied."""
         document = await self._collection.find_one({"_id": sender_id, "alive": 1})

@@ -2,15 +2,18 @@
 
 import asyncio
 import logging
-from dataclasses import replace
+from collections.abc import Awaitable, Callable
+from dataclasses import dataclass, replace
 
 from pymongo.errors import PyMongoError
 
 from postfleet.bus import Unavailable
 from postfleet.instants import day_of, to_ms
+from postfleet.problems import Problem
 from sender_registry.applied_store import AppliedStore
 from sender_registry.changing import Changes
 from sender_registry.domain.cooldown import after_time
+from sender_registry.domain.deadlines import DeadlineRules, certificates_near, warned
 from sender_registry.domain.sender import Sender
 from sender_registry.token_keeper import TokenKeeper
 
@@ -19,19 +22,22 @@ log = logging.getLogger(__name__)
 _PAGE = 200
 
 
+@dataclass(frozen=True, slots=True)
+class Chores:
+    """What the sweep needs beside the senders themselves."""
+
+    applied: AppliedStore
+    tokens: TokenKeeper
+    deadlines: DeadlineRules
+    look_again: Callable[[str], Awaitable[None]]  # at the certificates of a sender's servers
+
+
 class Sweep:
     """Runs every `every_seconds`. It writes only what has changed, so a restart announces nothing."""
 
-    def __init__(
-        self,
-        changes: Changes,
-        applied: AppliedStore,
-        tokens: TokenKeeper,
-        every_seconds: float,
-    ) -> None:
+    def __init__(self, changes: Changes, chores: Chores, every_seconds: float) -> None:
         self._changes = changes
-        self._applied = applied
-        self._tokens = tokens
+        self._chores = chores
         self._every = every_seconds
         self._day = ""
 
@@ -46,7 +52,7 @@ class Sweep:
 
     async def once(self) -> None:
         await self._end_cooldowns()
-        await self._tokens.sweep()
+        await self._chores.tokens.sweep()
         today = day_of(to_ms(self._changes.clock()))
         if today != self._day:
             await self._new_day()
@@ -61,11 +67,23 @@ class Sweep:
         return replace(sender, streak=after_time(sender.streak, now_ms))
 
     async def _new_day(self) -> None:
-        """Tell of limits that changed with the age of a mailbox, or with what is left of a month."""
+        """Tell of limits that changed with the age of a mailbox, or with what is left of a month,
+        and of what will end soon."""
         last = ""
         while page := await self._changes.store.after(last, _PAGE):
             for sender in page:
-                if self._changes.settle(sender, sender) is not None:
-                    await self._changes.change(sender.id, lambda unchanged: unchanged)
+                if certificates_near(sender, to_ms(self._changes.clock())):
+                    await self._look_again(sender)
+                if self._changes.settle(sender, self._of_today(sender)) is not None:
+                    await self._changes.change(sender.id, self._of_today)
             last = page[-1].id
-        await self._applied.forget_old()
+        await self._chores.applied.forget_old()
+
+    async def _look_again(self, sender: Sender) -> None:
+        try:
+            await self._chores.look_again(sender.id)
+        except Problem as problem:  # deleted meanwhile, or its secret does not open
+            log.warning("the certificates of %s were not looked at: %s", sender.id, problem)
+
+    def _of_today(self, sender: Sender) -> Sender:
+        return warned(sender, self._chores.deadlines, to_ms(self._changes.clock()))

@@ -4,6 +4,7 @@ import logging
 from dataclasses import dataclass, replace
 
 from postfleet.instants import to_ms
+from postfleet.secrets import CannotOpen
 from sender_registry.changing import Changes, Decide
 from sender_registry.domain.oauth import (
     CLAIM_MS,
@@ -46,8 +47,8 @@ class TokenKeeper:
         try:
             token = self.vault.open(sender_id, sealed)["refresh"]
             tokens = await self.providers.refresh(claimed.grant.provider, token)
-        except GrantRefused as refusal:
-            log.warning("the grant of sender %s has ended: %s", sender_id, refusal)
+        except (GrantRefused, CannotOpen, KeyError) as refusal:
+            log.warning("the grant of sender %s is of no use: %r", sender_id, refusal)
             await self._settle(claimed, _ended)
         except ProviderFailed as failure:
             log.warning("no new token for sender %s, tried again soon: %s", sender_id, failure)

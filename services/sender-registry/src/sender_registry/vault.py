@@ -3,7 +3,7 @@
 from collections.abc import Mapping
 from dataclasses import dataclass
 
-from postfleet.secrets import KeyRing
+from postfleet.secrets import CannotOpen, KeyRing
 
 SERVICE = "sender-registry"
 
@@ -30,6 +30,13 @@ class Vault:
             key: self.ring.open(text, service=SERVICE, record=sender_id, name=NAMES[key])
             for key, text in sealed.items()
         }
+
+    def readable(self, sender_id: str, sealed: Mapping[str, str]) -> dict[str, str]:
+        """As `open`, without what does not open: for whoever is about to replace it."""
+        try:
+            return self.open(sender_id, sealed)
+        except CannotOpen:
+            return {}
 
     def rewrapped(self, sender_id: str, sealed: Mapping[str, str]) -> dict[str, str]:
         """The same secrets under the newest master key."""

@@ -1,11 +1,14 @@
 """Which events follow from a change: compared, not remembered, so that no write can forget one."""
 
+from collections.abc import Sequence
 from dataclasses import dataclass, fields, replace
 from datetime import datetime
 from typing import Any
 
 from postfleet.cloudevents import Announcement, derived_id
 from postfleet.events import (
+    CredentialExpiring,
+    Event,
     SenderCooldownEnded,
     SenderCooldownStarted,
     SenderCreated,
@@ -22,6 +25,7 @@ from postfleet.events import (
 )
 from postfleet.instants import from_ms, to_ms
 from sender_registry.domain.cooldown import ERRORS_IN_A_ROW
+from sender_registry.domain.deadlines import parse_key
 from sender_registry.domain.health import is_news
 from sender_registry.domain.limits import LimitRules, next_reset
 from sender_registry.domain.sender import Profile, Sender, snapshot
@@ -69,15 +73,20 @@ def _common(sender: Sender, now: datetime) -> dict[str, Any]:
     return {"occurred_at": now, "sender_id": sender.id, "sender": snapshot(sender)}
 
 
-def _named(sender: Sender, events: list[SenderEvent]) -> tuple[Announcement, ...]:
+def _named(sender: Sender, events: Sequence[Event]) -> tuple[Announcement, ...]:
     """With ids that follow from the revision: the same write says the same, once."""
     return tuple(
-        Announcement(event, derived_id(sender.id, sender.revision, event.subject))
+        Announcement(event, derived_id(sender.id, sender.revision, event.subject, *_which(event)))
         for event in events
     )
 
 
-def _events(before: Sender, after: Sender, now: datetime, rules: LimitRules) -> list[SenderEvent]:
+def _which(event: Event) -> tuple[str, ...]:
+    """What tells events of one subject apart where a write may say several."""
+    return (event.what,) if isinstance(event, CredentialExpiring) else ()
+
+
+def _events(before: Sender, after: Sender, now: datetime, rules: LimitRules) -> list[Event]:
     common = _common(after, now)
     if after.deleted_ms:
         return [] if before.deleted_ms else [SenderDeleted(**common)]
@@ -88,6 +97,7 @@ def _events(before: Sender, after: Sender, now: datetime, rules: LimitRules) -> 
         *_health(before, after, common),
         *_limit(before, after, common, now, rules),
         *_status(before, after, common),
+        *_deadlines(before, after, now),
     ]
 
 
@@ -154,3 +164,18 @@ def _status(before: Sender, after: Sender, common: dict[str, Any]) -> list[Sende
     if judgement.status is SenderStatus.READY:
         return [SenderReady(**common)]
     return []
+
+
+def _deadlines(before: Sender, after: Sender, now: datetime) -> list[Event]:
+    """What is at risk is the volume that could be sent until now."""
+    reached = map(parse_key, sorted(set(after.warned) - set(before.warned)))
+    return [
+        CredentialExpiring(
+            occurred_at=now,
+            sender_id=after.id,
+            what=deadline.what.value,
+            expires_at=from_ms(deadline.at_ms),
+            daily_volume=after.told_limit,
+        )
+        for deadline in reached
+    ]

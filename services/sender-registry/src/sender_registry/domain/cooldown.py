@@ -38,5 +38,8 @@ def after_success(streak: Streak) -> Streak:
 
 
 def after_time(streak: Streak, now_ms: int) -> Streak:
-    """The same, without a pause that is over."""
-    return Streak(streak.errors, 0) if 0 < streak.until_ms <= now_ms else streak
+    """The same, without a pause that is over.
+
+    What follows is a probe (half open): one more error starts the next pause, a success ends it all.
+    """
+    return Streak(ERRORS_IN_A_ROW - 1, 0) if 0 < streak.until_ms <= now_ms else streak
