@@ -12,6 +12,7 @@ from nats.aio.client import Client
 from nats.errors import Error as NatsError
 
 from postfleet import reconcile
+from postfleet.bus import tls_options
 from postfleet_cli.exits import ExitCode, Refused
 
 DEFAULT_URL = "nats://127.0.0.1:4222"
@@ -28,6 +29,7 @@ async def connection(
     options: dict[str, Any] = {"inbox_prefix": f"_INBOX_{user}".encode()} if user else {}
     if user:
         options |= {"user": user, "password": environ.get("NATS_PASSWORD")}
+    options |= tls_options(url, environ.get("POSTFLEET_NATS_CA_FILE") or None)
     client = await _connected(url, patience_s, options)
     try:
         yield client
@@ -59,7 +61,7 @@ async def _connect_once(url: str, causes: list[Exception], options: dict[str, An
         causes.append(error)
 
     return await nats.connect(
-        url,
+        url.split(","),
         connect_timeout=5,
         allow_reconnect=False,
         max_reconnect_attempts=1,

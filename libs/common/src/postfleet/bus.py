@@ -17,7 +17,7 @@ import orjson
 from faststream import AckPolicy
 from faststream.nats import JStream, NatsBroker, PullSub
 from faststream.nats.annotations import NatsMessage
-from faststream.security import SASLPlaintext
+from faststream.nats.security import NatsSecurity, NatsUserPassword
 from nats.aio.client import Client
 from nats.aio.msg import Msg
 from nats.errors import Error as NatsError
@@ -32,6 +32,7 @@ from postfleet.events import Event
 from postfleet.failpoints import reach
 from postfleet.publishing import PUBLISH_TIMEOUT, Entry, Failed, Publisher, size_on_wire
 from postfleet.pull import PullLimits, PullLoop
+from postfleet.tls import private_context
 from postfleet.topology import DEAD_LETTERS, MAX_DELIVERIES, Durable, durables_of
 from postfleet.topology import durable as find_durable
 
@@ -79,6 +80,29 @@ def _retry_delay(deliveries: int) -> float:
     return base * random.uniform(0.5, 1.5)  # noqa: S311 (spreads load, guards nothing)
 
 
+def tls_options(url: str, ca_file: str | None) -> dict[str, Any]:
+    """How to reach `tls://` addresses: TLS from the first byte.
+
+    The client would otherwise wait for the server to ask for TLS, and tell its password in clear to
+    one that does not ask. The server's part is `handshake_first` in its configuration.
+    """
+    if "tls://" not in url:
+        return {}
+    return {"tls": private_context(ca_file), "tls_handshake_first": True}
+
+
+def _security(
+    url: str, user: str | None, password: str | None, ca_file: str | None
+) -> NatsSecurity | None:
+    options = tls_options(url, ca_file)
+    context, first = options.get("tls"), bool(options)
+    if user:
+        return NatsUserPassword(
+            user, password or "", ssl_context=context, tls_handshake_first=first
+        )
+    return NatsSecurity(ssl_context=context, tls_handshake_first=first) if options else None
+
+
 class Bus:
     """One service's connection. `start` returns when NATS answers and all durables exist."""
 
@@ -89,6 +113,7 @@ class Bus:
         *,
         user: str | None = None,
         password: str | None = None,
+        ca_file: str | None = None,
         graceful_timeout: timedelta = timedelta(seconds=30),
     ) -> None:
         self.service = service
@@ -96,7 +121,6 @@ class Bus:
         self._loops: list[PullLoop] = []
         self._pulls: list[tuple[Durable, MessageHandler, PullLimits]] = []
         self._inbox_prefix = f"_INBOX_{service}"
-        security = SASLPlaintext(user, password or "") if user else None
         self.broker = NatsBroker(
             url.split(","),
             name=service,
@@ -114,7 +138,7 @@ class Bus:
             ack_policy=AckPolicy.NACK_ON_ERROR,
             error_cb=self._on_error,
             closed_cb=self._on_closed,
-            security=security,
+            security=_security(url, user, password, ca_file),
         )
         self._client: Client | None = None
         self._jetstream: JetStreamContext | None = None

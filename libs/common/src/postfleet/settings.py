@@ -27,6 +27,7 @@ class ServiceSettings(BaseSettings):
     nats_url: str = Field(validation_alias="NATS_URL")
     nats_user: str | None = Field(None, validation_alias="NATS_USER")
     nats_password: SecretStr | None = Field(None, validation_alias="NATS_PASSWORD")
+    nats_ca_file: str | None = Field(None, validation_alias="POSTFLEET_NATS_CA_FILE")
     mongodb_url: str = Field(validation_alias="MONGODB_URL")
     database_prefix: str = Field("", validation_alias="POSTFLEET_DATABASE_PREFIX")
     master_key: SecretStr = Field(validation_alias="MASTER_KEY")
@@ -67,9 +68,9 @@ class ServiceSettings(BaseSettings):
             raise ValueError("must look like mongodb://host:27017")
         return value
 
-    @field_validator("tls_ca_file")
+    @field_validator("tls_ca_file", "nats_ca_file")
     @classmethod
-    def _check_tls_ca_file(cls, value: str | None) -> str | None:
+    def _check_ca_file(cls, value: str | None) -> str | None:
         if value and not os.access(value, os.R_OK):
             raise ValueError(f"{value} is no file that can be read")
         return value

@@ -12,3 +12,11 @@ def client_context(extra_ca_file: str | None = None) -> ssl.SSLContext:
     if extra_ca_file:
         context.load_verify_locations(extra_ca_file)
     return context
+
+
+@lru_cache(maxsize=4)
+def private_context(ca_file: str | None = None) -> ssl.SSLContext:
+    """For our own servers: trusts nobody but the authority in `ca_file`; without one, the system's."""
+    context = ssl.create_default_context(cafile=ca_file)
+    context.minimum_version = ssl.TLSVersion.TLSv1_2
+    return context
