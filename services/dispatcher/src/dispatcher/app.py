@@ -51,7 +51,13 @@ class Parts:
         ring = settings.key_ring
         self.mongo = Mongo(settings.mongodb_url, SERVICE, settings.database_prefix)
         password = settings.nats_password.get_secret_value() if settings.nats_password else None
-        self.bus = Bus(settings.nats_url, SERVICE, user=settings.nats_user, password=password)
+        self.bus = Bus(
+            settings.nats_url,
+            SERVICE,
+            user=settings.nats_user,
+            password=password,
+            ca_file=settings.nats_ca_file,
+        )
         self.keys = TokenKeys(ring)
         database = self.mongo.database
         self.stores = Stores(

@@ -115,7 +115,13 @@ def build(settings: Settings) -> FastAPI:
 
 def _bus(settings: Settings) -> Bus:
     password = settings.nats_password.get_secret_value() if settings.nats_password else None
-    return Bus(settings.nats_url, SERVICE, user=settings.nats_user, password=password)
+    return Bus(
+        settings.nats_url,
+        SERVICE,
+        user=settings.nats_user,
+        password=password,
+        ca_file=settings.nats_ca_file,
+    )
 
 
 def _leases(

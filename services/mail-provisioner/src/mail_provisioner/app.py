@@ -56,6 +56,7 @@ def build(settings: Settings) -> FastAPI:
         SERVICE,
         user=settings.nats_user,
         password=password.get_secret_value() if password else None,
+        ca_file=settings.nats_ca_file,
     )
     database = mongo.database
     domain_store, address_store = DomainStore(database.domains), AddressStore(database.addresses)

@@ -48,6 +48,7 @@ def build(settings: Settings) -> FastAPI:
         SERVICE,
         user=settings.nats_user,
         password=password.get_secret_value() if password else None,
+        ca_file=settings.nats_ca_file,
     )
     collection = mongo.database["senders"]
     senders = SenderStore(collection)

@@ -48,6 +48,7 @@ class Tracker:
             SERVICE,
             user=settings.nats_user,
             password=password.get_secret_value() if password else None,
+            ca_file=settings.nats_ca_file,
         )
         database = self.mongo.database
         self.links = LinkStore(database)
