@@ -18,6 +18,7 @@ from mail_provisioner.api import (
     domain_dns,
     domains,
     groups,
+    mail_tests,
     mailboxes,
     relays,
 )
@@ -28,6 +29,8 @@ from mail_provisioner.domain_dns import DomainDns
 from mail_provisioner.domain_store import DomainStore
 from mail_provisioner.entry_stores import EntryStore, block_of, relay_of
 from mail_provisioner.login import MailServerAddress, TryLogin, login_trial
+from mail_provisioner.mail_test_store import MailTestStore
+from mail_provisioner.mail_testing import MailTesting, MasterAccount
 from mail_provisioner.provisioning import Provisioner
 from mail_provisioner.retargeting import Retargeting
 from mail_provisioner.settings import SERVICE, Settings
@@ -131,6 +134,17 @@ def build(settings: Settings) -> FastAPI:
             domains.build(domain_store, outboxes[0], lookup, settings),
             domain_dns.build(domain_store, records_of),
             dkim_keys.build(domain_store, records_of, signing, settings.key_ring),
+            mail_tests.build(
+                MailTestStore(database.mail_tests),
+                domain_store,
+                address_store,
+                _mail_testing(
+                    settings,
+                    MasterAccount(
+                        database.master, volume, settings.key_ring, settings.login_delay_seconds
+                    ),
+                ),
+            ),
             checks.build(domain_store, looks),
             mailboxes.build(address_store, domain_store, provisioner, settings.key_ring),
             relays.build(relay_store, domain_store, upkeep, settings.key_ring, tls),
@@ -151,10 +165,19 @@ def _report(starting: asyncio.Task[None]) -> None:
 
 
 def _trial(settings: Settings) -> TryLogin | None:
+    server = _mail_server(settings)
+    return login_trial(server, client_context(settings.tls_ca_file)) if server else None
+
+
+def _mail_testing(settings: Settings, master: MasterAccount) -> MailTesting | None:
+    server = _mail_server(settings)
+    return MailTesting(server, client_context(settings.tls_ca_file), master) if server else None
+
+
+def _mail_server(settings: Settings) -> MailServerAddress | None:
     if not settings.mail_host:
         return None
-    server = MailServerAddress(settings.mail_host, settings.imaps_port, settings.submission_port)
-    return login_trial(server, client_context(settings.tls_ca_file))
+    return MailServerAddress(settings.mail_host, settings.imaps_port, settings.submission_port)
 
 
 async def _insist(step: Callable[[], Awaitable[None]]) -> None:
