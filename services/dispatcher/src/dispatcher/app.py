@@ -14,6 +14,7 @@ from dispatcher.api.suppressions import build_suppressions
 from dispatcher.catalogue import Catalogue
 from dispatcher.credentials import Credentials
 from dispatcher.delivery import Sending, SendingOptions
+from dispatcher.doubt import Doubt
 from dispatcher.evidence import Evidence
 from dispatcher.gate import Gate
 from dispatcher.handlers import Feedback
@@ -80,6 +81,13 @@ class Parts:
         self.evidence = Evidence(self.stores.deliveries, self.stores.leads, self.announcer)
         self.catalogue = Catalogue(self.stores.campaigns, self.keys, settings.public_url)
         message_id_key = next(iter(ring.derive("message id").values()))
+        self.doubt = Doubt(
+            batches=self.stores.batches,
+            attempts=self.attempts,
+            settlements=self.settlements,
+            senders=self.stores.senders,
+            message_id_key=message_id_key,
+        )
         self.worker = self._worker(settings, Credentials(self.bus, ring), message_id_key)
         self.planner = Planner(
             self.stores,
@@ -88,7 +96,7 @@ class Parts:
             batch_size=settings.batch_size,
             every_seconds=settings.plan_every_seconds,
         )
-        self.recovery = self._recovery(settings, message_id_key)
+        self.recovery = self._recovery(settings)
         self.feedback = Feedback(
             campaigns=self.stores.campaigns,
             leads=self.stores.leads,
@@ -129,23 +137,21 @@ class Parts:
             ),
             sending=Sending(self.catalogue, self.attempts, credentials, options),
             announcer=self.announcer,
+            doubt=self.doubt,
             limits=_limits(settings),
         )
 
-    def _recovery(self, settings: Settings, message_id_key: bytes) -> Recovery:
+    def _recovery(self, settings: Settings) -> Recovery:
         stores = self.stores
         return Recovery(
             bus=self.bus,
             batches=stores.batches,
-            attempts=self.attempts,
-            settlements=self.settlements,
             deliveries=stores.deliveries,
-            senders=stores.senders,
             announcer=self.announcer,
             limits=_limits(settings),
             evidence=self.evidence,
+            doubt=self.doubt,
             unknown_after_ms=int(settings.unknown_after_seconds * 1000),
-            message_id_key=message_id_key,
         )
 
     async def ensure_indexes(self) -> None:

@@ -1,10 +1,14 @@
 """One delivery: filled in, claimed, transmitted; what the server said becomes a settled fact."""
 
 import asyncio
+import logging
 import ssl
 import time
+import uuid
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
+
+from pymongo.errors import PyMongoError
 
 from dispatcher.catalogue import Catalogue
 from dispatcher.credentials import Credentials
@@ -23,12 +27,16 @@ from dispatcher.domain.outcomes import (
 from dispatcher.gate import Context
 from dispatcher.group_commit import GroupCommit
 from dispatcher.pool import CannotConnect, SenderPool
-from dispatcher.store.attempts import Attempts
+from dispatcher.store.attempts import Attempt, Attempts
 from dispatcher.transport import Connection, Envelope, NotOurs, Refused, Timeouts, connect
 from postfleet.events import SenderSnapshot
 from postfleet.failpoints import reach
 from postfleet.instants import from_ms, now_ms
 from postfleet.smtp import OutcomeUnknown, SmtpReply
+
+log = logging.getLogger(__name__)
+
+_RETRY_SECONDS = 0.5
 
 
 @dataclass(frozen=True, slots=True)
@@ -55,14 +63,23 @@ class Sending:
     ) -> None:
         self._catalogue, self._credentials, self._options = catalogue, credentials, options
         self._attempts = attempts
-        self._journal = GroupCommit(self._begin)
+        self._journal = GroupCommit(self._insert)
         self._pools: dict[tuple[str, int], SenderPool] = {}
 
-    async def _begin(self, keys: Sequence[tuple[str, str]]) -> Sequence[bool]:
+    async def _insert(self, attempts: Sequence[Attempt]) -> Sequence[bool]:
         reach("before-attempt")
-        ours = await self._attempts.begin(keys)
+        ours = await self._attempts.begin(attempts)
         reach("after-attempt")
-        return [key in ours for key, _ in keys]
+        return ours
+
+    async def _begin(self, attempt: Attempt) -> bool:
+        """Whether the attempt is ours. Until the database can say so, no dot may be written."""
+        while True:
+            try:
+                return await self._journal.submit(attempt)
+            except PyMongoError as error:
+                log.warning("an attempt waits: %s", error)
+                await asyncio.sleep(_RETRY_SECONDS)
 
     async def send(self, batch: Batch, item: Item, context: Context) -> Settled | None:
         """What became of it; None if another worker transmits it, or has."""
@@ -77,7 +94,10 @@ class Sending:
         )
         try:
             filled = self._fill(batch, item, context, base.message_id)
-        except (CannotFill, KeyError) as error:
+        except (
+            CannotFill,
+            LookupError,
+        ) as error:  # the campaign lost the step or variant meanwhile
             return replace(base, outcome=Outcome.SKIPPED, reason=f"template: {error}")
         base = replace(base, mail_subject=filled.subject)
         return await self._transmit(batch, item, context.sender, base, filled)
@@ -108,8 +128,10 @@ class Sending:
     async def _transmit(
         self, batch: Batch, item: Item, sender: SenderSnapshot, base: Settled, filled: Filled
     ) -> Settled | None:
+        attempt = Attempt(item.key, batch.id, uuid.uuid4().hex[:16])
+
         async def begin() -> bool:
-            return await self._journal.submit((item.key, batch.id))
+            return await self._begin(attempt)
 
         envelope = Envelope(sender.email_address, item.recipient)
         pool = self._pool(sender)
@@ -120,12 +142,16 @@ class Sending:
         except OutcomeUnknown:
             return replace(base, outcome=Outcome.UNKNOWN, at=now_ms())
         except Refused as refused:
-            return self._refused(base, refused.reply, refused.phase, str(refused))
+            failed = self._refused(base, refused.reply, refused.phase, str(refused))
         except CannotConnect as error:
-            if error.first:
-                return self._refused(base, error.reply, error.phase, str(error))
-            return self._postponed(base, str(error))
-        return replace(base, at=now_ms()).with_reply(reply)
+            if not error.first:
+                return self._postponed(base, str(error))
+            failed = self._refused(base, error.reply, error.phase, str(error))
+        else:
+            return replace(base, at=now_ms()).with_reply(reply)
+        # Who settles an attempt must own it: else a worker that wakes up late sends it after all,
+        # beside the next attempt that follows from this failure.
+        return failed if await begin() else None
 
     def _refused(self, base: Settled, reply: SmtpReply | None, phase: Phase, text: str) -> Settled:
         found = meaning(reply, phase)
@@ -136,8 +162,9 @@ class Sending:
             fault=found.fault.value,
             reason=text[:MAX_REPLY_TEXT],
         ).with_reply(reply)
-        # A refused log-in is the sender's trouble: the recipient's mail waits for it to end.
-        if reply is not None and reply.permanent and phase is not Phase.AUTH:
+        # A refused session or log-in is the sender's trouble: the recipient's mail waits for its end.
+        of_the_mail = phase not in (Phase.CONNECT, Phase.AUTH)
+        if reply is not None and reply.permanent and of_the_mail:
             return replace(settled, outcome=Outcome.FAILED)
         delay = self._delay(base.item)
         if delay is None:

@@ -17,6 +17,7 @@ from postfleet.smtp import (
 )
 
 _IDLE_SECONDS = 10.0
+_STOPPED = "the worker was stopped"
 _BACKOFF_SECONDS = (1.0, 5.0, 30.0, 120.0)
 
 Opener = Callable[[], Awaitable[Connection]]
@@ -74,11 +75,13 @@ class SenderPool:
         return await done
 
     async def close(self) -> None:
-        """End the connections; nothing may be queued any more."""
+        """End the connections; what is queued still is told so."""
         for task in list(self._workers):
             task.cancel()
         if self._workers:
             await asyncio.wait(self._workers)
+        while not self._queue.empty():
+            _fail(self._queue.get_nowait(), Refused(Phase.CONNECT, None, _STOPPED))
 
     async def _work(self) -> None:
         connection: Connection | None = None
@@ -105,17 +108,17 @@ class SenderPool:
 
     async def _usable(self, connection: Connection | None, mail: _Mail) -> Connection | None:
         """A connection for this mail; None after a failure, of which all that wait are told."""
-        if connection is not None:
-            if connection.usable and connection.sent < self._mails_per_connection:
-                return connection
-            await connection.quit()
+        if connection and connection.usable and connection.sent < self._mails_per_connection:
+            return connection
         try:
+            if connection is not None:
+                await connection.quit()
             fresh = await self._open()
         except Exception as error:
             self._block(error, mail)
             return None
         except BaseException:  # cancelled
-            _fail(mail, Refused(Phase.CONNECT, None, "the worker was stopped"))
+            _fail(mail, Refused(Phase.CONNECT, None, _STOPPED))
             raise
         self._failures = 0
         return fresh
@@ -136,9 +139,10 @@ class SenderPool:
         except Exception as error:
             _fail(mail, error)
         except BaseException:  # cancelled: the caller must not wait for ever
-            stopped = "the worker was stopped"
             in_doubt = connection.in_doubt
-            _fail(mail, OutcomeUnknown(stopped) if in_doubt else Refused(Phase.DATA, None, stopped))
+            _fail(
+                mail, OutcomeUnknown(_STOPPED) if in_doubt else Refused(Phase.DATA, None, _STOPPED)
+            )
             connection.abort()
             raise
         else:

@@ -6,15 +6,10 @@ import time
 import uuid
 
 from dispatcher.announcer import Announcer
-from dispatcher.domain.identity import message_id
-from dispatcher.domain.ledger import CRASHED, Batch, Settled
-from dispatcher.domain.outcomes import Outcome
+from dispatcher.doubt import Doubt
 from dispatcher.evidence import Evidence
-from dispatcher.store.attempts import Attempts
 from dispatcher.store.batches import Batches, Claim, job
 from dispatcher.store.deliveries import Deliveries
-from dispatcher.store.senders import Senders
-from dispatcher.store.settlements import Settlements
 from dispatcher.worker import WorkerLimits
 from postfleet.bus import Bus
 from postfleet.instants import now_ms
@@ -32,21 +27,17 @@ class Recovery:
         *,
         bus: Bus,
         batches: Batches,
-        attempts: Attempts,
-        settlements: Settlements,
         deliveries: Deliveries,
-        senders: Senders,
         announcer: Announcer,
         limits: WorkerLimits,
         evidence: Evidence,
+        doubt: Doubt,
         unknown_after_ms: int,
-        message_id_key: bytes,
     ) -> None:
-        self._bus, self._batches, self._attempts = bus, batches, attempts
-        self._settlements, self._deliveries = settlements, deliveries
-        self._senders, self._announcer, self._limits = senders, announcer, limits
+        self._bus, self._batches, self._deliveries = bus, batches, deliveries
+        self._announcer, self._limits = announcer, limits
         self._evidence, self._unknown_after_ms = evidence, unknown_after_ms
-        self._message_id_key = message_id_key
+        self._doubt = doubt
 
     async def at_start(self) -> None:
         """Announce what was settled, and take up what an earlier life of this instance held."""
@@ -86,32 +77,8 @@ class Recovery:
         limits = self._limits
         if not await self._batches.take_over(claim, mine, limits.instance, limits.lease_ms):
             return
-        unknown = await self._in_doubt(claim.batch)
+        unknown = await self._doubt.begun_here(claim.batch)
         log.warning("batch %s taken up again, %d in doubt", claim.batch.id, len(unknown))
         await self._announcer.settle(claim.batch, unknown)
         await self._batches.give_back(claim.batch.id, mine)
         await self._bus.put([job(claim.batch, f"-{mine[:8]}")])
-
-    async def _in_doubt(self, batch: Batch) -> list[Settled]:
-        """RFC 1047's window: begun, and nobody wrote down how it ended."""
-        settled = {
-            one.item.key
-            for settlement in await self._settlements.of_batch(batch.id)
-            for one in settlement.settled
-            if one.outcome is not Outcome.POSTPONED
-        }
-        begun = await self._attempts.begun([item.key for item in batch.items])
-        sender = self._senders.get(batch.origin.sender_id)
-        author = sender.email_address if sender else ""
-        return [
-            Settled(
-                item,
-                Outcome.UNKNOWN,
-                now_ms(),
-                message_id=message_id(item.delivery_id, author, self._message_id_key),
-                author=author,
-                reason=CRASHED,
-            )
-            for item in batch.items
-            if item.key in begun and item.key not in settled
-        ]

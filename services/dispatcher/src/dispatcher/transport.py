@@ -36,6 +36,10 @@ class Envelope:
     reverse_path: str
     forward_path: str
 
+    @property
+    def isascii(self) -> bool:
+        return self.reverse_path.isascii() and self.forward_path.isascii()
+
 
 class Refused(Exception):
     """A negative reply, or no connection, before the final dot; `reply` is None for the latter."""
@@ -56,6 +60,7 @@ class _Lines(asyncio.Protocol):
         self._transport = transport
         self._buffer = b""
         self._text: list[str] = []
+        self._octets = 0  # of the reply that is being read
         self._replies: asyncio.Queue[SmtpReply | None] = asyncio.Queue()
         self._writable = asyncio.Event()
         self._writable.set()
@@ -65,20 +70,23 @@ class _Lines(asyncio.Protocol):
         self._buffer += data
         *lines, self._buffer = self._buffer.split(b"\n")
         for raw in lines:
+            if self.lost:
+                return
             self._line(raw.rstrip(b"\r").decode("utf-8", "replace"))
         if len(self._buffer) > _MAX_REPLY_BYTES:
             self._break()
 
     def _line(self, line: str) -> None:
         code = line[:3]
-        if not (code.isdigit() and line[3:4] in ("", " ", "-")):
+        if not (code.isascii() and code.isdigit() and line[3:4] in ("", " ", "-")):
             return self._break()
         self._text.append(line[4:])
-        if sum(map(len, self._text)) > _MAX_REPLY_BYTES:
+        self._octets += len(line) + 2
+        if self._octets > _MAX_REPLY_BYTES:
             return self._break()
         if line[3:4] != "-":
             self._replies.put_nowait(SmtpReply(int(code), "\n".join(self._text)))
-            self._text = []
+            self._text, self._octets = [], 0
         return None
 
     def _break(self) -> None:
@@ -95,6 +103,11 @@ class _Lines(asyncio.Protocol):
 
     def resume_writing(self) -> None:
         self._writable.set()
+
+    @property
+    def unread(self) -> bool:
+        """The server has said something that nobody asked for: mostly a 421 before it closes."""
+        return bool(self._buffer or self._text or not self._replies.empty())
 
     async def write(self, data: bytes) -> None:
         self._transport.write(data)
@@ -124,7 +137,8 @@ class Connection:
 
     @property
     def usable(self) -> bool:
-        return not self._lines.lost and not self._transport.is_closing()
+        open_ = not self._lines.lost and not self._transport.is_closing()
+        return open_ and not self._lines.unread
 
     async def send(
         self, envelope: Envelope, content: bytes, begin: Callable[[], Awaitable[bool]]
@@ -134,23 +148,30 @@ class Connection:
         `begin` claims the delivery; it runs while the envelope travels, and the dot is written only
         if it says yes. Raises Refused, NotOurs, or OutcomeUnknown after the dot.
         """
-        if not envelope.forward_path.isascii() and not self._smtputf8:
+        if not envelope.isascii and not self._smtputf8:
             reply = SmtpReply(553, "5.6.7 the server does not offer SMTPUTF8 (RFC 6531)")
             raise Refused(Phase.RCPT, reply)
         claim = asyncio.ensure_future(begin())
         try:
             await self._envelope(envelope)
             ours = await claim
+        except Refused:
+            claim.cancel()
+            raise
         except BaseException:
             claim.cancel()
+            self.abort()  # in the middle of a transaction: nothing else may be said here
             raise
         if not ours:
             self.abort()
             raise NotOurs
+        if not self.usable:
+            self.abort()
+            raise Refused(Phase.DATA, None, "the connection was lost before the content")
         return await self._content(content)
 
     async def _envelope(self, envelope: Envelope) -> None:
-        utf8 = "" if envelope.forward_path.isascii() else " SMTPUTF8"
+        utf8 = "" if envelope.isascii else " SMTPUTF8"
         commands = (
             (Phase.MAIL, f"MAIL FROM:<{envelope.reverse_path}>{utf8}\r\n".encode()),
             (Phase.RCPT, f"RCPT TO:<{envelope.forward_path}>\r\n".encode()),
@@ -169,7 +190,8 @@ class Connection:
             if refused and (not self._pipelining or reply.code == 421):
                 break
         if refused:
-            await self._recover(reply)
+            with contextlib.suppress(Refused):  # what the server said before counts
+                await self._recover(reply)
             raise refused
 
     async def _recover(self, last: SmtpReply) -> None:

@@ -3,7 +3,8 @@
 import asyncio
 import logging
 import uuid
-from dataclasses import dataclass, field
+from collections.abc import Mapping
+from dataclasses import dataclass, field, replace
 
 from nats.aio.msg import Msg
 
@@ -11,7 +12,8 @@ from dispatcher.announcer import Announcer
 from dispatcher.delivery import Sending
 from dispatcher.domain.ledger import Batch, Item, Settled
 from dispatcher.domain.outcomes import Outcome
-from dispatcher.gate import Gate
+from dispatcher.doubt import Doubt
+from dispatcher.gate import Gate, Verdict
 from dispatcher.store.batches import Batches, batch_of
 from dispatcher.store.quotas import Period, Quotas
 from dispatcher.store.senders import Senders
@@ -23,6 +25,7 @@ log = logging.getLogger(__name__)
 
 _PROGRESS_SECONDS = 30.0  # well below the durable's ack_wait
 _JOB_RETRY_SECONDS = 5.0
+_USED = (Outcome.ACCEPTED, Outcome.UNKNOWN)  # these use up quota
 
 
 @dataclass(frozen=True, slots=True)
@@ -51,11 +54,12 @@ class Worker:
         gate: Gate,
         sending: Sending,
         announcer: Announcer,
+        doubt: Doubt,
         limits: WorkerLimits,
     ) -> None:
         self._bus, self._batches, self._quotas = bus, batches, quotas
         self._senders, self._gate, self._sending = senders, gate, sending
-        self._announcer, self._limits = announcer, limits
+        self._announcer, self._doubt, self._limits = announcer, doubt, limits
         self._running = _Running()
         self._slots = asyncio.Semaphore(limits.concurrency)
 
@@ -109,14 +113,14 @@ class Worker:
         reach("before-claim")
         claim_id = uuid.uuid4().hex
         limits = self._limits
-        if batch.id not in await self._batches.claim(
-            [batch], claim_id, limits.instance, limits.lease_ms
-        ):
+        life = await self._batches.claim(batch.id, claim_id, limits.instance, limits.lease_ms)
+        if life is None:
             return  # another worker has it, or it is done
         reach("after-claim")
         self._running.claims[claim_id] = batch.id
         try:
-            await self._run(batch)
+            past = await self._doubt.settled(batch.id) if life == "again" else {}
+            await self._run(batch, past, first=life == "first")
             await self._batches.finish(batch.id, claim_id)
         except Exception:
             await self._batches.give_back(batch.id, claim_id)
@@ -124,36 +128,53 @@ class Worker:
         finally:
             self._running.claims.pop(claim_id, None)
 
-    async def _run(self, batch: Batch) -> None:
+    async def _run(self, batch: Batch, past: Mapping[str, Settled], *, first: bool) -> None:
+        """Send what is not settled yet; returns when every item is."""
         now = now_ms()
-        verdict = await self._gate.check(batch, now)
-        granted = await self._reserve(batch, len(verdict.allowed), now)
+        todo = tuple(item for item in batch.items if item.key not in past)
+        verdict = await self._gate.check(replace(batch, items=todo), now) if todo else Verdict()
+        used = sum(one.outcome in _USED for one in past.values())
+        granted = await self._reserve(batch, len(verdict.allowed), used, now)
         over_limit = [
             Settled(item, Outcome.POSTPONED, now, retry_at=_next_day(now), reason="limit")
             for item in verdict.allowed[granted:]
         ]
-
-        async def send(item: Item) -> bool:
-            """Whether it used up quota: also when an earlier life of this batch sent it."""
-            settled = await self._sending.send(batch, item, verdict.context)
-            if settled is None:
-                return True
-            await self._announcer.settle(batch, [settled])
-            return settled.outcome in (Outcome.ACCEPTED, Outcome.UNKNOWN)
-
-        sent = asyncio.gather(*(send(item) for item in verdict.allowed[:granted]))
-        await self._announcer.settle(batch, [*verdict.settled, *over_limit])
-        used = sum(await sent)
-        if granted:
+        chosen = verdict.allowed[:granted]
+        sends = [self._send(batch, item, verdict) for item in chosen]
+        # All of them, also when one fails: nothing may go on behind a batch that is given back.
+        results = await asyncio.gather(
+            self._announcer.settle(batch, [*verdict.settled, *over_limit]),
+            *sends,
+            return_exceptions=True,
+        )
+        for result in results:
+            if isinstance(result, BaseException):
+                raise result
+        outcomes = results[1:]
+        taken = [i for i, one in zip(chosen, outcomes, strict=True) if one is None]
+        if taken:
+            await self._announcer.settle(batch, await self._doubt.taken(batch, taken))
+        used += sum(one is None or one in _USED for one in outcomes)
+        if granted or not first:
             periods = [period.name for period in periods_of(now)]
             await self._quotas.settle(batch.origin.sender_id, batch.id, used, periods)
 
-    async def _reserve(self, batch: Batch, wanted: int, now: int) -> int:
+    async def _send(self, batch: Batch, item: Item, verdict: Verdict) -> Outcome | None:
+        """What became of it, settled; None if another worker has it, or had."""
+        settled = await self._sending.send(batch, item, verdict.context)
+        if settled is None:
+            return None
+        await self._announcer.settle(batch, [settled])
+        return settled.outcome
+
+    async def _reserve(self, batch: Batch, wanted: int, used: int, now: int) -> int:
+        """How many may go now; an earlier life of the batch has `used` some of its share."""
         sender = self._senders.get(batch.origin.sender_id)
         if not wanted or sender is None:
             return 0
         periods = periods_of(now, sender.effective_limit, sender.monthly_limit)
-        return await self._quotas.reserve(sender.sender_id, batch.id, wanted, periods)
+        share = await self._quotas.reserve(sender.sender_id, batch.id, wanted + used, periods)
+        return max(0, share - used)
 
 
 async def _keep_alive(message: Msg) -> None:

@@ -1,6 +1,7 @@
 """Attempts: the key that must be inserted before the final dot. The database says who got it."""
 
 from collections.abc import Sequence
+from dataclasses import dataclass
 
 from pymongo import InsertOne
 from pymongo.errors import BulkWriteError
@@ -9,14 +10,30 @@ from postfleet.instants import now_ms
 from postfleet.mongo import Collection
 
 
+@dataclass(frozen=True, slots=True)
+class Attempt:
+    """`by` is drawn for each try to begin it, and tells whose try it was."""
+
+    key: str
+    batch_id: str
+    by: str
+
+
 class Attempts:
     def __init__(self, collection: Collection) -> None:
         self._collection = collection
 
-    async def begin(self, keys: Sequence[tuple[str, str]]) -> set[str]:
-        """Insert (key, batch id) pairs in one statement; returns the keys that are ours."""
+    async def begin(self, attempts: Sequence[Attempt]) -> list[bool]:
+        """Insert all in one statement; for each whether it is ours.
+
+        Beginning the same attempt again (the same `by`) answers the same: a caller that does not
+        know whether its statement arrived repeats it.
+        """
         at = now_ms()
-        inserts = [InsertOne({"_id": key, "batch_id": batch, "at": at}) for key, batch in keys]
+        inserts = [
+            InsertOne({"_id": one.key, "batch_id": one.batch_id, "by": one.by, "at": at})
+            for one in attempts
+        ]
         taken: set[str] = set()
         try:
             await self._collection.bulk_write(inserts, ordered=False)
@@ -24,13 +41,22 @@ class Attempts:
             for problem in error.details["writeErrors"]:
                 if problem.get("code") != 11000:
                     raise
-                taken.add(keys[problem["index"]][0])
-        return {key for key, _ in keys if key not in taken}
+                taken.add(attempts[problem["index"]].key)
+        owners = await self._owners(taken)
+        return [owners.get(one.key, one.by) == one.by for one in attempts]
 
-    async def begun(self, keys: Sequence[str]) -> dict[str, int]:
-        """key -> time, for those of these attempts that were begun."""
+    async def _owners(self, keys: set[str]) -> dict[str, str]:
+        if not keys:
+            return {}
         found = self._collection.find({"_id": {"$in": list(keys)}}).limit(len(keys))
-        return {document["_id"]: document["at"] async for document in found}
+        return {document["_id"]: document["by"] async for document in found}
+
+    async def begun(self, keys: Sequence[str]) -> dict[str, str]:
+        """key -> batch id, for those of these attempts that were begun."""
+        if not keys:
+            return {}
+        found = self._collection.find({"_id": {"$in": list(keys)}}).limit(len(keys))
+        return {document["_id"]: document["batch_id"] async for document in found}
 
     async def batch_of(self, key: str) -> str | None:
         document = await self._collection.find_one({"_id": key})

@@ -2,6 +2,7 @@
 
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
+from typing import Literal
 
 import orjson
 
@@ -10,7 +11,11 @@ from postfleet.bus import Message
 from postfleet.instants import now_ms
 from postfleet.mongo import Collection, Document, ensure_indexes
 
-READY, CLAIMED, DONE = "ready", "claimed", "done"
+READY, AGAIN, CLAIMED, DONE = "ready", "again", "claimed", "done"
+_WAITING = (READY, AGAIN)  # AGAIN: ready, and had a life before
+_OPEN = (*_WAITING, CLAIMED)
+
+_LIVES: tuple[tuple[str, Literal["first", "again"]], ...] = ((READY, "first"), (AGAIN, "again"))
 
 
 @dataclass(frozen=True, slots=True)
@@ -41,23 +46,24 @@ class Batches:
             await self._collection.insert_many([to_document(batch) for batch in batches])
 
     async def claim(
-        self, batches: Sequence[Batch], claim_id: str, owner: str, lease_ms: int
-    ) -> set[str]:
-        """Which of these batches are ours now. One statement when nobody else wants them."""
-        ids = [batch.id for batch in batches]
+        self, batch_id: str, claim_id: str, owner: str, lease_ms: int
+    ) -> Literal["first", "again"] | None:
+        """Take the batch, by compare-and-set; None if it is not to be had.
+
+        "again": an earlier life may have sent and settled some of it. One statement otherwise.
+        """
         fields = {
             "state": CLAIMED,
             "claim_id": claim_id,
             "owner": owner,
             "lease_until": now_ms() + lease_ms,
         }
-        result = await self._collection.update_many(
-            {"_id": {"$in": ids}, "state": READY}, {"$set": fields}
-        )
-        if result.modified_count == len(ids):
-            return set(ids)
-        found = self._collection.find({"_id": {"$in": ids}, "claim_id": claim_id}).limit(len(ids))
-        return {document["_id"] async for document in found}
+        for state, life in _LIVES:
+            guard = {"_id": batch_id, "state": state}
+            result = await self._collection.update_one(guard, {"$set": fields})
+            if result.modified_count:
+                return life
+        return None
 
     async def renew(self, claim_ids: Iterable[str], lease_ms: int) -> None:
         await self._collection.update_many(
@@ -90,23 +96,30 @@ class Batches:
         """Ready again, for whoever gets the next job."""
         await self._collection.update_one(
             {"_id": batch_id, "claim_id": claim_id, "state": CLAIMED},
-            {"$set": {"state": READY, "created_at": now_ms()}},
+            {"$set": {"state": AGAIN, "created_at": now_ms()}},
         )
 
     async def ready_since(self, before: int, limit: int) -> list[Batch]:
         """Ready batches that nobody took for a while: their job may be lost."""
-        found = self._collection.find({"state": READY, "created_at": {"$lt": before}}).limit(limit)
+        query = {"state": {"$in": list(_WAITING)}, "created_at": {"$lt": before}}
+        found = self._collection.find(query).limit(limit)
         return [from_document(document) async for document in found]
 
     async def planned(self, limit: int = 20_000) -> dict[str, int]:
         """sender id -> deliveries in batches that are ready but not claimed."""
         sizes: dict[str, int] = {}
-        async for document in self._collection.find({"state": READY}).limit(limit):
+        waiting = self._collection.find({"state": {"$in": list(_WAITING)}})
+        async for document in waiting.limit(limit):
             sizes[document["sender_id"]] = sizes.get(document["sender_id"], 0) + document["size"]
         return sizes
 
     async def any_open(self, campaign_id: str) -> bool:
-        query = {"campaign_id": campaign_id, "state": {"$in": [READY, CLAIMED]}}
+        query = {"campaign_id": campaign_id, "state": {"$in": list(_OPEN)}}
+        return await self._collection.find_one(query) is not None
+
+    async def is_open(self, batch_id: str) -> bool:
+        """Somebody works on it, or will."""
+        query = {"_id": batch_id, "state": {"$in": list(_OPEN)}}
         return await self._collection.find_one(query) is not None
 
     async def get(self, batch_id: str) -> Batch | None:
@@ -115,7 +128,7 @@ class Batches:
 
     async def open_with(self, delivery_id: str, limit: int = 2000) -> tuple[Batch, str] | None:
         """The open batch that has this delivery, with its state."""
-        query = {"state": {"$in": [READY, CLAIMED]}}
+        query = {"state": {"$in": list(_OPEN)}}
         async for document in self._collection.find(query).limit(limit):
             batch = from_document(document)
             if any(item.delivery_id == delivery_id for item in batch.items):

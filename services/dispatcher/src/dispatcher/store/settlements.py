@@ -62,17 +62,36 @@ def _document(settlement: Settlement) -> Document:
     }
 
 
+_TEXTS = (
+    "message_id",
+    "author",
+    "mail_subject",
+    "enhanced_status",
+    "reply_text",
+    "meaning",
+    "fault",
+    "reason",
+)
+_NUMBERS = ("reply_code", "retry_at")
+
+
 def _item_document(settled: Settled) -> Document:
-    document = asdict(settled)
-    document["item"] = [
-        settled.item.delivery_id,
-        settled.item.lead_id,
-        settled.item.recipient,
-        settled.item.attempt,
-    ]
-    document["outcome"] = settled.outcome.value
-    document["soft_bounce"] = int(settled.soft_bounce)
-    return {name: value for name, value in document.items() if value not in ("", None)}
+    """Only what is there: most settlements are a plain 250."""
+    item = settled.item
+    document: Document = {
+        "item": [item.delivery_id, item.lead_id, item.recipient, item.attempt],
+        "outcome": settled.outcome.value,
+        "at": settled.at,
+    }
+    for name in _TEXTS:
+        if text := getattr(settled, name):
+            document[name] = text
+    for name in _NUMBERS:
+        if (number := getattr(settled, name)) is not None:
+            document[name] = number
+    if settled.soft_bounce:
+        document["soft_bounce"] = 1
+    return document
 
 
 def _settlement(document: Document) -> Settlement:

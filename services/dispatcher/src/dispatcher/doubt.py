@@ -1,0 +1,80 @@
+"""What earlier lives of a batch have left: what they settled, and attempts nobody wrote the end of.
+
+A batch is done only when each attempt it has begun is settled. So an attempt that a worker finds
+taken has an owner who will settle it, or is settled here as unknown (RFC 1047's window).
+"""
+
+from collections.abc import Mapping, Sequence
+
+from dispatcher.domain.identity import message_id
+from dispatcher.domain.ledger import CRASHED, Batch, Item, Settled
+from dispatcher.domain.outcomes import Outcome
+from dispatcher.store.attempts import Attempts
+from dispatcher.store.batches import Batches
+from dispatcher.store.senders import Senders
+from dispatcher.store.settlements import Settlements
+from postfleet.instants import now_ms
+
+
+class Doubt:
+    def __init__(
+        self,
+        *,
+        batches: Batches,
+        attempts: Attempts,
+        settlements: Settlements,
+        senders: Senders,
+        message_id_key: bytes,
+    ) -> None:
+        self._batches, self._attempts, self._settlements = batches, attempts, settlements
+        self._senders, self._message_id_key = senders, message_id_key
+
+    async def settled(self, batch_id: str) -> Mapping[str, Settled]:
+        """Attempt key -> what became of it in this batch; the strongest fact of each."""
+        found: dict[str, Settled] = {}
+        for settlement in await self._settlements.of_batch(batch_id):
+            for one in settlement.settled:
+                if one.item.key not in found or found[one.item.key].rank <= one.rank:
+                    found[one.item.key] = one
+        return found
+
+    async def begun_here(self, batch: Batch) -> list[Settled]:
+        """What this batch has begun and not settled, as unknown."""
+        owners = await self._attempts.begun([item.key for item in batch.items])
+        mine = [item for item in batch.items if owners.get(item.key) == batch.id]
+        return self._unknown(batch, await self._without_end(batch.id, mine))
+
+    async def taken(self, batch: Batch, items: Sequence[Item]) -> list[Settled]:
+        """Of these, which a worker of this batch found taken, those that no one will settle."""
+        owners = await self._attempts.begun([item.key for item in items])
+        by_owner: dict[str, list[Item]] = {}
+        for item in items:
+            if item.key in owners:
+                by_owner.setdefault(owners[item.key], []).append(item)
+        left: list[Item] = []
+        for owner, theirs in by_owner.items():
+            if owner == batch.id or not await self._batches.is_open(owner):
+                left += await self._without_end(owner, theirs)
+        return self._unknown(batch, left)
+
+    async def _without_end(self, batch_id: str, items: Sequence[Item]) -> list[Item]:
+        if not items:
+            return []
+        settled = await self.settled(batch_id)
+        ended = {k for k, one in settled.items() if one.outcome is not Outcome.POSTPONED}
+        return [item for item in items if item.key not in ended]
+
+    def _unknown(self, batch: Batch, items: Sequence[Item]) -> list[Settled]:
+        sender = self._senders.get(batch.origin.sender_id)
+        author = sender.email_address if sender else ""
+        return [
+            Settled(
+                item,
+                Outcome.UNKNOWN,
+                now_ms(),
+                message_id=message_id(item.delivery_id, author, self._message_id_key),
+                author=author,
+                reason=CRASHED,
+            )
+            for item in items
+        ]

@@ -1,0 +1,191 @@
+"""Leads, suppressions, senders, quotas: one spec, run against every database there is."""
+
+import asyncio
+from typing import Any
+
+import pytest
+
+from dispatcher.domain.campaigns import LeadState
+from dispatcher.domain.identity import lead_id
+from dispatcher.domain.leads_csv import LeadRow
+from dispatcher.store.leads import NEVER, Leads
+from dispatcher.store.quotas import Period, Quotas
+from dispatcher.store.senders import Senders
+from dispatcher.store.suppressions import Suppressions
+from tests.unit.dispatcher.test_planning import sender
+
+DAY, MONTH = "2026-11-21", "2026-11"
+
+
+def rows(*names: str) -> list[LeadRow]:
+    return [
+        LeadRow(n, f"{name}@x.test", {"name": name, "a.b": "$x"}) for n, name in enumerate(names)
+    ]
+
+
+@pytest.fixture
+async def leads(database: Any) -> Leads:
+    store = Leads(database.leads)
+    await store.ensure_indexes()
+    return store
+
+
+async def test_nobody_is_added_twice(leads: Leads) -> None:
+    assert await leads.add("spring", rows("jo", "al", "jo")) == 2
+    assert await leads.add("spring", rows("al", "cy")) == 1
+    assert await leads.add("spring", rows("al", "cy")) == 0
+    assert await leads.add("spring", []) == 0
+    assert await leads.add("summer", rows("jo")) == 1
+    assert await leads.counts("spring") == {"active": 3}
+    found = await leads.find("spring", "jo@x.test")
+    assert found is not None
+    assert found.fields == {"name": "jo", "a.b": "$x"}
+    assert found.lead_id == lead_id("jo@x.test")
+
+
+async def test_imports_at_the_same_time_add_everybody_once(leads: Leads) -> None:
+    names = [f"l{n}" for n in range(40)]
+    added = await asyncio.gather(*(leads.add("spring", rows(*names)) for _ in range(5)))
+    assert sum(added) == 40
+
+
+async def test_a_lead_moves_on_once_however_often_it_is_said(leads: Leads) -> None:
+    await leads.add("spring", rows("jo"))
+    (lead,) = await leads.due("spring", 0, 10)
+    for _ in range(2):
+        await leads.move_on([lead], 0, 500, "s1")
+    assert await leads.due("spring", 499, 10) == []
+    (moved,) = await leads.due("spring", 500, 10)
+    assert (moved.step, moved.sender_id) == (1, "s1")
+    await leads.postpone({moved.key: NEVER})
+    await leads.postpone({})
+    assert not await leads.any_active("spring")
+    await leads.finish_all("spring")
+    assert await leads.counts("spring") == {"finished": 1}
+
+
+async def test_a_lead_that_ended_stays_ended(leads: Leads) -> None:
+    await leads.add("spring", rows("jo", "al"))
+    await leads.add("summer", rows("jo"))
+    await leads.end_everywhere(lead_id("jo@x.test"), LeadState.UNSUBSCRIBED)
+    keys = [f"spring:{lead_id('jo@x.test')}", f"spring:{lead_id('al@x.test')}"]
+    await leads.end(keys, LeadState.REPLIED)
+    await leads.end([], LeadState.REPLIED)
+    found = await leads.get_many(keys)
+    assert [found[key].state for key in keys] == [LeadState.UNSUBSCRIBED, LeadState.REPLIED]
+    assert await leads.due("summer", NEVER, 10) == []
+
+
+async def test_leads_are_listed_by_pages(leads: Leads) -> None:
+    await leads.add("spring", rows(*(f"l{n}" for n in range(7))))
+    first = await leads.page("spring", None, 5)
+    rest = await leads.page("spring", first[-1].key, 5)
+    assert len({lead.key for lead in [*first, *rest]}) == 7
+    assert await leads.first("spring") is not None
+    assert await leads.first("autumn") is None
+
+
+async def test_an_address_is_suppressed_by_itself_or_its_domain(database: Any) -> None:
+    store = Suppressions(database.suppressions)
+    await store.ensure_indexes()
+    assert await store.add("jo@x.test", "unsubscribed", "tracker")
+    assert not await store.add("jo@x.test", "hard bounce", "dispatcher")
+    assert await store.add("@y.test", "competitor", "api")
+    people = ["jo@x.test", "al@x.test", "cy@y.test", "di@sub.y.test"]
+    assert await store.of(people) == {"jo@x.test": "unsubscribed", "cy@y.test": "competitor"}
+    assert await store.of([]) == {}
+    assert [one.entry for one in await store.page(None, 10)] == ["@y.test", "jo@x.test"]
+    assert [one.entry for one in await store.page("@y.test", 10)] == ["jo@x.test"]
+    assert await store.remove("@y.test")
+    assert not await store.remove("@y.test")
+    assert await store.of(people) == {"jo@x.test": "unsubscribed"}
+
+
+async def test_only_a_newer_revision_of_a_sender_is_applied(database: Any) -> None:
+    store = Senders(database.senders)
+    assert await store.apply(sender("s1", revision=3, health=70))
+    assert not await store.apply(sender("s1", revision=3, health=10))
+    assert not await store.apply(sender("s1", revision=2, health=10))
+    assert await store.apply(sender("s1", revision=4, health=71, tags=("eu",)))
+    assert await store.apply(sender("s2", revision=1, deleted=True))
+    restarted = Senders(database.senders)
+    await restarted.load()
+    for one in (store, restarted):
+        known = one.get("s1")
+        assert known is not None
+        assert (known.revision, known.health) == (4, 71)
+        for selector in ("s1", "s1@fleet.test", "fleet.test", "eu"):
+            assert [s.sender_id for s in one.matching((selector,))] == ["s1"]
+        assert one.matching(("nobody", "s2")) == []
+        assert len(one.all()) == 2
+
+
+async def test_what_another_process_applied_is_known_after_a_load(database: Any) -> None:
+    ours, theirs = Senders(database.senders), Senders(database.senders)
+    await theirs.apply(sender("s1", revision=5))
+    assert ours.get("s1") is None
+    await ours.load()
+    assert ours.get("s1") is not None
+
+
+def periods(daily: int | None, monthly: int | None = None) -> list[Period]:
+    return [Period(DAY, daily), Period(MONTH, monthly)]
+
+
+@pytest.mark.seed("S28")
+async def test_twenty_batches_at_once_get_exactly_the_limit(database: Any) -> None:
+    quotas = Quotas(database.quotas)
+    got = await asyncio.gather(
+        *(quotas.reserve("s1", f"b{n}", 7, periods(50, 1000)) for n in range(20))
+    )
+    assert sum(got) == 50
+    assert await quotas.used(["s1", "s2"], DAY) == {"s1": 50}
+    assert await quotas.used(["s1"], MONTH) == {"s1": 50}
+
+
+@pytest.mark.seed("S28")
+async def test_the_tighter_of_day_and_month_counts(database: Any) -> None:
+    quotas = Quotas(database.quotas)
+    got = await asyncio.gather(
+        *(quotas.reserve("s1", f"b{n}", 5, periods(50, 18)) for n in range(20))
+    )
+    assert sum(got) == 18
+    assert await quotas.used(["s1"], DAY) == {"s1": 18}
+    assert await quotas.used(["s1"], MONTH) == {"s1": 18}
+
+
+async def test_repeating_a_reservation_changes_nothing(database: Any) -> None:
+    quotas = Quotas(database.quotas)
+    assert [await quotas.reserve("s1", "b1", 8, periods(10)) for _ in range(3)] == [8, 8, 8]
+    assert [await quotas.reserve("s1", "b2", 8, periods(10)) for _ in range(3)] == [2, 2, 2]
+    assert await quotas.reserve("s1", "b1", 3, periods(10)) == 3
+    assert await quotas.used(["s1"], DAY) == {"s1": 10}
+
+
+async def test_what_was_not_used_is_given_back_once(database: Any) -> None:
+    quotas = Quotas(database.quotas)
+    await quotas.reserve("s1", "b1", 8, periods(10, 20))
+    for _ in range(3):
+        await quotas.settle("s1", "b1", 5, [DAY, MONTH])
+        await quotas.settle("s1", "another", 0, [DAY, MONTH])
+    assert await quotas.used(["s1"], DAY) == {"s1": 5}
+    assert await quotas.used(["s1"], MONTH) == {"s1": 5}
+    assert await quotas.reserve("s1", "b2", 9, periods(10, 20)) == 5
+
+
+@pytest.mark.parametrize(
+    ("daily", "monthly", "granted"), [(0, None, 0), (None, None, 4), (9, 0, 0)]
+)
+async def test_limits_of_nothing_and_no_limits(
+    database: Any, daily: int | None, monthly: int | None, granted: int
+) -> None:
+    quotas = Quotas(database.quotas)
+    assert await quotas.reserve("s1", "b1", 4, periods(daily, monthly)) == granted
+    assert await quotas.used(["s1"], DAY) == {"s1": granted}
+
+
+async def test_a_limit_that_was_lowered_grants_nothing(database: Any) -> None:
+    quotas = Quotas(database.quotas)
+    await quotas.reserve("s1", "b1", 8, periods(10))
+    assert await quotas.reserve("s1", "b2", 3, periods(5)) == 0
+    assert await quotas.used(["s1"], DAY) == {"s1": 8}
