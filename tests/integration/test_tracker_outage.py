@@ -100,3 +100,21 @@ async def _alive(tracker: RunningTracker) -> bool:
     with contextlib.suppress(httpx.TransportError):
         return (await tracker.http.get("/healthz")).status_code == 200
     return False
+
+
+async def test_an_outage_of_the_database_costs_no_event(tmp_path: Path) -> None:
+    with MongoServer() as database:
+        if not database.embedded:
+            pytest.skip("only the embedded database can be killed: unset MONGODB_URL")
+        async with running_tracker(database.url, tmp_path) as tracker:
+            deliveries = await _mail(tracker)
+            await asyncio.to_thread(database.kill)
+            late = [new_id() for _ in range(MAILS)]
+            await tracker.say(*(sent(d, recipient=f"{d}@example.org") for d in late))
+            await _hit(tracker, deliveries)
+            await asyncio.sleep(6)  # longer than the driver looks for a server
+            await asyncio.to_thread(database.start)
+            found = await tracker.counted(sent=2 * MAILS, opened=MAILS, unsubscribed=MAILS)
+            assert found["clicked"] == MAILS
+            dead = await tracker.bus.jetstream.stream_info("DEAD_LETTERS")
+            assert dead.state.messages == 0

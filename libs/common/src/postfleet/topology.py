@@ -118,6 +118,12 @@ DURABLES = (
         _events("sender", "email.sent", "email.unknown"),
     ),
     Durable("tracker-events", "EVENTS", "tracker", tuple(sorted(EVENTS))),
+    Durable(
+        "tracker-history",
+        "EVENTS",
+        "tracker",
+        _events("email", "bounce", "reply", "complaint", "delivery", "recipient"),
+    ),
     Durable("tracker-hits", "HITS", "tracker", ("hit.>",)),
 )
 

@@ -14,18 +14,20 @@ from postfleet.bus import Bus
 from postfleet.http import create_app
 from postfleet.mongo import Mongo
 from postfleet.outbox import OutboxRelay
+from postfleet.pull import PullLimits
 from postfleet.tokens import TokenKeys
 from tracker.api import analytics, dashboard, unsubscribe
 from tracker.api.pages import PACKAGE, build_pages
 from tracker.api.tracking import TrackingPaths
 from tracker.destinations import Destinations
 from tracker.figures import Figures
-from tracker.handlers import events, hits
+from tracker.handlers import events, history, hits
 from tracker.intake import Intake
 from tracker.sessions import Sessions
 from tracker.settings import SERVICE, Settings
 from tracker.spool import Spool
 from tracker.store.campaigns import CampaignStore
+from tracker.store.deliveries import DeliveryStore
 from tracker.store.hits import HitStore
 from tracker.store.links import LinkStore
 from tracker.store.statistics import StatisticsStore
@@ -33,6 +35,9 @@ from tracker.store.timelines import TimelineStore
 
 log = logging.getLogger(__name__)
 
+#: The larger the batch, the fewer writes a counter costs; a thousand events are half a megabyte.
+COUNTED = PullLimits(prefetch=4000, batch=2000)
+_FOLD_EVERY = 10.0  # seconds
 _LINKS_LOADED = 100_000  # the newest; older ones are looked up when they are clicked
 
 
@@ -53,6 +58,7 @@ class Tracker:
         database = self.mongo.database
         self.links = LinkStore(database)
         self.hits = HitStore(database)
+        self.deliveries = DeliveryStore(database)
         self.campaigns = CampaignStore(database)
         self.statistics = StatisticsStore(database)
         self.timelines = TimelineStore(database)
@@ -67,20 +73,24 @@ class Tracker:
             settings.api_key.get_secret_value(), registry_lookup(self.bus.request)
         )
         self._running = False
+        self._folding: asyncio.Task[None] | None = None
         self._consume()
 
     def _consume(self) -> None:
-        handle_hits = hits.HitHandler(self.bus, self.hits, self.links, self.relay)
+        handle_hits = hits.HitHandler(
+            self.bus, self.hits, self.deliveries, self.links, self.relay, self._behind
+        )
         self.bus.consume_messages(hits.DURABLE, handle_hits)
         handle_events = events.EventHandler(
-            self.destinations,
-            self.hits,
-            self.links,
-            self.campaigns,
-            self.statistics,
-            self.timelines,
+            self.destinations, self.links, self.campaigns, self.statistics
         )
-        self.bus.consume_batches(events.DURABLE, handle_events)
+        self.bus.consume_batches(events.DURABLE, handle_events, COUNTED)
+        handle_history = history.HistoryHandler(self.deliveries, self.timelines)
+        self.bus.consume_batches(history.DURABLE, handle_history)
+
+    async def _behind(self) -> bool:
+        waiting = await self.bus.jetstream.consumer_info("EVENTS", history.DURABLE)
+        return bool(waiting.num_pending or waiting.num_ack_pending)
 
     @contextlib.asynccontextmanager
     async def lifespan(self) -> AsyncIterator[None]:
@@ -98,6 +108,8 @@ class Tracker:
     async def _stop(self) -> None:
         """Hits first: they need the bus, or the disk where it is gone."""
         try:
+            if self._folding is not None:
+                self._folding.cancel()
             await self.intake.stop()
             await self.relay.stop()
             await self.bus.stop()
@@ -108,7 +120,17 @@ class Tracker:
         await asyncio.gather(self.bus.connect(), self._open_database())
         await self.bus.start()
         await self.relay.start()
+        self._folding = asyncio.create_task(self._fold(), name="fold statistics")
         self._running = True
+
+    async def _fold(self) -> None:
+        """Keep what readers have to add to the counters small."""
+        while True:
+            await asyncio.sleep(_FOLD_EVERY)
+            try:
+                await self.statistics.fold()
+            except PyMongoError as error:
+                log.warning("the counters are brought up to date later: %s", error)
 
     async def _open_database(self) -> None:
         await self.mongo.connect()
@@ -117,6 +139,7 @@ class Tracker:
                 for store in (
                     self.links,
                     self.hits,
+                    self.deliveries,
                     self.campaigns,
                     self.statistics,
                     self.timelines,
@@ -153,7 +176,9 @@ def build(settings: Settings) -> FastAPI:
         },
         routers=[
             unsubscribe.build_router(keys, tracker.intake, pages),
-            analytics.build_router(figures, tracker.campaigns, tracker.timelines),
+            analytics.build_router(
+                figures, tracker.campaigns, tracker.timelines, tracker.deliveries
+            ),
             dashboard.build_router(figures, sessions, pages, settings.public_url),
         ],
         idempotency=tracker.mongo.database.idempotency,

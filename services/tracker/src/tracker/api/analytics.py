@@ -1,5 +1,6 @@
 """`/analytics/…`: figures for programs. Counts are of human verdicts; rates are fractions of `sent`."""
 
+import asyncio
 from datetime import UTC, datetime, timedelta
 from typing import Annotated, Any
 
@@ -13,6 +14,7 @@ from postfleet.problems import invalid, not_found
 from tracker.domain.figures import Bucket
 from tracker.figures import Figures
 from tracker.store.campaigns import CampaignStore
+from tracker.store.deliveries import DeliveryStore
 from tracker.store.timelines import TimelineStore
 
 _MAX_BUCKETS = 1000
@@ -22,7 +24,9 @@ _WIDTH = {"day": timedelta(days=1), "hour": timedelta(hours=1)}
 Limit = Annotated[int, Query(ge=1, le=500)]
 
 
-def build_router(figures: Figures, campaigns: CampaignStore, timelines: TimelineStore) -> APIRouter:
+def build_router(
+    figures: Figures, campaigns: CampaignStore, timelines: TimelineStore, deliveries: DeliveryStore
+) -> APIRouter:
     router = APIRouter(
         prefix=f"{API}/analytics", tags=["analytics"], dependencies=[require(Scope.READ)]
     )
@@ -85,7 +89,12 @@ def build_router(figures: Figures, campaigns: CampaignStore, timelines: Timeline
         except InvalidAddress as error:
             raise invalid("address", "INVALID_ADDRESS", str(error)) from error
         after = decode_cursor(cursor) if cursor else ""
-        found = await timelines.page(lead, after, limit + 1)
+        parts = await asyncio.gather(
+            *(part.page(lead, after, limit + 1) for part in (timelines, deliveries))
+        )
+        found = sorted((e for part in parts for e in part), key=lambda e: str(e["order"]))[
+            : limit + 1
+        ]
         shown = found[:limit]
         following = encode_cursor(shown[-1]["order"]) if len(found) > limit else None
         return {

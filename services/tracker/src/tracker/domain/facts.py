@@ -4,12 +4,17 @@ A fact's id says what must not be counted twice: a delivery is opened once howev
 is loaded. It belongs to the day of the first event that said so.
 """
 
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from dataclasses import dataclass, field
+from functools import lru_cache
 
 from postfleet import events
+from postfleet.addresses import domain_of
 from postfleet.events import Event
 from postfleet.instants import from_ms, to_ms
+from tracker.domain.providers import provider_of
+
+_HOUR_MS = 3_600_000
 
 METRICS = (
     "sent",
@@ -81,49 +86,96 @@ def facts_of(event: Event) -> Iterator[Fact]:
     if metric is None or not isinstance(event, events.DeliveryEvent):
         return
     at_ms = to_ms(event.occurred_at)
-    counters = (*_everywhere(at_ms), *_sender(event.sender_id), *_campaign(event))
+    counters = _of_delivery(
+        at_ms // _HOUR_MS,
+        event.sender_id,
+        event.campaign_id,
+        event.step,
+        event.variant,
+        domain_of(event.message_id.rstrip(">")),
+        provider_of(event.recipient),
+    )
     yield Fact(f"{metric}:{event.delivery_id}", metric, at_ms, counters)
 
 
 def _unsubscribed(event: events.RecipientUnsubscribed) -> Iterator[Fact]:
     """A recipient leaves once; in the figures of a campaign, once for each campaign."""
     at_ms, recipient = to_ms(event.occurred_at), event.recipient.lower()
-    yield Fact(f"unsubscribed:{recipient}", "unsubscribed", at_ms, _everywhere(at_ms))
+    counters = (*_everywhere(at_ms // _HOUR_MS), *_receiver(provider_of(recipient)))
+    yield Fact(f"unsubscribed:{recipient}", "unsubscribed", at_ms, counters)
     if event.sender_id:
         key = f"unsubscribed:{recipient}:sender:{event.sender_id}"
         yield Fact(key, "unsubscribed", at_ms, _sender(event.sender_id))
     if event.campaign_id:
         key = f"unsubscribed:{recipient}:campaign:{event.campaign_id}"
-        yield Fact(key, "unsubscribed", at_ms, _campaign(event))
+        campaign = _campaign(event.campaign_id, event.sender_id, event.step, event.variant)
+        yield Fact(key, "unsubscribed", at_ms, campaign)
 
 
-def _everywhere(at_ms: int) -> tuple[Counter, ...]:
-    return OVERALL, day_counter(at_ms), hour_counter(at_ms)
+@lru_cache(maxsize=50_000)
+def _of_delivery(
+    hour: int,
+    sender_id: str,
+    campaign_id: str | None,
+    step: int | None,
+    variant: str | None,
+    domain: str,
+    provider: str,
+) -> tuple[Counter, ...]:
+    return (
+        *_everywhere(hour),
+        *_sender(sender_id),
+        *_sending_domain(domain),
+        *_receiver(provider),
+        *_campaign(campaign_id, sender_id, step, variant),
+    )
+
+
+def _everywhere(hour: int) -> tuple[Counter, ...]:
+    return OVERALL, day_counter(hour * _HOUR_MS), hour_counter(hour * _HOUR_MS)
 
 
 def _sender(sender_id: str) -> tuple[Counter, ...]:
     return (Counter("sender", (("sender", sender_id),)),)
 
 
-def _campaign(event: events.DeliveryEvent | events.RecipientUnsubscribed) -> tuple[Counter, ...]:
-    if event.campaign_id is None:
+def _sending_domain(domain: str) -> tuple[Counter, ...]:
+    return (Counter("domain", (("domain", domain),)),) if domain else ()
+
+
+def _receiver(provider: str) -> tuple[Counter, ...]:
+    return (Counter("receiver", (("receiver", provider),)),)
+
+
+@lru_cache(maxsize=50_000)
+def _campaign(
+    campaign_id: str | None, sender_id: str | None, step: int | None, variant: str | None
+) -> tuple[Counter, ...]:
+    if campaign_id is None:
         return ()
-    campaign = (("campaign", event.campaign_id),)
+    campaign = (("campaign", campaign_id),)
     found = [Counter("campaign", campaign)]
-    if event.sender_id:
-        found.append(Counter("campaign-sender", (*campaign, ("sender", event.sender_id))))
-    if event.step is not None:
-        step = (*campaign, ("step", str(event.step)))
-        found.append(Counter("step", step))
-        found.append(Counter("variant", (*step, ("variant", event.variant or ""))))
+    if sender_id:
+        found.append(Counter("campaign-sender", (*campaign, ("sender", sender_id))))
+    if step is not None:
+        of_step = (*campaign, ("step", str(step)))
+        found.append(Counter("step", of_step))
+        found.append(Counter("variant", (*of_step, ("variant", variant or ""))))
     return tuple(found)
 
 
-def plan(facts: list[Fact]) -> dict[Counter, dict[str, int]]:
+Additions = dict[Counter, dict[str, int]]
+
+
+def plan(facts: Iterable[Fact]) -> Additions:
     """What to add to which counter for these facts, each of which counts once."""
-    additions: dict[Counter, dict[str, int]] = {}
-    for fact in facts:
+    together: dict[tuple[str, int], tuple[Fact, int]] = {}
+    for fact in facts:  # facts of one hour, sender and step share one tuple of counters
+        key = fact.metric, id(fact.counters)
+        together[key] = fact, together.get(key, (fact, 0))[1] + 1
+    additions: Additions = {}
+    for fact, count in together.values():
         for counter in fact.counters:
             metrics = additions.setdefault(counter, {})
-            metrics[fact.metric] = metrics.get(fact.metric, 0) + 1
+            metrics[fact.metric] = metrics.get(fact.metric, 0) + count
     return additions

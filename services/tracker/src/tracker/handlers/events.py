@@ -1,4 +1,4 @@
-"""Every event in: remember deliveries, links and campaigns; count; tell the timelines."""
+"""Every event in: remember links and campaigns, and count."""
 
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -8,14 +8,10 @@ from postfleet.cloudevents import Received
 from postfleet.events import Event
 from postfleet.instants import to_ms
 from tracker.destinations import Destinations
-from tracker.domain.deliveries import delivery_of
 from tracker.domain.facts import facts_of
-from tracker.domain.timeline import entry_of
 from tracker.store.campaigns import CampaignNews, CampaignStore
-from tracker.store.hits import HitStore
 from tracker.store.links import LinkStore
 from tracker.store.statistics import StatisticsStore
-from tracker.store.timelines import TimelineStore
 
 DURABLE = "tracker-events"
 
@@ -31,26 +27,15 @@ _STATUS: dict[type[Event], str] = {
 @dataclass(frozen=True, slots=True)
 class EventHandler:
     destinations: Destinations
-    hits: HitStore
     links: LinkStore
     campaigns: CampaignStore
     statistics: StatisticsStore
-    timelines: TimelineStore
 
     async def __call__(self, batch: list[Received[Event]]) -> None:
         """Apply a batch; every step may be repeated, in any order."""
         told = [received.event for received in batch]
-        await self._remember_deliveries(told)
         await self._remember_campaigns(told)
         await self.statistics.count([fact for event in told for fact in facts_of(event)])
-        entries = [entry_of(received) for received in batch]
-        await self.timelines.add([entry for entry in entries if entry is not None])
-
-    async def _remember_deliveries(self, told: Sequence[Event]) -> None:
-        await self.hits.remember(
-            accepted=[delivery_of(e) for e in told if isinstance(e, events.EmailSent)],
-            unknown=[delivery_of(e) for e in told if isinstance(e, events.EmailUnknown)],
-        )
 
     async def _remember_campaigns(self, told: Sequence[Event]) -> None:
         for event in told:

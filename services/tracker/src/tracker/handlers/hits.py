@@ -1,7 +1,7 @@
 """Hits in: join with the delivery, judge, store with the event that follows."""
 
 import logging
-from collections.abc import Sequence
+from collections.abc import Awaitable, Callable, Sequence
 from dataclasses import dataclass
 
 from nats.aio.msg import Msg
@@ -12,6 +12,7 @@ from postfleet.outbox import OutboxRelay
 from tracker.domain.hits import Hit, HitKind, UnreadableHit, read_hit
 from tracker.domain.outcomes import JudgedHit, announcement
 from tracker.domain.verdicts import judge
+from tracker.store.deliveries import DeliveryStore
 from tracker.store.hits import HitStore
 from tracker.store.links import LinkStore
 
@@ -25,10 +26,14 @@ _DATABASE_DELAY = 2.0
 
 @dataclass(frozen=True, slots=True)
 class HitHandler:
+    """`behind` says whether there are events that the deliveries have not been told yet."""
+
     bus: Bus
     hits: HitStore
+    deliveries: DeliveryStore
     links: LinkStore
     relay: OutboxRelay
+    behind: Callable[[], Awaitable[bool]]
 
     async def __call__(self, messages: list[Msg]) -> None:
         """Handle a batch; every message is acked, nakked or buried here."""
@@ -50,7 +55,7 @@ class HitHandler:
 
     async def judge(self, hits: Sequence[Hit]) -> dict[str, JudgedHit]:
         """The hits whose delivery (and link) is known, judged, by hit id."""
-        deliveries = await self.hits.deliveries(hit.delivery_id for hit in hits)
+        deliveries = await self.deliveries.find(hit.delivery_id for hit in hits)
         urls = await self.links.urls(hit.link_id for hit in hits if hit.link_id)
         judged = {}
         for hit in hits:
@@ -80,7 +85,7 @@ class HitHandler:
         return readable
 
     async def _wait_for_delivery(self, message: Msg, hit: Hit) -> None:
-        if message.metadata.num_delivered >= _UNKNOWN_TRIES:
+        if message.metadata.num_delivered >= _UNKNOWN_TRIES and not await self.behind():
             await self.bus.bury(DURABLE, message, f"unknown delivery {hit.delivery_id}")
         else:
             await message.nak(delay=_UNKNOWN_DELAY)

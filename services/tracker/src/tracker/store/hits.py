@@ -1,14 +1,10 @@
-"""Deliveries as far as hits need them, and the judged hits with their events."""
+"""The judged hits with their events, and who was a delivery's first."""
 
-from collections.abc import Iterable, Sequence
-from dataclasses import asdict
-
-from pymongo import ReplaceOne
+from collections.abc import Sequence
 
 from postfleet.cloudevents import Announcement
 from postfleet.mongo import Collection, Database, Document, ensure_indexes
 from postfleet.outbox import with_events
-from tracker.domain.deliveries import Delivery
 from tracker.domain.networks import network_of
 from tracker.domain.outcomes import JudgedHit
 from tracker.domain.verdicts import RULES_VERSION
@@ -18,27 +14,10 @@ from tracker.store.writing import insert_new
 class HitStore:
     def __init__(self, database: Database) -> None:
         self.hits: Collection = database.hits  # also the outbox of their events
-        self._sent: Collection = database.sent
         self._firsts: Collection = database.firsts
 
     async def ensure_indexes(self) -> None:
         await ensure_indexes(self.hits, "delivery_id", "at_ms")
-        await ensure_indexes(self._sent, "sent_ms")
-
-    async def remember(self, accepted: Sequence[Delivery], unknown: Sequence[Delivery]) -> None:
-        """Keep deliveries; one whose outcome is unknown never replaces one that was accepted."""
-        if accepted:
-            documents = [_document(delivery) for delivery in accepted]
-            replacements = [ReplaceOne({"_id": d["_id"]}, d, upsert=True) for d in documents]
-            await self._sent.bulk_write(replacements, ordered=False)
-        if unknown:
-            await insert_new(self._sent, [_document(delivery) for delivery in unknown])
-
-    async def deliveries(self, ids: Iterable[str]) -> dict[str, Delivery]:
-        """The deliveries that are known, by id."""
-        wanted = sorted(set(ids))
-        found = self._sent.find({"_id": {"$in": wanted}}).limit(len(wanted) + 1)
-        return {document["_id"]: _delivery(document) async for document in found}
 
     async def claim_firsts(self, claims: Sequence[tuple[str, str]]) -> set[str]:
         """Claim keys for hit ids, in order; return the ids of the hits that hold their key.
@@ -59,16 +38,6 @@ class HitStore:
         await insert_new(
             self.hits, [with_events(_hit_document(judged), [event]) for judged, event in entries]
         )
-
-
-def _document(delivery: Delivery) -> Document:
-    facts = {key: value for key, value in asdict(delivery).items() if value is not None}
-    return {"_id": facts.pop("delivery_id"), **facts}
-
-
-def _delivery(document: Document) -> Delivery:
-    facts = dict(document)
-    return Delivery(delivery_id=facts.pop("_id"), **facts)
 
 
 def _hit_document(judged: JudgedHit) -> Document:

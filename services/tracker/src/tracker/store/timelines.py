@@ -1,4 +1,4 @@
-"""What happened to each lead, one document for each event."""
+"""What happened to each lead, one document for each event but `email.sent`: see deliveries."""
 
 from collections.abc import Sequence
 
@@ -15,7 +15,7 @@ class TimelineStore:
         await ensure_indexes(self._timelines, "address")
 
     async def add(self, entries: Sequence[Entry]) -> None:
-        await insert_new(self._timelines, [_document(entry) for entry in entries])
+        await insert_new(self._timelines, [entry_document(entry) for entry in entries])
 
     async def page(self, address: str, after: str, limit: int) -> list[Document]:
         """Up to `limit` entries of an address, oldest first, after the one with this order."""
@@ -24,7 +24,7 @@ class TimelineStore:
         return [document async for document in found]
 
 
-def _document(entry: Entry) -> Document:
+def entry_document(entry: Entry) -> Document:
     return {
         "_id": entry.id,
         "address": entry.address,

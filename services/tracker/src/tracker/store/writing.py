@@ -11,13 +11,16 @@ _DUPLICATE = 11000
 _CHUNK = 500
 
 
-async def insert_new(collection: Collection, documents: Sequence[Document]) -> None:
-    """Insert the documents whose `_id` is not there yet; the others stay as they are."""
+async def insert_new(collection: Collection, documents: Sequence[Document]) -> bool:
+    """Insert the documents whose `_id` is not there yet; the others stay. Returns whether any was."""
+    met = False
     for start in range(0, len(documents), _CHUNK):
         try:
             await collection.insert_many(list(documents[start : start + _CHUNK]), ordered=False)
         except BulkWriteError as error:
             _only_duplicates(error)
+            met = True
+    return met
 
 
 async def write_guarded(collection: Collection, operations: Sequence[Any]) -> None:
