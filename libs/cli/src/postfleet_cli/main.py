@@ -7,7 +7,17 @@ from typing import Annotated, Any
 
 import typer
 
-from postfleet_cli import bus_apply, bus_rebuild, campaigns, dead_letters, event_log, senders
+from postfleet_cli import (
+    bus_apply,
+    bus_rebuild,
+    campaigns,
+    dead_letters,
+    domains,
+    event_log,
+    fleet,
+    mailboxes,
+    senders,
+)
 from postfleet_cli.api import Api
 from postfleet_cli.exits import EXIT_CODES_HELP, Refused
 from postfleet_cli.output import AsJson, console, print_document, print_json
@@ -44,6 +54,9 @@ bus = typer.Typer(no_args_is_help=True, help="Streams and durable consumers on N
 
 app.command()(up)
 app.add_typer(senders.app, name="senders")
+app.add_typer(domains.app, name="domains")
+app.add_typer(mailboxes.app, name="mailboxes")
+app.add_typer(fleet.app, name="fleet")
 app.add_typer(campaigns.app, name="campaigns")
 app.add_typer(event_log.app, name="events")
 app.add_typer(dead_letters.app, name="dead-letters")
