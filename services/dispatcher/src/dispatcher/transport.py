@@ -7,6 +7,7 @@ has not gone, after it nobody can say (RFC 1047).
 
 import asyncio
 import contextlib
+import re
 import ssl
 from collections.abc import Awaitable, Callable
 from dataclasses import dataclass
@@ -20,6 +21,7 @@ from postfleet.failpoints import reach
 from postfleet.smtp import OutcomeUnknown, PermanentFailure, SmtpReply, TransientFailure
 
 _MAX_REPLY_BYTES = 64 * 1024
+_REPLY_LINE = re.compile(r"[1-5][0-9]{2}(?:[ -]|\Z)")
 
 
 @dataclass(frozen=True, slots=True)
@@ -77,15 +79,14 @@ class _Lines(asyncio.Protocol):
             self._break()
 
     def _line(self, line: str) -> None:
-        code = line[:3]
-        if not (code.isascii() and code.isdigit() and line[3:4] in ("", " ", "-")):
+        if not _REPLY_LINE.match(line):
             return self._break()
         self._text.append(line[4:])
         self._octets += len(line) + 2
         if self._octets > _MAX_REPLY_BYTES:
             return self._break()
         if line[3:4] != "-":
-            self._replies.put_nowait(SmtpReply(int(code), "\n".join(self._text)))
+            self._replies.put_nowait(SmtpReply(int(line[:3]), "\n".join(self._text)))
             self._text, self._octets = [], 0
         return None
 
@@ -218,6 +219,9 @@ class Connection:
         if reply is None:
             self.abort()
             raise OutcomeUnknown("the connection was lost after the final dot")
+        if not (reply.positive or reply.transient or reply.permanent):
+            self.abort()
+            raise OutcomeUnknown(f"a reply to the final dot that means nothing: {reply}")
         self.in_doubt = False
         self.sent += 1
         if not reply.positive:

@@ -1,0 +1,138 @@
+"""An SMTP server told what to answer, byte by byte if need be, and what to do instead of answering."""
+
+import asyncio
+import contextlib
+import ssl
+from collections import defaultdict
+from collections.abc import Callable
+from types import TracebackType
+from typing import Self
+
+from dispatcher.transport import Connection, Timeouts, connect
+from postfleet.events import MailServer, SmtpSecurity
+from postfleet.tls import client_context
+
+DROP = b""  # cut the connection instead of answering
+SILENCE = b"silence"  # answer nothing, and wait
+TIMEOUTS = Timeouts(connect=2, reply=2, final_reply=2)
+_GOOD = {
+    "GREETING": b"220 scripted\r\n",
+    "RSET": b"250 reset\r\n",
+    "QUIT": b"221 bye\r\n",
+    "MAIL": b"250 sender ok\r\n",
+    "RCPT": b"250 recipient ok\r\n",
+    "DATA": b"354 go ahead\r\n",
+    "DOT": b"250 2.0.0 queued\r\n",
+    "STARTTLS": b"220 go ahead\r\n",
+    "AUTH": b"235 welcome\r\n",
+}
+
+
+class ScriptedServer:
+    """`script("RCPT", b"550 no\\r\\n")` is for the next RCPT only; then all is well again."""
+
+    def __init__(
+        self,
+        *extensions: str,
+        write: Callable[[bytes], list[bytes]] = lambda reply: [reply],
+        tls: ssl.SSLContext | None = None,
+    ) -> None:
+        self.extensions, self._write, self._tls = extensions, write, tls
+        self._scripts: defaultdict[str, list[bytes]] = defaultdict(list)
+        self.lines: list[str] = []
+        self.mails: list[bytes] = []
+        self.connections = 0
+        self.raw = b""
+        self._tasks: set[asyncio.Task[None]] = set()
+
+    def script(self, verb: str, *replies: bytes) -> None:
+        self._scripts[verb] += replies
+
+    async def __aenter__(self) -> Self:
+        self._server = await asyncio.start_server(self._accept, "127.0.0.1", 0, limit=1 << 24)
+        self.port = self._server.sockets[0].getsockname()[1]
+        return self
+
+    async def __aexit__(
+        self,
+        kind: type[BaseException] | None,
+        error: BaseException | None,
+        trace: TracebackType | None,
+    ) -> None:
+        self._server.close()
+        for task in list(self._tasks):
+            task.cancel()
+        await asyncio.gather(*self._tasks, return_exceptions=True)
+
+    async def connect(
+        self,
+        *,
+        timeouts: Timeouts = TIMEOUTS,
+        security: SmtpSecurity = SmtpSecurity.NONE,
+        username: str = "",
+        password: str = "",
+    ) -> Connection:
+        server = MailServer(host="127.0.0.1", port=self.port, security=security, username=username)
+        return await connect(
+            server,
+            password,
+            tls_context=client_context(),
+            local_hostname="client.test",
+            timeouts=timeouts,
+        )
+
+    @property
+    def verbs(self) -> list[str]:
+        return [line.split(" ")[0].partition(":")[0] for line in self.lines]
+
+    async def _accept(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        task = asyncio.current_task()
+        assert task is not None
+        self._tasks.add(task)
+        self.connections += 1
+        ended = (ConnectionError, asyncio.IncompleteReadError, asyncio.CancelledError)
+        with contextlib.suppress(*ended):
+            await self._serve(reader, writer)
+        writer.close()
+        self._tasks.discard(task)
+
+    async def _serve(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        going = await self._answer(writer, "GREETING")
+        while going:
+            line = await reader.readuntil(b"\n")
+            self.raw += line
+            self.lines.append(line.decode("utf-8", "replace").rstrip())
+            verb = self.lines[-1].split(" ")[0].upper()
+            if verb == "EHLO":
+                offered = [b"250-%b\r\n" % name.encode() for name in self.extensions]
+                writer.write(b"".join([b"250-scripted\r\n", *offered, b"250 HELP\r\n"]))
+                continue
+            replied = self._next(verb)
+            going = await self._send(writer, replied)
+            if verb == "QUIT":
+                return
+            if verb == "DATA" and replied.startswith(b"354") and going:
+                content = await reader.readuntil(b".\r\n")
+                while content != b".\r\n" and not content.endswith(b"\r\n.\r\n"):
+                    content += await reader.readuntil(b".\r\n")
+                self.mails.append(content)
+                going = await self._answer(writer, "DOT")
+
+    def _next(self, verb: str) -> bytes:
+        scripted = self._scripts[verb]
+        return scripted.pop(0) if scripted else _GOOD.get(verb, b"500 what?\r\n")
+
+    async def _answer(self, writer: asyncio.StreamWriter, verb: str) -> bool:
+        return await self._send(writer, self._next(verb))
+
+    async def _send(self, writer: asyncio.StreamWriter, reply: bytes) -> bool:
+        """False when the connection is to end."""
+        if reply == SILENCE:
+            await asyncio.sleep(3600)
+        for piece in self._write(reply):
+            writer.write(piece)
+            await writer.drain()
+            await asyncio.sleep(0)
+        if reply == DROP:
+            writer.transport.abort()
+        return reply != DROP and not reply.startswith(b"421")

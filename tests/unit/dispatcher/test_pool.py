@@ -1,0 +1,206 @@
+"""The connections of one sender: kept, limited, and every mail gets an answer whatever happens."""
+
+import asyncio
+import random
+from collections.abc import Awaitable, Callable
+
+import pytest
+
+from dispatcher import pool as pool_module
+from dispatcher.pool import CannotConnect, SenderPool
+from dispatcher.transport import Connection, Envelope, NotOurs, Refused
+from postfleet.smtp import OutcomeUnknown, SmtpReply, TransientFailure
+from tests.unit.dispatcher.scripted import DROP, ScriptedServer
+
+ENVELOPE = Envelope("ann@fleet.test", "jo@x.test")
+MAIL = b"Subject: hi\r\n\r\nhello\r\n.\r\n"
+
+
+async def ours() -> bool:
+    return True
+
+
+def pool_of(server: ScriptedServer, connections: int = 2, mails: int = 100) -> SenderPool:
+    async def open_connection() -> Connection:
+        return await server.connect()
+
+    return SenderPool(open_connection, connections, mails)
+
+
+async def send_many(pool: SenderPool, count: int) -> list[SmtpReply | BaseException]:
+    mails = (pool.send(ENVELOPE, MAIL, ours) for _ in range(count))
+    return await asyncio.wait_for(asyncio.gather(*mails, return_exceptions=True), 20)
+
+
+async def test_connections_are_kept_and_no_more_than_allowed_are_made() -> None:
+    async with ScriptedServer("PIPELINING") as server:
+        pool = pool_of(server, connections=3)
+        replies = await send_many(pool, 60)
+        assert all(isinstance(reply, SmtpReply) and reply.code == 250 for reply in replies)
+        await send_many(pool, 60)
+        assert server.connections <= 3
+        assert len(server.mails) == 120
+        await pool.close()
+        assert pool.idle
+        assert server.verbs.count("QUIT") == server.connections
+
+
+async def test_a_connection_takes_so_many_mails_and_no_more() -> None:
+    async with ScriptedServer("PIPELINING") as server:
+        pool = pool_of(server, connections=1, mails=5)
+        await send_many(pool, 23)
+        await pool.close()
+        assert server.connections == 5
+        assert len(server.mails) == 23
+
+
+async def test_an_idle_pool_ends_its_connections(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(pool_module, "_IDLE_SECONDS", 0.05)
+    async with ScriptedServer("PIPELINING") as server:
+        pool = pool_of(server)
+        await send_many(pool, 4)
+        for _ in range(100):
+            if pool.idle:
+                break
+            await asyncio.sleep(0.02)
+        assert pool.idle
+        await asyncio.sleep(0.05)
+        assert server.verbs.count("QUIT") == server.connections
+        assert (await pool.send(ENVELOPE, MAIL, ours)).code == 250
+        await pool.close()
+
+
+async def test_a_lost_connection_costs_one_mail_and_the_next_is_opened() -> None:
+    async with ScriptedServer("PIPELINING") as server:
+        server.script("DOT", b"250 ok\r\n", DROP)
+        pool = pool_of(server, connections=1)
+        results = await send_many(pool, 5)
+        doubts = [one for one in results if isinstance(one, OutcomeUnknown)]
+        assert len(doubts) == 1
+        assert sum(isinstance(one, SmtpReply) for one in results) == 4
+        assert server.connections == 2
+        await pool.close()
+
+
+@pytest.mark.seed("S42")
+async def test_one_mail_stands_for_a_failed_connection_and_nobody_hammers() -> None:
+    opened = 0
+
+    async def refuse() -> Connection:
+        nonlocal opened
+        opened += 1
+        await asyncio.sleep(0.01)
+        raise TransientFailure("no route")
+
+    pool = SenderPool(refuse, 5, 100)
+    results = await send_many(pool, 50)
+    assert all(isinstance(one, CannotConnect) for one in results)
+    assert [one.first for one in results if isinstance(one, CannotConnect)].count(True) == 1
+    assert opened <= 5
+    before = opened
+    with pytest.raises(CannotConnect) as refused:
+        await pool.send(ENVELOPE, MAIL, ours)
+    assert not refused.value.first
+    assert opened == before
+    await pool.close()
+
+
+async def test_a_missing_password_is_no_failure_of_the_server() -> None:
+    async def refuse() -> Connection:
+        raise LookupError("the registry does not answer")
+
+    pool = SenderPool(refuse, 1, 100)
+    results = await send_many(pool, 3)
+    assert [one.first for one in results if isinstance(one, CannotConnect)] == [False] * 3
+
+
+async def test_after_the_pause_it_tries_again(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(pool_module, "_BACKOFF_SECONDS", (0.05,))
+    async with ScriptedServer("PIPELINING") as server:
+        server.script("GREETING", DROP)
+        pool = pool_of(server, connections=1)
+        with pytest.raises(CannotConnect):
+            await pool.send(ENVELOPE, MAIL, ours)
+        await asyncio.sleep(0.06)
+        assert (await pool.send(ENVELOPE, MAIL, ours)).code == 250
+        await pool.close()
+
+
+async def test_closing_answers_every_mail() -> None:
+    async with ScriptedServer("PIPELINING") as server:
+        pool = pool_of(server, connections=2)
+
+        async def never() -> bool:
+            await asyncio.sleep(60)
+            return True
+
+        sends = [asyncio.ensure_future(pool.send(ENVELOPE, MAIL, never)) for _ in range(10)]
+        await asyncio.sleep(0.1)
+        await asyncio.wait_for(pool.close(), 5)
+        results = await asyncio.wait_for(asyncio.gather(*sends, return_exceptions=True), 5)
+        assert all(isinstance(one, Refused) for one in results)
+        assert server.mails == []
+
+
+async def test_closing_while_the_dot_is_unanswered_leaves_a_doubt() -> None:
+    async with ScriptedServer("PIPELINING") as server:
+        server.script("DOT", b"silence")
+        pool = pool_of(server, connections=1)
+        sending = asyncio.ensure_future(pool.send(ENVELOPE, MAIL, ours))
+        await asyncio.sleep(0.1)
+        await pool.close()
+        with pytest.raises(OutcomeUnknown):
+            await sending
+
+
+class _Shaky:
+    """A connection that does anything at random, after any time."""
+
+    def __init__(self, chance: random.Random) -> None:
+        self._chance, self.sent, self.in_doubt, self.usable = chance, 0, False, True
+
+    async def send(
+        self, envelope: Envelope, content: bytes, begin: Callable[[], Awaitable[bool]]
+    ) -> SmtpReply:
+        await asyncio.sleep(self._chance.random() / 500)
+        self.sent += 1
+        self.usable = self._chance.random() > 0.1
+        kinds: list[Exception] = [
+            OutcomeUnknown("x"), NotOurs(), TransientFailure("x"), RuntimeError("x"),
+        ]  # fmt: skip
+        if self._chance.random() < 0.2:
+            raise self._chance.choice(kinds)
+        return SmtpReply(250)
+
+    async def quit(self) -> None:
+        await asyncio.sleep(self._chance.random() / 500)
+        if self._chance.random() < 0.2:
+            raise ConnectionResetError
+
+    def abort(self) -> None:
+        self.usable = False
+
+
+@pytest.mark.parametrize("seed", range(6))
+async def test_no_mail_ever_waits_for_ever(seed: int, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(pool_module, "_IDLE_SECONDS", 0.002)
+    monkeypatch.setattr(pool_module, "_BACKOFF_SECONDS", (0.0, 0.003))
+    chance = random.Random(seed)
+
+    async def open_connection() -> Connection:
+        await asyncio.sleep(chance.random() / 500)
+        if chance.random() < 0.2:
+            raise chance.choice([TransientFailure("x"), RuntimeError("x"), OSError("x")])
+        return _Shaky(chance)  # type: ignore[return-value]
+
+    pool = SenderPool(open_connection, 3, 7)
+    answered = 0
+    for _ in range(40):
+        await asyncio.sleep(chance.random() / 100)
+        answered += len(await send_many(pool, chance.randrange(1, 25)))
+    late = [asyncio.ensure_future(pool.send(ENVELOPE, MAIL, ours)) for _ in range(30)]
+    await asyncio.sleep(0.003)
+    await asyncio.wait_for(pool.close(), 5)
+    await asyncio.wait_for(asyncio.gather(*late, return_exceptions=True), 5)
+    assert answered > 40
+    assert pool.idle

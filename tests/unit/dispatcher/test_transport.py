@@ -1,0 +1,329 @@
+"""One SMTP connection against servers that answer anything, everywhere, or not at all."""
+
+import asyncio
+import base64
+import time
+from collections.abc import Awaitable, Callable
+
+import pytest
+
+from dispatcher.domain.outcomes import Phase
+from dispatcher.transport import Envelope, NotOurs, Refused, Timeouts
+from postfleet.events import SmtpSecurity
+from postfleet.smtp import OutcomeUnknown, PermanentFailure, SmtpReply, TransientFailure
+from tests.unit.dispatcher.scripted import DROP, SILENCE, ScriptedServer
+
+ENVELOPE = Envelope("ann@fleet.test", "jo@x.test")
+MAIL = b"Subject: hi\r\n\r\nhello\r\n.\r\n"
+PIPELINING = [pytest.param(("PIPELINING",), id="pipelining"), pytest.param((), id="one by one")]
+SHORT = Timeouts(connect=0.3, reply=0.3, final_reply=0.3)
+
+
+async def ours() -> bool:
+    return True
+
+
+def after(seconds: float, answer: bool = True) -> Callable[[], Awaitable[bool]]:
+    async def begin() -> bool:
+        await asyncio.sleep(seconds)
+        return answer
+
+    return begin
+
+
+@pytest.mark.parametrize("extensions", PIPELINING)
+async def test_mails_go_one_after_the_other_over_one_connection(
+    extensions: tuple[str, ...],
+) -> None:
+    async with ScriptedServer(*extensions) as server:
+        connection = await server.connect()
+        for _ in range(3):
+            assert (await connection.send(ENVELOPE, MAIL, ours)).code == 250
+        await connection.quit()
+        assert server.mails == [MAIL] * 3
+        assert server.connections == 1
+        assert connection.sent == 3
+        assert server.verbs == ["EHLO", *["MAIL", "RCPT", "DATA"] * 3, "QUIT"]
+        assert server.lines[1:3] == ["MAIL FROM:<ann@fleet.test>", "RCPT TO:<jo@x.test>"]
+
+
+@pytest.mark.parametrize("extensions", PIPELINING)
+@pytest.mark.parametrize(
+    ("verb", "reply", "phase"),
+    [
+        ("MAIL", b"550 5.7.1 not you\r\n", Phase.MAIL),
+        ("MAIL", b"451 later\r\n", Phase.MAIL),
+        ("RCPT", b"550 5.1.1 nobody\r\n", Phase.RCPT),
+        ("RCPT", b"450 4.2.0 greylisted\r\n", Phase.RCPT),
+        ("DATA", b"451 no\r\n", Phase.DATA),
+        ("DATA", b"250 that is no 354\r\n", Phase.DATA),
+        ("DOT", b"554 5.6.0 spam\r\n", Phase.FINAL),
+        ("DOT", b"452 full\r\n", Phase.FINAL),
+    ],
+)
+async def test_after_a_refusal_the_next_mail_goes_over_the_same_connection(
+    extensions: tuple[str, ...], verb: str, reply: bytes, phase: Phase
+) -> None:
+    async with ScriptedServer(*extensions) as server:
+        server.script(verb, reply)
+        connection = await server.connect()
+        with pytest.raises(Refused) as refused:
+            await connection.send(ENVELOPE, MAIL, ours)
+        assert refused.value.phase is phase
+        assert refused.value.reply == SmtpReply(int(reply[:3]), reply[4:].decode().strip())
+        mails = len(server.mails)
+        assert (await connection.send(ENVELOPE, MAIL, ours)).code == 250
+        assert server.connections == 1
+        assert server.mails[mails:] == [MAIL]
+
+
+async def test_content_that_is_awaited_although_nobody_gets_it_is_ended_at_once() -> None:
+    """RFC 2920 §3.1: a server may answer DATA with 354 after it has refused every recipient."""
+    async with ScriptedServer("PIPELINING") as server:
+        server.script("RCPT", b"550 5.1.1 nobody\r\n")
+        server.script("DOT", b"554 no valid recipients\r\n")
+        connection = await server.connect()
+        with pytest.raises(Refused) as refused:
+            await connection.send(ENVELOPE, MAIL, ours)
+        assert (refused.value.phase, str(refused.value.reply)) == (Phase.RCPT, "550 5.1.1 nobody")
+        assert (await connection.send(ENVELOPE, MAIL, ours)).code == 250
+        assert server.mails == [b".\r\n", MAIL]
+
+
+@pytest.mark.parametrize("extensions", PIPELINING)
+@pytest.mark.parametrize("verb", ["MAIL", "RCPT", "DATA", "DOT"])
+async def test_421_ends_the_connection_and_says_so(extensions: tuple[str, ...], verb: str) -> None:
+    async with ScriptedServer(*extensions) as server:
+        server.script(verb, b"421 4.3.2 shutting down\r\n")
+        connection = await server.connect()
+        with pytest.raises(Refused) as refused:
+            await connection.send(ENVELOPE, MAIL, ours)
+        assert refused.value.reply == SmtpReply(421, "4.3.2 shutting down")
+        assert not connection.usable
+
+
+@pytest.mark.parametrize("extensions", PIPELINING)
+@pytest.mark.parametrize("instead", [DROP, SILENCE, b"garbage\r\n", b"\xff\xfe\r\n", b"25\r\n"])
+@pytest.mark.parametrize("verb", ["MAIL", "RCPT", "DATA"])
+async def test_a_connection_that_fails_before_the_dot_has_not_sent(
+    extensions: tuple[str, ...], verb: str, instead: bytes
+) -> None:
+    async with ScriptedServer(*extensions) as server:
+        server.script(verb, instead)
+        connection = await server.connect(timeouts=SHORT)
+        with pytest.raises(Refused) as refused:
+            await connection.send(ENVELOPE, MAIL, ours)
+        assert refused.value.reply is None
+        assert not connection.usable
+        assert not connection.in_doubt
+        assert server.mails == []
+
+
+@pytest.mark.parametrize(
+    "instead",
+    [
+        DROP,
+        SILENCE,
+        b"what?\r\n",
+        b"250-half a reply\r\n",
+        b"\xb2\xb2\xb2 x\r\n",
+        b"25\r\n",
+        b"354 again\r\n",
+        b"999 x\r\n",
+    ],
+)
+async def test_a_connection_that_fails_after_the_dot_leaves_a_doubt(instead: bytes) -> None:
+    async with ScriptedServer("PIPELINING") as server:
+        server.script("DOT", instead)
+        connection = await server.connect(timeouts=SHORT)
+        with pytest.raises(OutcomeUnknown):
+            await connection.send(ENVELOPE, MAIL, ours)
+        assert connection.in_doubt
+        assert not connection.usable
+        assert server.mails == [MAIL]
+
+
+async def test_what_the_server_said_counts_although_it_hangs_up_at_once() -> None:
+    async with ScriptedServer("PIPELINING") as server:
+        server.script("RCPT", b"550 5.1.1 nobody\r\n")
+        server.script("DATA", b"503 no recipients\r\n")
+        server.script("RSET", DROP)
+        connection = await server.connect()
+        with pytest.raises(Refused) as refused:
+            await connection.send(ENVELOPE, MAIL, ours)
+        assert str(refused.value.reply) == "550 5.1.1 nobody"
+        assert not connection.usable
+
+
+@pytest.mark.parametrize("extensions", PIPELINING)
+@pytest.mark.parametrize("cut", range(1, 28))
+async def test_a_reply_may_come_in_any_pieces(extensions: tuple[str, ...], cut: int) -> None:
+    def write(reply: bytes) -> list[bytes]:
+        return [reply[:cut], reply[cut:]] if reply[cut:] else [reply]
+
+    async with ScriptedServer(*extensions, write=write) as server:
+        server.script("RCPT", b"250-first\r\n250-second\r\n250 third\r\n")
+        server.script("DOT", b"250-2.0.0 a\r\n250 b\r\n")
+        connection = await server.connect()
+        reply = await connection.send(ENVELOPE, MAIL, ours)
+        assert reply == SmtpReply(250, "2.0.0 a\nb")
+
+
+async def test_a_reply_that_never_ends_is_cut_off_quickly() -> None:
+    for flood in (b"x" * 1_000_000, b"250-\r\n" * 170_000, b"250-" + b"y" * 1_000_000):
+        async with ScriptedServer("PIPELINING") as server:
+            server.script("RCPT", flood)
+            connection = await server.connect(timeouts=SHORT)
+            started = time.monotonic()
+            with pytest.raises(Refused):
+                await connection.send(ENVELOPE, MAIL, ours)
+            assert time.monotonic() - started < 2
+            assert not connection.usable
+
+
+async def test_a_mail_that_is_not_ours_is_given_up_before_the_dot() -> None:
+    async with ScriptedServer("PIPELINING") as server:
+        connection = await server.connect()
+        with pytest.raises(NotOurs):
+            await connection.send(ENVELOPE, MAIL, after(0.05, answer=False))
+        await asyncio.sleep(0.05)
+        assert not connection.usable
+        assert server.mails == []
+
+
+async def test_the_dot_waits_for_the_claim() -> None:
+    async with ScriptedServer("PIPELINING") as server:
+        connection = await server.connect()
+        sending = asyncio.ensure_future(connection.send(ENVELOPE, MAIL, after(0.2)))
+        await asyncio.sleep(0.1)
+        assert server.verbs[-1] == "DATA"
+        assert server.mails == []
+        assert (await sending).code == 250
+
+
+async def test_a_claim_that_fails_ends_the_connection_in_the_middle_of_data() -> None:
+    async def begin() -> bool:
+        raise RuntimeError("the database is away")
+
+    async with ScriptedServer("PIPELINING") as server:
+        connection = await server.connect()
+        with pytest.raises(RuntimeError):
+            await connection.send(ENVELOPE, MAIL, begin)
+        assert not connection.usable
+
+
+async def test_a_connection_lost_while_the_claim_is_made_leaves_no_doubt() -> None:
+    async with ScriptedServer("PIPELINING") as server:
+        server.script("DATA", b"354 go\r\n421 too slow\r\n")
+        connection = await server.connect()
+        with pytest.raises(Refused) as refused:
+            await connection.send(ENVELOPE, MAIL, after(0.1))
+        assert refused.value.phase is Phase.DATA
+        assert not connection.in_doubt
+        assert server.mails == []
+
+
+async def test_an_idle_server_that_says_goodbye_is_noticed() -> None:
+    async with ScriptedServer("PIPELINING") as server:
+        server.script("DOT", b"250 ok\r\n421 4.4.2 idle for too long\r\n")
+        connection = await server.connect()
+        assert (await connection.send(ENVELOPE, MAIL, ours)).code == 250
+        await asyncio.sleep(0.05)
+        assert not connection.usable
+
+
+@pytest.mark.parametrize(
+    "envelope", [Envelope("ann@fleet.test", "jö@x.test"), Envelope("änn@f.test", "a@x.test")]
+)
+async def test_addresses_beyond_ascii_need_smtputf8(envelope: Envelope) -> None:
+    async with ScriptedServer("PIPELINING") as server:
+        connection = await server.connect()
+        with pytest.raises(Refused) as refused:
+            await connection.send(envelope, MAIL, ours)
+        assert refused.value.reply is not None
+        assert refused.value.reply.code == 553
+        assert (await connection.send(ENVELOPE, MAIL, ours)).code == 250
+    async with ScriptedServer("PIPELINING", "SMTPUTF8") as server:
+        connection = await server.connect()
+        assert (await connection.send(envelope, MAIL, ours)).code == 250
+        assert server.lines[1].endswith(" SMTPUTF8")
+
+
+async def test_large_contents_pass_the_write_buffer() -> None:
+    content = (b"x" * 74 + b"\r\n") * 100_000 + b".\r\n"
+    async with ScriptedServer("PIPELINING") as server:
+        connection = await server.connect()
+        assert (await connection.send(ENVELOPE, content, ours)).code == 250
+        assert server.mails == [content]
+
+
+# -- logging in ----------------------------------------------------------------------------------
+
+
+async def test_when_starttls_is_hidden_no_password_is_sent() -> None:
+    async with ScriptedServer("AUTH PLAIN LOGIN") as server:
+        with pytest.raises(TransientFailure) as failure:
+            await server.connect(
+                security=SmtpSecurity.STARTTLS, username="ann", password="secret-word"
+            )
+        assert failure.value.reply is None or failure.value.reply.code != 235
+        await asyncio.sleep(0.05)
+        assert b"AUTH" not in server.raw.upper()
+        _no_secret(server.raw, str(failure.value))
+
+
+async def test_when_starttls_is_refused_no_password_is_sent() -> None:
+    async with ScriptedServer("STARTTLS", "AUTH PLAIN LOGIN") as server:
+        server.script("STARTTLS", b"454 TLS not available\r\n")
+        with pytest.raises(TransientFailure):
+            await server.connect(
+                security=SmtpSecurity.STARTTLS, username="ann", password="secret-word"
+            )
+        _no_secret(server.raw, "")
+
+
+def _no_secret(raw: bytes, text: str) -> None:
+    for form in (
+        b"secret-word",
+        base64.b64encode(b"secret-word"),
+        base64.b64encode(b"\0ann\0secret-word"),
+    ):
+        assert form not in raw
+        assert form.decode() not in text
+
+
+async def test_a_wrong_password_is_permanent_and_in_no_error() -> None:
+    async with ScriptedServer("AUTH PLAIN") as server:
+        server.script("AUTH", b"535 5.7.8 wrong\r\n")
+        with pytest.raises(PermanentFailure) as failure:
+            await server.connect(username="ann", password="secret-word")
+        assert failure.value.reply == SmtpReply(535, "5.7.8 wrong")
+        assert "secret" not in repr(failure.value) + str(failure.value)
+
+
+async def test_a_login_that_fails_for_now_is_transient() -> None:
+    async with ScriptedServer("AUTH PLAIN") as server:
+        server.script("AUTH", b"454 4.7.0 later\r\n")
+        with pytest.raises(TransientFailure) as failure:
+            await server.connect(username="ann", password="x")
+        assert failure.value.reply is not None
+        assert failure.value.reply.code == 454
+
+
+@pytest.mark.parametrize(
+    "greeting", [b"554 no\r\n", b"421 busy\r\n", DROP, SILENCE, b"HTTP/1.1 400\r\n"]
+)
+async def test_a_server_that_will_not_talk_is_a_transient_failure(greeting: bytes) -> None:
+    async with ScriptedServer() as server:
+        server.script("GREETING", greeting)
+        started = time.monotonic()
+        with pytest.raises(TransientFailure):
+            await server.connect(timeouts=SHORT)
+        assert time.monotonic() - started < 1.5
+
+
+async def test_a_port_that_nobody_listens_on_is_a_transient_failure() -> None:
+    async with ScriptedServer() as server:
+        pass
+    with pytest.raises(TransientFailure):
+        await server.connect(timeouts=SHORT)
