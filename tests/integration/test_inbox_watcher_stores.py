@@ -10,7 +10,6 @@ import pytest
 
 from inbox_watcher.domain.mailbox import Cursor
 from inbox_watcher.domain.matching import Match, Sent
-from inbox_watcher.domain.severity import Severity
 from inbox_watcher.domain.understand import Kind, Recipient, Understood
 from inbox_watcher.mailbox_store import Look, MailboxStore
 from inbox_watcher.question_store import Question, QuestionStore
@@ -18,6 +17,7 @@ from inbox_watcher.store import InboundStore, Place, SentStore
 from postfleet.cloudevents import Announcement
 from postfleet.events import MailServer, ReplyDetected, SenderSnapshot, WatcherStale
 from postfleet.mongo import Mongo
+from postfleet.smtp_reply import Severity
 from tests.support.mockmongo import mock_database
 from tests.support.mongo import MongoServer
 

@@ -15,8 +15,8 @@ from inbox_watcher.domain.matching import (
     message_keys,
     worth_waiting,
 )
-from inbox_watcher.domain.severity import Severity
 from inbox_watcher.domain.understand import Kind, Recipient, Understood
+from postfleet.smtp_reply import Severity
 
 _NOW = datetime(2026, 11, 21, 10, tzinfo=UTC)
 _SENT = Sent("m1@x", "delivery", "sender", "ann@lead.test", 1000, campaign_id="c", step=2)

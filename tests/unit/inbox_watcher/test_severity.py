@@ -2,7 +2,7 @@
 
 import pytest
 
-from inbox_watcher.domain.severity import judge, status_in
+from postfleet.smtp_reply import judge, status_in
 
 
 @pytest.mark.seed("S187", "S188", "S192")
@@ -24,7 +24,7 @@ from inbox_watcher.domain.severity import judge, status_in
             "5.1.1", "550 over quota", "soft", "mailbox_full", id="words before the status"
         ),
         pytest.param("", "452 4.2.2 Over quota", "soft", "mailbox_full", id="quota, transient"),
-        pytest.param("", "451 try again later", "soft", "greylisted", id="try again later"),
+        pytest.param("", "451 try again later", "soft", "temporary", id="try again later"),
         pytest.param("4.7.1", "450 4.7.1 Greylisted", "soft", "greylisted", id="greylisted"),
         pytest.param("", "421 rate limited", "soft", "rate_limited", id="rate limited"),
         pytest.param("4.1.1", "450 4.1.1 user unknown", "soft", "unknown_user", id="only a 450"),

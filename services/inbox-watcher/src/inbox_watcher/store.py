@@ -11,12 +11,12 @@ from pymongo.errors import DuplicateKeyError
 
 from inbox_watcher.domain.evidence import NEIGHBOUR_MS, NEIGHBOURS
 from inbox_watcher.domain.matching import Match, Sent
-from inbox_watcher.domain.severity import Severity
 from inbox_watcher.domain.understand import Kind, Recipient, Understood
 from inbox_watcher.inserting import insert_new
 from postfleet.cloudevents import Announcement
 from postfleet.mongo import Collection, Document, ensure_indexes
 from postfleet.outbox import update_with_events, with_events
+from postfleet.smtp_reply import Severity
 
 _RECENT = 5  # mails to one address that the fallback looks at
 

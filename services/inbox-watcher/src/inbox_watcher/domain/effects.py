@@ -8,7 +8,6 @@ from datetime import datetime
 from typing import Any
 
 from inbox_watcher.domain.matching import Match
-from inbox_watcher.domain.severity import Severity
 from inbox_watcher.domain.understand import Kind, Recipient, Understood
 from postfleet.cloudevents import Announcement, derived_id
 from postfleet.events import (
@@ -19,6 +18,7 @@ from postfleet.events import (
     ReplyAutomatic,
     ReplyDetected,
 )
+from postfleet.smtp_reply import Severity
 
 MAX_EVENT_TEXT = 8000  # characters of a reply that ride on the event; all of it is in `inbound`
 _NOBODY = Recipient("")

@@ -26,7 +26,7 @@ from inbox_watcher.domain.reports import (
     returned_fields,
     returned_message_id,
 )
-from inbox_watcher.domain.severity import Severity, judge, status_in
+from postfleet.smtp_reply import Severity, judge, status_in
 
 MAX_DIAGNOSTIC = 1000
 _ANSWER = re.compile(
