@@ -66,6 +66,7 @@ STREAMS = (EVENT_STREAM, JOBS, HITS, DEAD_LETTERS)
 
 RPC_CREDENTIALS = "rpc.sender.credentials"
 RPC_API_KEY = "rpc.api_key.verify"
+RPC_RELAY = "rpc.relay.authenticate"
 RPC_MAILBOX_SECRET = "rpc.mailbox.secret"  # noqa: S105
 RPC_MAILBOX_CREATE = "rpc.mailbox.create"
 RPC_MAILBOX_DELETE = "rpc.mailbox.delete"
@@ -139,12 +140,12 @@ SERVICES = (
         "sender-registry",
         _says("sender-registry"),
         calls=_MAILBOXES,
-        answers=(RPC_CREDENTIALS, RPC_API_KEY),
+        answers=(RPC_CREDENTIALS, RPC_API_KEY, RPC_RELAY),
     ),
     Service(
         "dispatcher",
         tuple(sorted({*_says("dispatcher"), "bounce.hard", "bounce.soft"})),
-        calls=(RPC_CREDENTIALS, *_EVERY_SERVICE_CALLS),
+        calls=(RPC_CREDENTIALS, RPC_RELAY, *_EVERY_SERVICE_CALLS),
         queues=("job.send",),
     ),
     Service(
