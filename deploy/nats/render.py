@@ -1,7 +1,8 @@
-"""Writes deploy/nats/nats.conf from postfleet.topology: who may say, hear and call what.
+"""Writes what postfleet.topology says about who may say, hear and call what.
 
     python deploy/nats/render.py            prints the configuration
-    python deploy/nats/render.py --write    puts it where compose and Kubernetes read it
+    python deploy/nats/render.py --write    deploy/nats/nats.conf, where compose and Kubernetes read
+                                            it, and docs/permissions.md, the same for people
 
 Least privilege: a service publishes its own events, its own queues and the dead letters of its own
 durables, pulls and acknowledges from its own durables, and hears nothing but its inbox and the
@@ -12,10 +13,13 @@ import sys
 from collections.abc import Iterable
 from pathlib import Path
 
+from postfleet.events import EVENTS
 from postfleet.topology import DURABLES, STREAMS, Durable, Service, durables_of
 from postfleet.topology import SERVICES as DECLARED
 
 CONFIGURATION = Path(__file__).with_name("nats.conf")
+TABLE = Path(__file__).parents[2] / "docs/permissions.md"
+USERS = ("ops", *(service.name for service in DECLARED))
 
 HEAD = """\
 # Written by deploy/nats/render.py from postfleet.topology; change it there.
@@ -31,11 +35,20 @@ write_deadline: "10s"
 lame_duck_grace_period: "2s"
 lame_duck_duration: "30s" # shorter than the container's grace period
 
+# TLS from the first byte: nobody can talk a client out of it. Certificates: deploy/nats/make-certs.
+tls {
+  cert_file: "/etc/nats-tls/tls.crt"
+  key_file: "/etc/nats-tls/tls.key"
+  handshake_first: true
+  min_version: "1.2"
+  timeout: 5
+}
+
 jetstream {
   # The store is where --store_dir says.
   max_memory_store: 64MB  # every stream is on disk
   max_file_store: 8GB     # below the volume: JetStream refuses before the disk is full
-  sync_interval: always   # one node: a PubAck means that the message is on disk
+  sync_interval: always   # a PubAck means that the message is on disk
   strict: true
 }
 """
@@ -99,31 +112,121 @@ def user(name: str, publish: Iterable[str], subscribe: Iterable[str], *, answers
     return "\n".join(lines)
 
 
-def render() -> str:
-    """The whole file; the same topology gives the same bytes."""
-    every_subject = sorted({subject for stream in STREAMS for subject in stream.subjects})
-    users = [
-        "      # Operators: `postfleet bus apply`, `postfleet dead-letters`.",
-        user(
-            "ops",
+def rights(name: str) -> tuple[list[str], list[str]]:
+    """What a user may publish, and subscribe to; `subject queue` is for members of the queue only."""
+    if name == "ops":
+        every_subject = sorted({subject for stream in STREAMS for subject in stream.subjects})
+        return (
             ["$JS.API.>", "$JS.ACK.>", *every_subject],
             ["_INBOX_ops.>", "$JS.EVENT.ADVISORY.>"],
-            answers=False,
-        ),
-    ]
-    for service in DECLARED:
-        hears = ", ".join(durable.name for durable in durables_of(service.name)) or "no durable"
-        users.append(f"      # {service.name}: {hears}")
-        users.append(
-            user(
-                service.name,
-                publishes(service),
-                subscribes(service),
-                answers=bool(service.answers),
-            )
         )
+    service = next(service for service in DECLARED if service.name == name)
+    return publishes(service), subscribes(service)
+
+
+def render() -> str:
+    """The whole file; the same topology gives the same bytes."""
+    users = []
+    for name in USERS:
+        hears = ", ".join(durable.name for durable in durables_of(name)) or "no durable"
+        does = "operators: `postfleet bus apply`, `postfleet dead-letters`"
+        users.append(f"      # {does if name == 'ops' else f'{name}: {hears}'}")
+        answers = any(service.name == name and service.answers for service in DECLARED)
+        users.append(user(name, *rights(name), answers=answers))
     accounts = "\n".join(users)
     return f"{HEAD}\n{ACCOUNTS.replace('USERS', accounts)}"
+
+
+# -- the same for people -------------------------------------------------------------------------
+
+INTRODUCTION = """\
+# Who may do what on NATS
+
+Written by `python deploy/nats/render.py --write` from `postfleet.topology`; change it there. A test
+starts a server with `deploy/nats/nats.conf`, tries every user on every subject below, and compares
+the server's answers with this table.
+
+`P` may publish, `S` may subscribe, `Q` may subscribe as a member of its own queue group only (it
+answers requests, and shares them with its replicas). An empty field: refused. Every user hears its
+own inbox and no other; nobody but `ops` makes, changes or reads streams and consumers.
+"""
+
+
+def matches(pattern: str, subject: str) -> bool:
+    """NATS's rule: `*` is one token, `>` one or more at the end."""
+    wanted, given = pattern.split("."), subject.split(".")
+    for place, part in enumerate(wanted):
+        if part == ">":
+            return len(given) > place
+        if place >= len(given) or given[place] == ">" or part not in ("*", given[place]):
+            return False
+    return len(wanted) == len(given)
+
+
+def subjects() -> dict[str, list[str]]:
+    """Every subject of the platform by title, and those that nobody should reach."""
+    of_durables = [f"{durable.stream}.{durable.name}" for durable in DURABLES]
+    calls = sorted({call for service in DECLARED for call in (*service.calls, *service.answers)})
+    return {
+        "Events": sorted(EVENTS),
+        "Work queues": ["job.send", "hit.open", "hit.click", "hit.unsubscribe"],
+        "Requests": calls,
+        "Dead letters": [f"dead.{durable.name}.email.sent" for durable in DURABLES],
+        "Pulling from a durable": [
+            f"$JS.API.CONSUMER.{verb}.{place}" for place in of_durables for verb in _PULLING
+        ],
+        "Acknowledging, before server 2.15": [
+            f"$JS.ACK.{place}.1.1.1.1.0" for place in of_durables
+        ],
+        "Acknowledging, since server 2.15": [
+            f"$JS.ACK._.hash.{place}.1.1.1.1.0.token" for place in of_durables
+        ],
+        "Administration": [
+            *(f"$JS.API.STREAM.{verb}.{stream.name}" for stream in STREAMS for verb in _STREAM),
+            *(f"$JS.API.DIRECT.GET.{stream.name}" for stream in STREAMS),
+            *(f"$JS.API.CONSUMER.{verb}.{place}" for place in of_durables for verb in _CONSUMER),
+            "$JS.API.INFO",
+            "$JS.API.STREAM.LIST",
+            "$JS.EVENT.ADVISORY.CONSUMER.MAX_DELIVERIES.EVENTS.tracker-events",
+            "$SYS.REQ.SERVER.PING",
+        ],
+        "Inboxes": [f"_INBOX_{name}.reply" for name in USERS] + ["_INBOX.reply"],
+        "Everything, and anything else": [
+            *(">", "*.*", "email.*", "job.>", "hit.>", "dead.>", "rpc.>", "_INBOX.>", "$JS.>"),
+            *(f"_INBOX_{name}.>" for name in USERS),
+            "anything.else",
+        ],
+    }
+
+
+_PULLING = ("INFO", "MSG.NEXT")
+_STREAM = ("CREATE", "UPDATE", "DELETE", "PURGE", "INFO", "MSG.GET", "MSG.DELETE")
+_CONSUMER = ("CREATE", "DELETE", "PAUSE", "RESET")
+
+
+def cell(name: str, subject: str) -> str:
+    """What a user may do with a subject, in letters."""
+    publish, subscribe = rights(name)
+    wild = subject.split(".")[-1] in (">", "*")
+    said = "P" if not wild and any(matches(p, subject) for p in publish) else ""
+    plain = [pattern for pattern in subscribe if " " not in pattern]
+    queue = [pattern.split()[0] for pattern in subscribe if " " in pattern]
+    if any(matches(pattern, subject) for pattern in plain):
+        return f"{said}S"
+    return f"{said}Q" if any(matches(pattern, subject) for pattern in queue) else said
+
+
+def table() -> str:
+    """docs/permissions.md."""
+    lines = [INTRODUCTION]
+    for title, listed in subjects().items():
+        lines += [f"## {title}", "", f"| subject | {' | '.join(USERS)} |"]
+        lines.append("|---|" + ":-:|" * len(USERS))
+        for subject in listed:
+            cells = " | ".join(cell(name, subject) for name in USERS)
+            lines.append(f"| `{subject}` | {cells} |")
+        lines.append("")
+    return "\n".join(lines)
 
 
 def main() -> None:
@@ -133,6 +236,7 @@ def main() -> None:
         raise SystemExit(f"no service declares {', '.join(strangers)}: fix postfleet.topology")
     if sys.argv[1:] == ["--write"]:
         CONFIGURATION.write_text(render())
+        TABLE.write_text(table())
     else:
         sys.stdout.write(render())
 

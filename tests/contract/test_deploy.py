@@ -18,8 +18,9 @@ import yaml
 ROOT = Path(__file__).parents[2]
 SCRIPTS = Path(sysconfig.get_path("scripts"))
 SERVICES = sorted(folder.name for folder in (ROOT / "services").iterdir() if folder.is_dir())
-OURS = [*SERVICES, "gateway", "bus-apply"]
-ONE_SHOT = ["mongo-init", "bus-apply"]
+OURS = [*SERVICES, "gateway", "bus-apply", "certs"]
+ONE_SHOT = ["mongo-init", "bus-apply", "certs"]
+NODES = ["nats-1", "nats-2", "nats-3"]
 REMEDY = "Run deploy/make-env"
 
 
@@ -55,7 +56,7 @@ def test_the_file_follows_its_published_schema(schema: str, file: str) -> None:
 
 
 def test_compose_runs_every_service_there_is() -> None:
-    servers = {"nats", "mongo", "mongo-init", "prometheus", "grafana"}
+    servers = {"nats", *NODES, "mongo", "mongo-init", "prometheus", "grafana"}
     assert set(COMPOSE) == {*OURS, *servers}
 
 
@@ -99,7 +100,11 @@ def test_containers_start_in_order() -> None:
         }
     healthy = {"condition": "service_healthy"}
     assert COMPOSE["gateway"]["depends_on"] == dict.fromkeys(SERVICES, healthy)
-    assert COMPOSE["bus-apply"]["depends_on"] == {"nats": healthy}
+    chosen = {**healthy, "required": False}  # those that the profile leaves out are not waited for
+    assert COMPOSE["bus-apply"]["depends_on"] == dict.fromkeys(["nats", *NODES], chosen)
+    for node in ["nats", *NODES]:
+        done = {"condition": "service_completed_successfully"}
+        assert COMPOSE[node]["depends_on"] == {"certs": done}
     assert COMPOSE["mongo-init"]["depends_on"] == {"mongo": healthy}
 
 
@@ -118,8 +123,36 @@ def test_only_the_gateway_and_the_views_are_published_and_on_loopback() -> None:
 
 def test_the_servers_have_no_way_out() -> None:
     assert _compose()["networks"]["data"] == {"internal": True}
-    for name in ("nats", "mongo", "mongo-init", "bus-apply"):
+    for name in ("nats", *NODES, "mongo", "mongo-init", "bus-apply"):
         assert COMPOSE[name]["networks"] == ["data"]
+
+
+def test_one_node_by_default_and_three_by_profile() -> None:
+    example = (ROOT / ".env.example").read_text()
+    assert "\nCOMPOSE_PROFILES=single\nNATS_URL=tls://nats:4222\nNATS_REPLICAS=1\n" in example
+    assert "COMPOSE_PROFILES=cluster" in example
+    assert COMPOSE["nats"]["profiles"] == ["single"]
+    routes = ",".join(f"nats-route://{node}:6222" for node in NODES)
+    for node in NODES:
+        assert COMPOSE[node]["profiles"] == ["cluster"]
+        assert COMPOSE[node]["command"][-4:] == ["--name", node, "--routes", routes]
+        assert f"tls://{node}:4222" in example
+        assert node in COMPOSE["certs"]["entrypoint"][-1].split()
+    data = [v for node in NODES for v in COMPOSE[node]["volumes"] if v.endswith(":/data")]
+    assert len(set(data)) == 3, "each node has a store of its own"
+    assert COMPOSE["bus-apply"]["command"][-2:] == ["--replicas", "${NATS_REPLICAS:-1}"]
+
+
+def test_who_talks_to_nats_gets_its_authority_and_only_nats_the_key() -> None:
+    for name, service in COMPOSE.items():
+        volumes = service.get("volumes", [])
+        assert ("nats-ca:/etc/nats-ca:ro" in volumes) == (name in [*SERVICES, "bus-apply"]), name
+        assert ("nats-tls:/etc/nats-tls:ro" in volumes) == (name in ["nats", *NODES]), name
+    for name in [*SERVICES, "bus-apply"]:
+        environment = COMPOSE[name]["environment"]
+        assert environment["NATS_URL"].startswith("${NATS_URL:?")
+        assert environment["POSTFLEET_NATS_CA_FILE"] == "/etc/nats-ca/ca.crt"
+    assert COMPOSE["certs"]["network_mode"] == "none"
 
 
 def test_what_must_survive_is_on_a_volume() -> None:
@@ -131,7 +164,8 @@ def test_what_must_survive_is_on_a_volume() -> None:
         if volume.split(":")[0] in volumes
     }
     servers = {"/data", "/data/db", "/data/configdb", "/prometheus", "/var/lib/grafana"}
-    assert kept == {*servers, "/data/spool", "/data/mailserver"}
+    certificates = {"/tls", "/ca", "/etc/nats-tls", "/etc/nats-ca"}
+    assert kept == {*servers, *certificates, "/data/spool", "/data/mailserver"}
 
 
 @pytest.mark.parametrize("name", COMPOSE)
@@ -166,7 +200,7 @@ def test_the_gateway_holds_no_secret() -> None:
 def test_the_example_lists_every_variable_that_compose_asks_for() -> None:
     asked = set(re.findall(r"\$\{(\w+)", (ROOT / "docker-compose.yml").read_text()))
     listed = set(re.findall(r"(?m)^(\w+)=", (ROOT / ".env.example").read_text()))
-    assert asked - {"POSTFLEET_VERSION"} == listed
+    assert asked - {"POSTFLEET_VERSION"} == listed - {"COMPOSE_PROFILES"}
 
 
 def test_make_env_invents_every_secret_once(tmp_path: Path) -> None:
@@ -249,7 +283,13 @@ def test_ci_run_reports_both_halves(lint: int, test: int, expected: int, tmp_pat
 
 
 def test_the_scripts_can_be_run() -> None:
-    for script in (".ci/run", "deploy/make-env", "deploy/docker/install", "deploy/mongo/start"):
+    for script in (
+        ".ci/run",
+        "deploy/make-env",
+        "deploy/docker/install",
+        "deploy/mongo/start",
+        "deploy/nats/make-certs",
+    ):
         assert os.access(ROOT / script, os.X_OK), script
         assert _run("bash", "-n", script).returncode == 0, script
     assert sys.version_info >= (3, 11)

@@ -46,7 +46,9 @@ class Kustomization:
         for patch in self.spec.get("patches", []):
             overlay = yaml.safe_load((self.folder / patch["path"]).read_text())
             objects = [
-                _merge(o, {"spec": overlay["spec"]}) if _targets(patch["target"], o) else o
+                _merge(o, {k: overlay[k] for k in ("spec", "data") if k in overlay})
+                if _targets(patch["target"], o)
+                else o
                 for o in objects
             ]
         for change in self.spec.get("replicas", []):
@@ -155,7 +157,7 @@ def test_a_pod_meets_the_restricted_standard(workload: Object) -> None:
     assert pod["enableServiceLinks"] is False
     assert not {"hostNetwork", "hostPID", "hostIPC"} & set(pod)
     kinds = {kind for volume in pod["volumes"] for kind in set(volume) - {"name"}}
-    assert kinds <= {"emptyDir", "configMap", "persistentVolumeClaim"}
+    assert kinds <= {"emptyDir", "configMap", "persistentVolumeClaim", "secret"}
     for container in _containers(workload):
         context = container["securityContext"]
         assert context["allowPrivilegeEscalation"] is False
@@ -217,6 +219,55 @@ def test_a_service_gets_its_own_secrets_and_no_others(service: str) -> None:
     order = [variable["name"] for variable in container["env"]]
     for used in re.findall(r"\$\((\w+)\)", url):
         assert order.index(used) < order.index("MONGODB_URL"), "expanded only if set before"
+
+
+NATS_CLIENTS = [*SERVICES, "bus-apply"]
+
+
+@pytest.mark.parametrize("workload", WORKLOADS)
+def test_who_talks_to_nats_gets_its_authority_and_only_nats_the_key(workload: Object) -> None:
+    name, pod = workload["metadata"]["name"], workload["spec"]["template"]["spec"]
+    mounts = {m["name"]: m["mountPath"] for c in _containers(workload) for m in c["volumeMounts"]}
+    secrets = {v["name"]: v["secret"] for v in pod["volumes"] if "secret" in v}
+    if name in NATS_CLIENTS:
+        items = [{"key": "ca.crt", "path": "ca.crt"}]
+        assert secrets == {"nats-ca": {"secretName": "nats-tls", "items": items}}
+        assert mounts["nats-ca"] == "/etc/nats-ca"
+    elif name == "nats":
+        assert secrets == {"tls": {"secretName": "nats-tls", "defaultMode": 0o440}}
+        assert mounts["tls"] == "/etc/nats-tls"
+    else:
+        assert secrets == {}
+
+
+@pytest.mark.parametrize("overlay", OBJECTS)
+def test_nats_is_reached_over_tls_by_names_in_its_certificate(overlay: str) -> None:
+    (config,) = (
+        o["data"]
+        for o in OBJECTS[overlay]
+        if o["kind"] == "ConfigMap" and o["metadata"]["name"] == "postfleet"
+    )
+    hosts = [re.fullmatch(r"tls://([\w.-]+):4222", url) for url in config["NATS_URL"].split(",")]
+    assert all(hosts)
+    readme = (ROOT / "deploy/k8s/README.md").read_text()
+    assert "deploy/nats/make-certs nats-tls nats nats-{0,1,2}.nats" in readme
+    named = {"nats", "nats-0.nats", "nats-1.nats", "nats-2.nats"}
+    assert {match.group(1) for match in hosts if match} <= named
+    assert config["POSTFLEET_NATS_CA_FILE"] == "/etc/nats-ca/ca.crt"
+
+
+def test_the_cluster_has_three_nodes_and_keeps_everything_three_times() -> None:
+    found = {(o["kind"], o["metadata"]["name"]): o for o in OBJECTS["cluster"]}
+    nats = found["StatefulSet", "nats"]
+    assert nats["spec"]["replicas"] == 3
+    (container,) = _containers(nats)
+    assert "/etc/nats/cluster.conf" in container["command"]
+    routes = container["command"][-1].split(",")
+    assert routes == [f"nats-route://nats-{n}.nats:6222" for n in range(3)]
+    assert "cluster.conf" in found["ConfigMap", "nats"]["data"]
+    (apply,) = _containers(found["Job", "bus-apply"])
+    assert apply["args"] == ["bus", "apply", "--replicas", "3"]
+    assert found["Service", "nats"]["spec"]["publishNotReadyAddresses"] is True
 
 
 def _selects(selector: Object, name: str) -> bool:

@@ -6,10 +6,13 @@ the file lacks fails here and not in production. The negative half is a table.
 
 import asyncio
 import importlib.util
+import json
 import re
+import ssl
 import subprocess
 import sys
 import sysconfig
+import urllib.request
 from collections.abc import AsyncIterator, Callable, Coroutine, Iterator
 from pathlib import Path
 from typing import Any
@@ -21,42 +24,37 @@ from nats.errors import Error as NatsError
 from nats.js.api import ConsumerConfig
 
 from postfleet import reconcile
-from postfleet.bus import Bus
+from postfleet.bus import Bus, tls_options
 from postfleet.events import EVENTS
 from postfleet.topology import DURABLES, JOBS, RPC_CREDENTIALS, SERVICES, STREAMS, durables_of
-from tests.support.natsserver import NatsServer
+from tests.support.natsdeployed import (
+    CONFIGURATION,
+    USERS,
+    DeployedNats,
+    make_certificates,
+    password,
+    placed,
+    variable,
+)
 
 ROOT = Path(__file__).parents[2]
-CONFIGURATION = ROOT / "deploy/nats/nats.conf"
-USERS = ["ops", *(service.name for service in SERVICES)]
 SAYS = {service.name: set(service.says) for service in SERVICES}
 
-pytestmark = pytest.mark.skipif(bool(NatsServer.missing()), reason=str(NatsServer.missing()))
+pytestmark = pytest.mark.skipif(bool(DeployedNats.missing()), reason=str(DeployedNats.missing()))
 
 Connect = Callable[..., Coroutine[Any, Any, tuple[Client, list[str]]]]
 
 
-def _password(user: str) -> str:
-    return f"p{user.replace('-', '')}9"
-
-
-def _variable(user: str) -> str:
-    return f"{user.upper().replace('-', '_')}_PASSWORD"
-
-
 @pytest.fixture(scope="module")
-def server() -> Iterator[NatsServer]:
+def server() -> Iterator[DeployedNats]:
     """A server with our configuration, and the streams and durables that ops has applied."""
-    with pytest.MonkeyPatch.context() as patch:
-        for user in USERS:
-            patch.setenv(_variable(user), _password(user))
-        with NatsServer(config_file=CONFIGURATION) as running:
-            asyncio.run(_apply(running.url))
-            yield running
+    with DeployedNats() as running:
+        asyncio.run(_apply(running))
+        yield running
 
 
-async def _apply(url: str) -> None:
-    ops = await nats.connect(url, user="ops", password=_password("ops"), inbox_prefix=b"_INBOX_ops")
+async def _apply(server: DeployedNats) -> None:
+    ops = await server.connect("ops")
     try:
         for _ in range(2):  # running it again is allowed too
             done = await reconcile.apply(ops.jetstream())
@@ -65,8 +63,14 @@ async def _apply(url: str) -> None:
         await ops.close()
 
 
+def _bus(server: DeployedNats, service: str) -> Bus:
+    return Bus(
+        server.url, service, user=service, password=password(service), ca_file=server.ca_file
+    )
+
+
 @pytest.fixture
-async def connect(server: NatsServer) -> AsyncIterator[Connect]:
+async def connect(server: DeployedNats) -> AsyncIterator[Connect]:
     """Connects as a user; the list collects what the server refuses."""
     clients: list[Client] = []
 
@@ -76,13 +80,7 @@ async def connect(server: NatsServer) -> AsyncIterator[Connect]:
         async def note(error: Exception) -> None:
             refused.append(str(error).lower())
 
-        client = await nats.connect(
-            server.url,
-            user=user,
-            password=_password(user),
-            inbox_prefix=f"_INBOX_{user}".encode(),
-            error_cb=note,
-        )
+        client = await server.connect(user, error_cb=note)
         clients.append(client)
         return client, refused
 
@@ -99,46 +97,116 @@ async def _refusals(client: Client, refused: list[str]) -> set[str]:
     return {match.group(1) for match in found if match}
 
 
-def test_the_file_is_what_the_topology_says() -> None:
+def _render() -> Any:
     spec = importlib.util.spec_from_file_location("render", ROOT / "deploy/nats/render.py")
     assert spec is not None
     assert spec.loader is not None
     module = importlib.util.module_from_spec(spec)
     spec.loader.exec_module(module)
-    assert CONFIGURATION.read_text() == module.render(), (
-        f"run {Path(sys.executable).name} deploy/nats/render.py --write"
-    )
+    return module
 
 
-def test_the_server_accepts_the_file(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_the_files_are_what_the_topology_says() -> None:
+    render, remedy = _render(), f"run {Path(sys.executable).name} deploy/nats/render.py --write"
+    assert CONFIGURATION.read_text() == render.render(), remedy
+    assert (ROOT / "docs/permissions.md").read_text() == render.table(), remedy
+
+
+def _check(folder: Path, file: str = "nats.conf") -> "subprocess.CompletedProcess[str]":
+    """Let the server look at a configuration file, with certificates that a test has made."""
+    make_certificates(folder / "tls")
+    for name in ("nats.conf", "cluster.conf"):
+        text = (CONFIGURATION.parent / name).read_text()
+        (folder / name).write_text(placed(text, folder / "tls"))
     binary = Path(sysconfig.get_path("scripts")) / "nats-server"
+    command = [str(binary), "-t", "-c", str(folder / file)]
+    return subprocess.run(command, capture_output=True, text=True)
+
+
+@pytest.mark.parametrize("file", ["nats.conf", "cluster.conf"])
+def test_the_server_accepts_the_file(
+    file: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
     for user in USERS:
-        monkeypatch.setenv(_variable(user), _password(user))
-    command = [str(binary), "-t", "-c", str(CONFIGURATION)]
-    result = subprocess.run(command, capture_output=True, text=True)
+        monkeypatch.setenv(variable(user), password(user))
+    result = _check(tmp_path, file)
     assert result.returncode == 0, result.stderr
 
 
-def test_a_password_that_is_not_set_stops_the_server(monkeypatch: pytest.MonkeyPatch) -> None:
-    binary = Path(sysconfig.get_path("scripts")) / "nats-server"
+def test_a_password_that_is_not_set_stops_the_server(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
     for user in USERS:
-        monkeypatch.setenv(_variable(user), _password(user))
+        monkeypatch.setenv(variable(user), password(user))
     monkeypatch.delenv("DISPATCHER_PASSWORD")
-    command = [str(binary), "-t", "-c", str(CONFIGURATION)]
-    result = subprocess.run(command, capture_output=True, text=True)
+    result = _check(tmp_path)
     assert result.returncode != 0
     assert "DISPATCHER_PASSWORD" in result.stderr
 
 
-async def test_without_a_password_nobody_gets_in(server: NatsServer) -> None:
+async def test_without_a_password_nobody_gets_in(server: DeployedNats) -> None:
     for credentials in ({}, {"user": "dispatcher", "password": "wrong"}):
         with pytest.raises(NatsError, match=r"(?i)authorization"):
-            await nats.connect(server.url, allow_reconnect=False, **credentials)
+            await nats.connect(
+                server.url,
+                allow_reconnect=False,
+                **tls_options(server.url, server.ca_file),
+                **credentials,
+            )
+
+
+async def test_nobody_speaks_in_clear(server: DeployedNats) -> None:
+    reader, writer = await asyncio.open_connection("127.0.0.1", server.port)
+    writer.write(b'CONNECT {"user":"ops","pass":"secret"}\r\nPING\r\n')
+    async with asyncio.timeout(10):
+        said = await reader.read()  # until the server closes
+    writer.close()
+    assert b"INFO" not in said
+    assert b"PONG" not in said
+
+
+async def test_a_server_of_another_authority_is_not_told_the_password(
+    server: DeployedNats, tmp_path: Path
+) -> None:
+    make_certificates(tmp_path / "other")
+    for ca_file in (str(tmp_path / "other/ca.crt"), None):
+        with pytest.raises((ssl.SSLError, NatsError), match=r"(?i)certificate"):
+            await nats.connect(
+                server.url,
+                user="ops",
+                password=password("ops"),
+                allow_reconnect=False,
+                **tls_options(server.url, ca_file),
+            )
+
+
+def test_certificates_are_made_once_and_their_key_is_private(tmp_path: Path) -> None:
+    make_certificates(tmp_path / "tls", ["nats", "nats-1"])
+    made = {file.name: file.read_bytes() for file in (tmp_path / "tls").iterdir()}
+    assert set(made) == {"ca.crt", "tls.crt", "tls.key"}, "the authority's key is forgotten"
+    assert (tmp_path / "tls/tls.key").stat().st_mode & 0o777 == 0o600
+    assert (tmp_path / "tls/ca.crt").stat().st_mode & 0o777 == 0o644
+    make_certificates(tmp_path / "tls", ["another"])
+    assert {file.name: file.read_bytes() for file in (tmp_path / "tls").iterdir()} == made
+    text = subprocess.run(
+        ["openssl", "x509", "-in", str(tmp_path / "tls/tls.crt"), "-noout", "-text"],
+        capture_output=True,
+        text=True,
+        check=True,
+    ).stdout
+    assert "DNS:nats, DNS:nats-1" in text
+    assert "CA:FALSE" in text
+
+
+def test_one_node_writes_to_disk_before_it_confirms(server: DeployedNats) -> None:
+    with urllib.request.urlopen(f"{server.monitor_url}/jsz?config=1", timeout=5) as answer:
+        effective = json.load(answer)["config"]
+    assert effective["sync_always"] is True
 
 
 @pytest.mark.parametrize("service", USERS[1:])
-async def test_a_service_starts_with_its_own_user(server: NatsServer, service: str) -> None:
-    bus = Bus(server.url, service, user=service, password=_password(service))
+async def test_a_service_starts_with_its_own_user(server: DeployedNats, service: str) -> None:
+    bus = _bus(server, service)
     async with asyncio.timeout(20):
         await bus.start()
         try:
@@ -226,14 +294,9 @@ async def test_only_ops_makes_consumers(connect: Connect) -> None:
     ],
 )
 async def test_who_may_ask_for_credentials(
-    server: NatsServer, connect: Connect, caller: str, answered: bool
+    server: DeployedNats, connect: Connect, caller: str, answered: bool
 ) -> None:
-    registry = Bus(
-        server.url,
-        "sender-registry",
-        user="sender-registry",
-        password=_password("sender-registry"),
-    )
+    registry = _bus(server, "sender-registry")
 
     async def credentials(_: dict[str, Any]) -> dict[str, Any]:
         return {"ciphertext": "..."}
