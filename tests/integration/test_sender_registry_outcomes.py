@@ -319,7 +319,7 @@ async def test_two_replicas_with_the_same_events_count_once(mongo: Mongo) -> Non
 def chores(mongo: Mongo, changes: Changes) -> Chores:
     nobody: Any = None  # there is no sender with a token or a certificate here
     tokens = TokenKeeper(changes, nobody, nobody)
-    return Chores(AppliedStore(mongo.database["applied"]), tokens, DeadlineRules(), nobody)
+    return Chores(AppliedStore(mongo.database["applied"]), tokens, DeadlineRules(), (), nobody)
 
 
 @pytest.mark.seed("S245", "S246")

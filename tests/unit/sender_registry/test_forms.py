@@ -167,6 +167,9 @@ def test_smtp_authentication_needs_smtp_access() -> None:
     with pytest.raises(Problem, match="smtp_authentication"):
         new_profile(NewSender.model_validate({**LEAST, "smtp_authentication": "ip"}), NOW)
     allowed = {**LEAST, "smtp_authentication": "ip", "access_methods": ["smtp"]}
+    with pytest.raises(Problem, match="allowed_ips"):
+        new_profile(NewSender.model_validate(allowed), NOW)
+    allowed["allowed_ips"] = ["192.0.2.0/24"]
     assert new_profile(NewSender.model_validate(allowed), NOW).smtp_authentication == "ip"
 
 

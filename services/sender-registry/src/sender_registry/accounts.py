@@ -1,7 +1,8 @@
 """Registering, changing and deleting senders: test the log-ins, decide, store."""
 
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 
+from postfleet.addresses import domain_of
 from postfleet.events import MailServer
 from postfleet.instants import to_ms
 from postfleet.problems import FieldError, Problem, invalid, not_found
@@ -12,15 +13,37 @@ from sender_registry.connecting import Reach
 from sender_registry.credentials import Credentials, given
 from sender_registry.domain.announcing import created
 from sender_registry.domain.health import MINIMUM_FOR_CAMPAIGNS
+from sender_registry.domain.policy import Policy
 from sender_registry.domain.presets import PRESETS
+from sender_registry.domain.relay import RelayAccess, RelayLogin
 from sender_registry.domain.sender import Profile, Sender, Suspension, suspended
 from sender_registry.domain.validation import Code
+from sender_registry.domain_store import DomainStore
 from sender_registry.identity import new_id
 from sender_registry.providers import Providers
+from sender_registry.relay import issued, wants_login
 from sender_registry.store import AddressTaken
 from sender_registry.validating import LogIn, Validation, validate
 from sender_registry.vault import Vault
 from sender_registry.views import validation_view
+
+
+@dataclass(frozen=True, slots=True)
+class Registered:
+    """`relay_password` is known now and never again; it is in no repr."""
+
+    sender: Sender
+    validation: Validation
+    relay_password: str | None = field(default=None, repr=False)
+
+
+@dataclass(frozen=True, slots=True)
+class Rules:
+    """Who may become a sender, and how mail is handed in."""
+
+    policy: Policy
+    domains: DomainStore
+    relay: RelayAccess
 
 
 @dataclass(frozen=True, slots=True)
@@ -31,48 +54,111 @@ class Accounts:
     vault: Vault
     reach: Reach
     providers: Providers
+    rules: Rules
 
     async def register(
         self, form: forms.NewSender, allowed: Credentials | None = None
-    ) -> tuple[Sender, Validation]:
+    ) -> Registered:
         """Store a sender whose SMTP log-in works; one whose IMAP fails is stored restricted.
 
         `allowed` is what the account holder granted, where that is why we are here.
         """
-        now = self.changes.clock()
-        profile = forms.new_profile(form, now)
+        if not form.email_address:
+            raise invalid("email_address", "MISSING", "needed where kind is external")
+        profile = forms.new_profile(form, self.changes.clock())
         preset = PRESETS[profile.inbox_type]
         smtp = forms.smtp_server(form, form.email_address, preset, None)
         imap = forms.imap_server(form, form.email_address, preset, None)
-        if await self.changes.store.by_address(form.email_address):
-            raise _taken()
+        await self.check_eligible(form.email_address)
         credentials = allowed or await given(form, profile.inbox_type, self.providers)
         if imap is None:
             credentials = credentials.without_imap()
         validation = await self._validate(smtp, imap, credentials)
         _refuse_without_smtp(validation)
-        sender = _new(profile, smtp, imap, credentials, to_ms(self.changes.clock()))
-        secrets = self.vault.seal(sender.id, credentials.plain)
-        change = created(_tested(sender, validation, sender.created_ms), now, self.changes.rules)
+        now_ms = to_ms(self.changes.clock())
+        password: str | None = None
+
+        def tested(sender: Sender) -> Sender:
+            nonlocal password
+            sender, password = self._with_login(sender)
+            return _tested(sender, validation, now_ms)
+
+        sender = await self.store_new(profile, smtp, imap, credentials, tested)
+        return Registered(sender, validation, password)
+
+    async def check_eligible(self, address: str) -> None:
+        """Raises Problem where this address may not become a sender."""
+        if reason := self.rules.policy.refusal(address):
+            raise invalid("email_address", "NOT_PRIMARY_DOMAIN", reason)
+        if found := await self.rules.domains.get(domain_of(address)):
+            detail = f"{found.domain} is suspended: {found.reason}".rstrip(": ")
+            raise Problem(409, "DOMAIN_SUSPENDED", detail)
+        if await self.changes.store.by_address(address):
+            raise _taken()
+
+    async def store_new(
+        self,
+        profile: Profile,
+        smtp: MailServer,
+        imap: MailServer | None,
+        credentials: Credentials,
+        prepare: Decide,
+    ) -> Sender:
+        """Store a sender that `prepare` has completed, with its secrets and its event."""
+        await self.check_eligible(profile.email_address)
+        now = self.changes.clock()
+        sender = prepare(_new(profile, smtp, imap, credentials, to_ms(now)))
+        change = created(sender, now, self.changes.rules)
         try:
-            await self.changes.store.insert(change, secrets)
+            await self.changes.store.insert(change, self.vault.seal(sender.id, credentials.plain))
         except AddressTaken as error:
             raise _taken() from error
         self.changes.relay.wake()
-        return change.after, validation
+        return change.after
 
-    async def update(self, sender_id: str, form: forms.SenderFields) -> Sender:
-        """Change what was given. New servers and passwords must pass the test first."""
-        if forms.CONNECTION_FIELDS & form.model_fields_set:
-            return await self.reconnect(sender_id, form)
-        return await self._change(
-            sender_id,
-            lambda sender: replace(sender, profile=forms.patched_profile(sender.profile, form)),
-        )
+    async def update(self, sender_id: str, form: forms.SenderFields) -> tuple[Sender, str | None]:
+        """Change what was given. New servers and passwords must pass the test first.
+
+        Returns the password of a relay log-in that the change asked for, if it did.
+        """
+        if connection := sorted(forms.CONNECTION_FIELDS & form.model_fields_set):
+            if (await self.get(sender_id)).profile.kind == "internal":
+                raise invalid(connection[0], "UNUSED", "our own mail server is set up by itself")
+            await self.reconnect(sender_id, form)
+        password: str | None = None
+
+        def patched(sender: Sender) -> Sender:
+            nonlocal password
+            profile = forms.patched_profile(sender.profile, form)
+            sender, password = self._with_login(replace(sender, profile=profile))
+            return sender
+
+        return await self._change(sender_id, patched), password
+
+    async def rotate_relay_password(self, sender_id: str) -> tuple[Sender, str]:
+        """A new log-in for handing mail in; the old one ends at once."""
+        password = ""
+
+        def rotated(sender: Sender) -> Sender:
+            nonlocal password
+            sender, password = issued(sender, self.rules.relay)
+            return sender
+
+        return await self._change(sender_id, rotated), password
+
+    def _with_login(self, sender: Sender) -> tuple[Sender, str | None]:
+        """With a relay log-in exactly where its settings ask for one."""
+        if not wants_login(sender.profile):
+            return replace(sender, relay=RelayLogin()), None
+        if sender.relay.login:
+            return sender, None
+        return issued(sender, self.rules.relay)
 
     async def revalidate(self, sender_id: str) -> tuple[Sender, Validation]:
         """Test the log-ins now; the status follows from the result."""
         sender = await self.get(sender_id)
+        if sender.provisioning.state in ("requested", "failed"):
+            raise Problem(409, "NO_MAILBOX", sender.judgement.reason)
         credentials = Credentials(await self._secrets(sender_id), sender.grant)
         validation = await self._validate(sender.smtp, sender.imap, credentials)
         now_ms = to_ms(self.changes.clock())
@@ -116,8 +202,8 @@ class Accounts:
             ),
         )
 
-    async def delete(self, sender_id: str, confirm: str) -> None:
-        """For good: the secrets are wiped with the same write that says so."""
+    async def delete(self, sender_id: str, confirm: str) -> Sender:
+        """For good: the secrets are wiped with the same write that says so. Returns what it was."""
         sender = await self.get(sender_id)
         if confirm.lower() != sender.profile.email_address.lower():
             message = "repeat the e-mail address of the sender; deletion is irreversible"
@@ -128,6 +214,7 @@ class Accounts:
         )
         if gone is None:
             raise not_found("sender account", sender_id)
+        return sender
 
     async def get(self, sender_id: str) -> Sender:
         sender = await self.changes.store.get(sender_id)

@@ -16,14 +16,17 @@ from postfleet.mongo import Mongo
 from postfleet.outbox import OutboxRelay
 from postfleet.tls import client_context
 from sender_registry import handlers, rpc
-from sender_registry.accounts import Accounts
+from sender_registry.accounts import Accounts, Rules
 from sender_registry.api import build_router
 from sender_registry.applied_store import AppliedStore
 from sender_registry.changing import Changes
 from sender_registry.connecting import Reach
 from sender_registry.discovering import Discovery
+from sender_registry.domain_store import DomainStore
+from sender_registry.domain_suspending import DomainSuspensions, build_domain_router
 from sender_registry.flow_store import FlowStore
 from sender_registry.guidance import build_guidance_router
+from sender_registry.internal import InternalSenders, MailHost
 from sender_registry.key_api import build_key_router
 from sender_registry.key_store import KeyStore
 from sender_registry.oauth_api import Flows, build_oauth_router
@@ -63,14 +66,25 @@ def build(settings: Settings) -> FastAPI:
         settings.ehlo_name,
     )
     discovery = Discovery(reach, settings.dns_server, settings.ispdb_url)
-    handlers.subscribe(bus, changes, applied)
     vault = Vault(settings.key_ring)
     providers = Providers(endpoints(settings), reach)
     tokens = TokenKeeper(changes, vault, providers)
-    accounts = Accounts(changes, vault, reach, providers)
+    domains = DomainStore(mongo.database["suspended_domains"])
+    rules = Rules(settings.policy, domains, settings.relay_access)
+    accounts = Accounts(changes, vault, reach, providers, rules)
+    own = MailHost(*settings.own_mail_host)
+    internal = InternalSenders(accounts, settings.key_ring, bus.request, own)
+    suspensions = DomainSuspensions(domains, changes)
     flow_store = FlowStore(mongo.database["oauth_flows"], settings.key_ring)
+    handlers.subscribe(bus, changes, applied, internal)
     rpc.answer(bus, senders, keys, tokens)
-    chores = Chores(applied, tokens, settings.deadline_rules, accounts.look_at_certificates)
+    chores = Chores(
+        applied,
+        tokens,
+        settings.deadline_rules,
+        (internal.sweep, suspensions.sweep),
+        accounts.look_at_certificates,
+    )
     sweep = Sweep(changes, chores, settings.sweep_seconds)
     steps = [store.ensure_indexes for store in (senders, applied, keys, flow_store)]
 
@@ -108,7 +122,8 @@ def build(settings: Settings) -> FastAPI:
             build_guidance_router(discovery),  # before the one whose paths end in an id
             build_oauth_router(Flows(accounts, flow_store, settings.public_url)),
             build_rotation_router(senders, vault),
-            build_router(accounts),
+            build_domain_router(suspensions),
+            build_router(accounts, internal),
             build_key_router(keys),
         ],
         idempotency=mongo.database["idempotency"],

@@ -7,7 +7,7 @@ from typing import Annotated, Any, Literal
 
 from pydantic import AfterValidator, AwareDatetime, Field, SecretStr
 
-from postfleet.addresses import check_text, split_address
+from postfleet.addresses import check_domain, check_text, split_address
 from postfleet.events import MailServer
 from postfleet.http import Strict
 from postfleet.instants import to_ms
@@ -96,9 +96,11 @@ class SenderFields(Strict):
 class NewSender(SenderFields):
     """`POST /sender-accounts`."""
 
-    email_address: Address
+    email_address: Address = ""  # follows from domain and prefix where kind is internal
     inbox_type: Annotated[InboxType, Field(strict=False)] = InboxType.CUSTOM_SMTP
-    kind: Literal["external"] = "external"
+    kind: Literal["external", "internal"] = "external"
+    domain: Annotated[str, AfterValidator(check_domain)] | None = None
+    prefix: Annotated[str, Field(min_length=1, max_length=200)] | None = None
     established_at: Annotated[AwareDatetime, Field(strict=False)] | None = None
     account_age_days: Annotated[int, Field(ge=0, le=36_500)] | None = None
 
@@ -122,6 +124,7 @@ def new_profile(form: NewSender, now: datetime) -> Profile:
     return _checked(
         Profile(
             email_address=form.email_address,
+            kind=form.kind,
             inbox_type=form.inbox_type,
             established_ms=_established_ms(form, now),
             **_plain(form, _PROFILE_FIELDS),
@@ -148,6 +151,9 @@ def _checked(profile: Profile) -> Profile:
     if profile.smtp_authentication and "smtp" not in profile.access_methods:
         message = 'applies only with "smtp" in access_methods'
         raise invalid("smtp_authentication", "NEEDS_SMTP_ACCESS", message)
+    if profile.smtp_authentication == "ip" and not profile.allowed_ips:
+        message = "name the addresses that are let in; without them nobody is"
+        raise invalid("allowed_ips", "MISSING", message)
     return profile
 
 

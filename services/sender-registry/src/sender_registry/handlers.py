@@ -24,6 +24,8 @@ from sender_registry.changing import Changes
 from sender_registry.domain.announcing import Change
 from sender_registry.domain.health import DELTAS
 from sender_registry.domain.outcomes import apply, outcome_of
+from sender_registry.domain.status import MAILBOX_DELETED
+from sender_registry.internal import InternalSenders
 
 log = logging.getLogger(__name__)
 
@@ -31,22 +33,19 @@ OUTCOMES = "sender-registry-outcomes"
 MAILBOXES = "sender-registry-mailboxes"
 _ATTEMPTS = 20
 
-#: what a sender whose mailbox was deleted is restricted with
-MAILBOX_DELETED = "MAILBOX_DELETED"
 
-
-def subscribe(bus: Bus, changes: Changes, applied: AppliedStore) -> None:
+def subscribe(bus: Bus, changes: Changes, applied: AppliedStore, internal: InternalSenders) -> None:
     """Register both consumers; call it before `bus.start`."""
     outcomes = OutcomeHandler(changes, applied)
     bus.consume_batches(OUTCOMES, outcomes.handle)
     bus.consume(
         MAILBOXES,
         {
+            MailboxCreated: internal.created,
+            MailboxFailed: internal.failed,
             MailboxDeleted: _mailbox_deleted(changes),
             **dict.fromkeys(
                 (
-                    MailboxCreated,
-                    MailboxFailed,
                     DomainAdded,
                     DomainVerified,
                     DomainDegraded,

@@ -71,8 +71,7 @@ class Flows:
             form = SenderFields(auth_method="xoauth2")
             return await self.accounts.reconnect(flow.sender_id, form, credentials)
         new = NewSender.model_validate_json(flow.form)
-        sender, _ = await self.accounts.register(new, credentials)
-        return sender
+        return (await self.accounts.register(new, credentials)).sender
 
     async def _exchange(self, flow: Flow, code: str) -> Credentials:
         providers = self.accounts.providers

@@ -1,17 +1,18 @@
-"""Requests in, over the bus: sealed credentials, and whose an API key is."""
+"""Requests in, over the bus: sealed credentials, whose an API key is, who may hand mail in."""
 
 from typing import Any
 
 from postfleet.bus import Bus, RequestRefused
 from postfleet.instants import now_ms
-from postfleet.topology import RPC_API_KEY, RPC_CREDENTIALS
+from postfleet.topology import RPC_API_KEY, RPC_CREDENTIALS, RPC_RELAY
 from sender_registry.key_store import KeyStore
+from sender_registry.relay import authenticate
 from sender_registry.store import SenderStore
 from sender_registry.token_keeper import TokenKeeper
 
 
 def answer(bus: Bus, senders: SenderStore, keys: KeyStore, tokens: TokenKeeper) -> None:
-    """Register both answers; call it before `bus.start`."""
+    """Register the answers; call it before `bus.start`."""
 
     async def credentials(request: dict[str, Any]) -> dict[str, Any]:
         return await sealed_credentials(senders, tokens, request)
@@ -19,6 +20,10 @@ def answer(bus: Bus, senders: SenderStore, keys: KeyStore, tokens: TokenKeeper) 
     async def api_key(request: dict[str, Any]) -> dict[str, Any]:
         return await verify_key(keys, request)
 
+    async def relay_login(request: dict[str, Any]) -> dict[str, Any]:
+        return await authenticate(senders, request)
+
+    bus.answer(RPC_RELAY, relay_login)
     bus.answer(RPC_CREDENTIALS, credentials)
     bus.answer(RPC_API_KEY, api_key)
 

@@ -10,6 +10,8 @@ from postfleet.reachable import Network, parse_networks
 from postfleet.settings import ServiceSettings
 from sender_registry.domain.deadlines import DeadlineRules
 from sender_registry.domain.limits import LimitRules
+from sender_registry.domain.policy import Policy
+from sender_registry.domain.relay import RelayAccess
 
 
 class Settings(ServiceSettings):
@@ -30,6 +32,15 @@ class Settings(ServiceSettings):
     dns_server: str = ""  # host:port; "" asks the name servers of the system
     ispdb_url: str = "https://autoconfig.thunderbird.net/v1.1"  # "" asks no database
 
+    primary_domains: str = ""  # comma separated; senders of other domains are refused, "": none is
+    mail_host: str = ""  # our own mail server, for internal senders
+    mail_submission_port: int = Field(587, ge=1, le=65535)
+    mail_imaps_port: int = Field(993, ge=1, le=65535)
+    service_domain: str = ""  # of the log-ins for handing mail in; "" is that of public_url
+    relay_hosts: str = ""  # comma separated; "" is that of public_url
+    relay_submission_port: int = Field(587, ge=1, le=65535)
+    relay_plain_port: int = Field(25, ge=1, le=65535)
+    require_approval: bool = False  # sender requests wait for somebody to approve them
     password_max_age_days: int = Field(365, ge=1, le=3650)  # app passwords are to be replaced then
     # The clients that the operator registered with the providers; "" switches OAuth off there.
     google_client_id: str = ""
@@ -82,7 +93,30 @@ class Settings(ServiceSettings):
         return DeadlineRules(timedelta(days=self.password_max_age_days))
 
     @property
+    def policy(self) -> Policy:
+        return Policy(frozenset(_list(self.primary_domains.lower())))
+
+    @property
+    def relay_access(self) -> RelayAccess:
+        host = urlsplit(self.public_url).hostname or "localhost"
+        named = "postfleet.local" if host.replace(".", "").isdigit() else host
+        return RelayAccess(
+            tuple(_list(self.relay_hosts)) or (host,),
+            self.relay_submission_port,
+            self.relay_plain_port,
+            self.service_domain or named,
+        )
+
+    @property
+    def own_mail_host(self) -> tuple[str, int, int]:
+        return self.mail_host, self.mail_submission_port, self.mail_imaps_port
+
+    @property
     def ehlo_name(self) -> str:
         """Fixed, so that no look-up of our own name delays a log-in."""
         host = urlsplit(self.public_url).hostname or "localhost"
         return f"[{host}]" if host.replace(".", "").isdigit() else host
+
+
+def _list(text: str) -> list[str]:
+    return [part.strip() for part in text.split(",") if part.strip()]

@@ -4,12 +4,12 @@ Every write is guarded by the revision it was decided on. Flat, with maps and nu
 portable dialect.
 """
 
-from collections.abc import Iterable, Mapping
+from collections.abc import AsyncIterator, Iterable, Mapping
 from typing import Any
 
 from pymongo.errors import DuplicateKeyError
 
-from postfleet.addresses import canonical
+from postfleet.addresses import canonical, domain_of
 from postfleet.events import MailServer
 from postfleet.instants import now_ms
 from postfleet.mongo import Collection, Document, ensure_indexes
@@ -18,7 +18,8 @@ from sender_registry.domain.announcing import Change
 from sender_registry.domain.cooldown import Streak
 from sender_registry.domain.oauth import Grant
 from sender_registry.domain.presets import InboxType
-from sender_registry.domain.sender import Counts, Profile, Sender, Suspension
+from sender_registry.domain.relay import RelayLogin
+from sender_registry.domain.sender import Counts, Profile, Provisioning, Sender, Suspension
 
 #: protocol -> sealed password
 Secrets = Mapping[str, str]
@@ -40,6 +41,9 @@ class SenderStore:
             "alive",
             "cooldown_until",
             "token_refresh_at",
+            "domain",
+            "relay_login",
+            "provisioning",
             unique=("address_key",),
         )
 
@@ -81,6 +85,10 @@ class SenderStore:
         """The living sender with this id."""
         document = await self._collection.find_one({"_id": sender_id, "alive": 1})
         return _sender(document) if document else None
+
+    async def was_here(self, sender_id: str) -> bool:
+        """Whether a sender had this id, living or deleted."""
+        return await self._collection.find_one({"_id": sender_id}) is not None
 
     async def by_address(self, address: str) -> Sender | None:
         """The living sender with this address."""
@@ -126,6 +134,32 @@ class SenderStore:
     async def tokens_due(self, limit: int) -> list[Sender]:
         """Up to `limit` senders whose access token is to be refreshed now."""
         query = {"token_refresh_at": {"$gt": 0, "$lte": now_ms()}}
+        return [_sender(document) async for document in self._collection.find(query).limit(limit)]
+
+    async def by_relay_login(self, login: str, hashed: str) -> Sender | None:
+        """The living sender that was issued this log-in with a password of this hash."""
+        if not login or not hashed:
+            return None
+        query = {"relay_login": login, "relay_hash": hashed, "alive": 1}
+        document = await self._collection.find_one(query)
+        return _sender(document) if document else None
+
+    async def of_domain(self, domain: str, page: int) -> AsyncIterator[Sender]:
+        """Every living sender of the domain, `page` at a time."""
+        last = ""
+        while True:
+            query = {"domain": domain, "alive": 1, "_id": {"$gt": last}}
+            cursor = self._collection.find(query).sort("_id", 1).limit(page)
+            found = [_sender(document) async for document in cursor]
+            for sender in found:
+                yield sender
+            if len(found) < page:
+                return
+            last = found[-1].id
+
+    async def being_provisioned(self, limit: int) -> list[Sender]:
+        """Up to `limit` internal senders whose mailbox is not ready yet."""
+        query = {"provisioning": {"$in": ["requested", "mailbox_created"]}}
         return [_sender(document) async for document in self._collection.find(query).limit(limit)]
 
 
@@ -185,6 +219,11 @@ def _document(sender: Sender) -> Document:
         "smtp_certificate_until": sender.smtp_certificate_ms,
         "imap_certificate_until": sender.imap_certificate_ms,
         "warned": list(sender.warned),
+        "domain": domain_of(profile.email_address),
+        "relay_login": sender.relay.login,
+        "relay_hash": "" if sender.deleted_ms else sender.relay.hash,
+        "provisioning": "" if sender.deleted_ms else sender.provisioning.state,
+        "provisioning_detail": sender.provisioning.detail,
     }
 
 
@@ -238,6 +277,10 @@ def _sender(document: Document) -> Sender:
         smtp_certificate_ms=document.get("smtp_certificate_until", 0),
         imap_certificate_ms=document.get("imap_certificate_until", 0),
         warned=tuple(document.get("warned", ())),
+        relay=RelayLogin(document.get("relay_login", ""), document.get("relay_hash", "")),
+        provisioning=Provisioning(
+            document.get("provisioning", ""), document.get("provisioning_detail", "")
+        ),
     )
 
 

@@ -29,6 +29,7 @@ class Chores:
     applied: AppliedStore
     tokens: TokenKeeper
     deadlines: DeadlineRules
+    others: tuple[Callable[[], Awaitable[None]], ...]  # every time
     look_again: Callable[[str], Awaitable[None]]  # at the certificates of a sender's servers
 
 
@@ -53,6 +54,8 @@ class Sweep:
     async def once(self) -> None:
         await self._end_cooldowns()
         await self._chores.tokens.sweep()
+        for chore in self._chores.others:
+            await chore()
         today = day_of(to_ms(self._changes.clock()))
         if today != self._day:
             await self._new_day()

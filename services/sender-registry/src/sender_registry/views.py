@@ -57,6 +57,8 @@ def sender_view(sender: Sender, now: datetime, rules: LimitRules) -> Json:
         "warnings": _warnings(sender),
         "auth_method": sender.smtp.auth_method,
         "oauth": _grant(sender),
+        "relay_login": sender.relay.login or None,
+        "provisioning": _provisioning(sender),
         "established_at": _time(profile.established_ms or sender.created_ms),
         "created_at": _time(sender.created_ms),
         "revision": sender.revision,
@@ -105,6 +107,11 @@ def _server(protocol: str, server: MailServer | None) -> Json:
         f"{protocol}_username": server.username if server else None,
         f"{protocol}_security": server.security.value if server else None,
     }
+
+
+def _provisioning(sender: Sender) -> Json | None:
+    found = sender.provisioning
+    return {"state": found.state, "detail": found.detail or None} if found.state else None
 
 
 def _grant(sender: Sender) -> Json | None:

@@ -12,6 +12,7 @@ from sender_registry.domain.health import FULL
 from sender_registry.domain.limits import Allowance, LimitRules, Volume, allowance
 from sender_registry.domain.oauth import Grant
 from sender_registry.domain.presets import PRESETS, InboxType
+from sender_registry.domain.relay import RelayLogin
 from sender_registry.domain.status import Judgement, Standing, judge
 
 AccessMethod = Literal["campaign", "smtp"]
@@ -46,6 +47,14 @@ class Suspension:
 
     by: str = ""
     reason: str = ""
+
+
+@dataclass(frozen=True, slots=True)
+class Provisioning:
+    """How far the mailbox of an internal sender is; `state` is "" for an external one."""
+
+    state: Literal["", "requested", "mailbox_created", "ready", "failed"] = ""
+    detail: str = ""
 
 
 @dataclass(frozen=True, slots=True)
@@ -95,6 +104,8 @@ class Sender:
     grant: Grant = field(default_factory=Grant)
     smtp_certificate_ms: int = 0  # the end of the server's certificate, 0 if none was seen
     imap_certificate_ms: int = 0
+    relay: RelayLogin = field(default_factory=RelayLogin)
+    provisioning: Provisioning = field(default_factory=Provisioning)
     warned: tuple[str, ...] = ()  # which deadlines were told, see domain/deadlines.py
 
     @property

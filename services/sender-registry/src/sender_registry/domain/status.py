@@ -5,6 +5,17 @@ from dataclasses import dataclass
 from postfleet.events import SenderStatus
 from sender_registry.domain.health import MINIMUM_FOR_CAMPAIGNS
 
+PROVISIONING = "PROVISIONING"
+MAILBOX_FAILED = "MAILBOX_FAILED"
+MAILBOX_DELETED = "MAILBOX_DELETED"
+
+#: codes of our own mailboxes, in the place of a log-in's
+_REASONS = {
+    PROVISIONING: "its mailbox is being made",
+    MAILBOX_FAILED: "its mailbox could not be made",
+    MAILBOX_DELETED: "its mailbox was deleted",
+}
+
 
 @dataclass(frozen=True, slots=True)
 class Standing:
@@ -30,6 +41,9 @@ def judge(standing: Standing) -> Judgement:
     if standing.suspended_by:
         reason = f"suspended by {standing.suspended_by}: {standing.suspended_reason}".rstrip(": ")
         return Judgement(SenderStatus.RESTRICTED, reason, "SUSPENDED")
+    if standing.smtp_code in _REASONS:
+        code = standing.smtp_code
+        return Judgement(SenderStatus.RESTRICTED, _REASONS[code], code)
     for protocol, code in (("SMTP", standing.smtp_code), ("IMAP", standing.imap_code)):
         if code:
             return Judgement(SenderStatus.RESTRICTED, f"the {protocol} log-in fails", code)
