@@ -112,6 +112,17 @@ async def test_mailboxes_are_made_listed_and_removed(service: Service) -> None:
     assert "recommended" in helped
 
 
+@pytest.mark.seed("S134", "S162")
+async def test_an_application_gets_its_variables(service: Service) -> None:
+    await run("domains", "add", "one.test")
+    await run("domains", "apply", "one.test")
+    await run("domains", "verify", "one.test")
+    printed = (await run("mailboxes", "add-app", "one.test", "shop")).output.splitlines()
+    known = dict(line.split("=", 1) for line in printed)
+    assert known["MAIL_FROM"] == known["MAIL_SMTP_USERNAME"] == "shop.app@one.test"
+    assert len(known["MAIL_SMTP_PASSWORD"]) == 32
+
+
 async def test_a_fleet_is_planned_approved_made_and_watched_for_drift(
     service: Service, knot: Knot, tmp_path: Path
 ) -> None:

@@ -198,3 +198,60 @@ async def test_a_catch_all_takes_only_what_reaches_nobody_else(
     assert len(await asyncio.to_thread(mail_pair.messages, bob)) == 1
     await service.http.patch(f"/catch-all/{domain}", json={"targets": [ann, bob]})
     assert await arrives(mail_pair, f"else@{domain}", ann, bob)
+
+
+@pytest.mark.seed("S134", "S140", "S162")
+async def test_an_application_sends_by_its_variables_on_both_ports(
+    start: Start, mail_pair: MailPair
+) -> None:
+    both = {**settings(mail_pair), "submissions_port": mail_pair.submissions_port}
+    async with start(**both, hostname="mail.test") as service:
+        domain = await service.domain()
+        made = await service.post("/mailboxes/apps", domain=domain, app="Shop")
+        assert made.headers["Cache-Control"] == "no-store"
+        env = made.json()["env"]
+        assert env["MAIL_SMTP_SERVER"] == "mail.test"
+        assert env["MAIL_FROM"] == f"shop.app@{domain}"
+        assert int(env["MAIL_SMTP_PORT"]) == mail_pair.submission_port
+        await asyncio.to_thread(_send_as_app, mail_pair, env)
+        assert len(await asyncio.to_thread(mail_pair.wait_messages, env["MAIL_FROM"], 2)) == 2
+        shown = await service.http.get(f"/mailboxes/{env['MAIL_FROM']}")
+        assert env["MAIL_SMTP_PASSWORD"] not in shown.text
+        named = await service.post("/mailboxes/apps", domain=domain, app="blog", prefix="news")
+        assert named.json()["env"]["MAIL_FROM"] == f"news@{domain}"
+        taken = await service.post("/mailboxes/apps", domain=domain, app="shop")
+        assert (taken.status_code, taken.json()["code"]) == (409, "ADDRESS_IN_USE")
+
+
+def _send_as_app(pair: MailPair, env: dict[str, str]) -> None:
+    user, password = env["MAIL_SMTP_USERNAME"], env["MAIL_SMTP_PASSWORD"]
+    pair.wait_login(user, password)
+    with smtplib.SMTP_SSL(
+        "127.0.0.1", int(env["MAIL_SMTPS_PORT"]), context=pair.tls(), timeout=10
+    ) as client:
+        client.login(user, password)
+        client.sendmail(env["MAIL_FROM"], [env["MAIL_FROM"]], HELLO)
+    with pair.submission(user, password) as client:
+        client.sendmail(env["MAIL_FROM"], [env["MAIL_FROM"]], HELLO)
+
+
+@pytest.mark.seed("S92", "S135")
+async def test_nobody_sends_under_the_name_of_another(
+    service: Service, mail_pair: MailPair
+) -> None:
+    domain = await service.domain()
+    password = await live(service, domain, "ann")
+    await live(service, domain, "bob")
+    ann, bob = f"ann@{domain}", f"bob@{domain}"
+    await service.post("/aliases", alias=f"sales@{domain}", targets=[ann])
+
+    def send_as(author: str) -> None:
+        with mail_pair.submission(ann, password) as client:
+            client.sendmail(author, [bob], HELLO)
+
+    await asyncio.to_thread(mail_pair.wait_login, ann, password)
+    with pytest.raises(smtplib.SMTPRecipientsRefused, match="not owned by user"):
+        await asyncio.to_thread(send_as, bob)
+    for own in (ann, f"sales@{domain}"):
+        await asyncio.to_thread(send_as, own)
+    assert len(await asyncio.to_thread(mail_pair.wait_messages, bob, 2)) == 2

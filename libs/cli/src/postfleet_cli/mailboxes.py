@@ -33,6 +33,19 @@ def add(
         print_document(made)
 
 
+@app.command("add-app")
+def add_app(
+    domain: Annotated[str, typer.Argument(help="A verified domain.")],
+    name: Annotated[str, typer.Argument(metavar="APP", help="The application's name.")],
+    prefix: Annotated[str, typer.Option(help="Write from this name, not from APP.app.")] = "",
+) -> None:
+    """Make a mailbox for an application and print its variables; the password is shown only now."""
+    body = {"domain": domain, "app": name, "prefix": prefix}
+    made = Api.from_environment().call("POST", "/mailboxes/apps", json=body)
+    for variable, value in made["env"].items():
+        print(f"{variable}={value}")
+
+
 @app.command("list")
 def list_mailboxes(
     domain: Annotated[str, typer.Option(help="Only of this domain.")] = "",

@@ -11,6 +11,7 @@ from pymongo.errors import PyMongoError
 from mail_provisioner import handlers
 from mail_provisioner.api import (
     aliases,
+    apps,
     blocklists,
     catch_all,
     checks,
@@ -149,6 +150,7 @@ def build(settings: Settings) -> FastAPI:
             mailboxes.build(address_store, domain_store, provisioner, settings.key_ring),
             relays.build(relay_store, domain_store, upkeep, settings.key_ring, tls),
             blocklists.build(block_store, upkeep),
+            apps.build(address_store, domain_store, provisioner, settings),
             *(
                 kind.build(address_store, domain_store, provisioner, retargeting)
                 for kind in (aliases, groups, catch_all)

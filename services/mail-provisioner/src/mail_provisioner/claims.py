@@ -62,10 +62,16 @@ def check_name_of_ours(name: str, domain: str, field: str) -> str:
 
 
 async def new_mailbox(
-    ring: KeyRing, address: str, domain: str, *, display_name: str = "", request_id: str = ""
+    ring: KeyRing,
+    address: str,
+    domain: str,
+    *,
+    display_name: str = "",
+    request_id: str = "",
+    password: str = "",
 ) -> Address:
-    """A mailbox to be claimed, with a fresh random password."""
-    password = passwords.new_password()
+    """A mailbox to be claimed; with a fresh random password, unless one is given."""
+    password = password or passwords.new_password()
     return Address(
         address=address,
         kind=Kind.MAILBOX,
