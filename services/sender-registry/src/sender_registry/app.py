@@ -32,6 +32,9 @@ from sender_registry.key_store import KeyStore
 from sender_registry.oauth_api import Flows, build_oauth_router
 from sender_registry.oauth_settings import endpoints
 from sender_registry.providers import Providers
+from sender_registry.request_api import build_request_router
+from sender_registry.request_store import RequestStore
+from sender_registry.requesting import Requests
 from sender_registry.rotating import build_rotation_router
 from sender_registry.settings import Settings
 from sender_registry.store import SenderStore
@@ -74,6 +77,8 @@ def build(settings: Settings) -> FastAPI:
     accounts = Accounts(changes, vault, reach, providers, rules)
     own = MailHost(*settings.own_mail_host)
     internal = InternalSenders(accounts, settings.key_ring, bus.request, own)
+    request_store = RequestStore(mongo.database["requests"], settings.key_ring)
+    requests = Requests(request_store, accounts, internal, settings.require_approval)
     suspensions = DomainSuspensions(domains, changes)
     flow_store = FlowStore(mongo.database["oauth_flows"], settings.key_ring)
     handlers.subscribe(bus, changes, applied, internal)
@@ -86,7 +91,7 @@ def build(settings: Settings) -> FastAPI:
         accounts.look_at_certificates,
     )
     sweep = Sweep(changes, chores, settings.sweep_seconds)
-    steps = [store.ensure_indexes for store in (senders, applied, keys, flow_store)]
+    steps = [store.ensure_indexes for store in (senders, applied, keys, flow_store, request_store)]
 
     async def run() -> None:
         await mongo.connect()
@@ -121,9 +126,10 @@ def build(settings: Settings) -> FastAPI:
         routers=[
             build_guidance_router(discovery),  # before the one whose paths end in an id
             build_oauth_router(Flows(accounts, flow_store, settings.public_url)),
-            build_rotation_router(senders, vault),
+            build_rotation_router(senders, request_store, vault),
             build_domain_router(suspensions),
             build_router(accounts, internal),
+            build_request_router(requests),
             build_key_router(keys),
         ],
         idempotency=mongo.database["idempotency"],

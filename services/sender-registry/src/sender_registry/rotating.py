@@ -10,6 +10,7 @@ from postfleet.api_keys import Scope, require
 from postfleet.bus import Unavailable
 from postfleet.http import API, Strict, decode_cursor, encode_cursor
 from postfleet.secrets import CannotOpen
+from sender_registry.request_store import RequestStore
 from sender_registry.store import SenderStore
 from sender_registry.vault import Vault
 
@@ -47,7 +48,7 @@ async def rotate(store: SenderStore, vault: Vault, sender_id: str) -> bool:
     raise Unavailable(f"sender {sender_id} changes too fast")
 
 
-def build_rotation_router(store: SenderStore, vault: Vault) -> APIRouter:
+def build_rotation_router(store: SenderStore, requests: RequestStore, vault: Vault) -> APIRouter:
     router = APIRouter(
         prefix=f"{API}/sender-accounts", tags=["senders"], dependencies=[require(Scope.ADMIN)]
     )
@@ -55,6 +56,8 @@ def build_rotation_router(store: SenderStore, vault: Vault) -> APIRouter:
     @router.post("/rotate-keys")
     async def rotate_page(form: Rotate) -> dict[str, Any]:
         """Rewrap a page; repeat with `next_cursor`. When it is null the old key may be removed."""
+        if form.cursor is None:
+            await requests.seal_again()
         last = decode_cursor(form.cursor) if form.cursor else ""
         senders = await store.after(last, form.limit + 1)
         page = senders[: form.limit]
