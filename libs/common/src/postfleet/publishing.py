@@ -16,6 +16,9 @@ PUBLISH_TIMEOUT = 20.0  # seconds; rides out a leader election of 15 s
 _WINDOW = 1000  # unconfirmed publishes at most
 _RESEND_AFTER = 3.0  # seconds; a killed server or an election swallows what was on its way
 _POLL = 0.05
+_PAUSE = 0.25  # before the next try
+#: A silence, or a stream that nobody leads now: an election ends by itself.
+_NOBODY_ANSWERS = (TimeoutError, NoStreamResponseError)
 
 
 class Entry(NamedTuple):
@@ -65,9 +68,10 @@ class Publisher:
         deadline = clock() + PUBLISH_TIMEOUT
         failed = await self._round(entries, deadline)
         while clock() < deadline:
-            silent = [e for e in entries if isinstance(failed.get(e.id), TimeoutError)]
+            silent = [e for e in entries if isinstance(failed.get(e.id), _NOBODY_ANSWERS)]
             if not silent:
                 break
+            await asyncio.sleep(_PAUSE)
             for entry in silent:
                 del failed[entry.id]
             failed.update(await self._round(silent, deadline))
