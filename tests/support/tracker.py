@@ -98,7 +98,7 @@ class RunningTracker:
 
 @contextlib.asynccontextmanager
 async def running_tracker(
-    mongodb_url: str, tmp_path: Path, *, prepare_bus: bool = True
+    mongodb_url: str, tmp_path: Path, *, prepare_bus: bool = True, **changes: Any
 ) -> AsyncIterator[RunningTracker]:
     """A tracker with a database and a NATS server of its own."""
     with NatsServer() as nats:
@@ -112,6 +112,7 @@ async def running_tracker(
             public_url=f"http://127.0.0.1:{port}",
             http_port=port,
             spool_dir=tmp_path / "spool",
+            **{"consumer_process": False, **changes},  # one process: a test sees all that happens
         )
         bus = Bus(nats.url, "dispatcher")
         await bus.connect()
@@ -120,7 +121,15 @@ async def running_tracker(
         await bus.client.subscribe(RPC_API_KEY, cb=_know_no_key)
         app = build(settings)
         server = uvicorn.Server(
-            uvicorn.Config(app, port=port, log_config=None, access_log=False, lifespan="on")
+            uvicorn.Config(
+                app,
+                port=port,
+                log_config=None,
+                access_log=False,
+                lifespan="on",
+                http=app.state.protocol,
+                proxy_headers=False,
+            )
         )
         serving = asyncio.create_task(server._serve())
         running = RunningTracker(settings.public_url, settings, bus, nats, app)

@@ -8,7 +8,7 @@ import pytest
 
 from postfleet.bus import Message, Unavailable
 from tracker.destinations import Destinations
-from tracker.domain.hits import Hit, HitKind, read_hit
+from tracker.domain.hits import Hit, HitKind, read_hit, read_hits
 from tracker.intake import Intake
 from tracker.spool import Spool, SpoolFull
 
@@ -26,7 +26,7 @@ class FakeBus:
         await self.hangs.wait()
         if self.refuses:
             return {message.id: TimeoutError() for message in given}
-        self.taken.extend(message.id for message in given)
+        self.taken.extend(hit.id for message in given for hit in read_hits(message.body)[0])
         return {}
 
 

@@ -9,8 +9,12 @@ import uvicorn
 from postfleet.settings import ServiceSettings
 
 
-def serve(app: Any, settings: ServiceSettings) -> None:
-    """Serve until SIGTERM or SIGINT; returns after the app's lifespan has drained."""
+def serve(app: Any, settings: ServiceSettings, **options: Any) -> None:
+    """Serve until SIGTERM or SIGINT; returns after the app's lifespan has drained.
+
+    `options` are uvicorn's own and go before ours.
+    """
+    ours: dict[str, Any] = {"http": "httptools", **options}
     # uvicorn raises the signal again when it has drained: a good end must be exit code 0.
     for ending in (signal.SIGTERM, signal.SIGINT):
         signal.signal(ending, _ended)
@@ -19,13 +23,13 @@ def serve(app: Any, settings: ServiceSettings) -> None:
         host=settings.http_host,
         port=settings.http_port,
         loop="uvloop",
-        http="httptools",
         log_config=None,
         access_log=False,
         server_header=False,
         timeout_keep_alive=30,
         timeout_graceful_shutdown=10,
         h11_max_incomplete_event_size=16 * 1024,
+        **ours,
     )
 
 

@@ -10,7 +10,8 @@ from tracker.settings import SERVICE, Settings
 def main() -> None:
     settings = load(Settings)
     logs.configure(SERVICE, settings.log_level)
-    serve(build(settings), settings)
+    app = build(settings)
+    serve(app, settings, http=app.state.protocol, proxy_headers=False)
 
 
 if __name__ == "__main__":

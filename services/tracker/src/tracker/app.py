@@ -15,10 +15,14 @@ from postfleet.http import create_app
 from postfleet.mongo import Mongo
 from postfleet.outbox import OutboxRelay
 from postfleet.pull import PullLimits
+from postfleet.reachable import parse_networks
 from postfleet.tokens import TokenKeys
 from tracker.api import analytics, dashboard, unsubscribe
+from tracker.api.clients import Clients
 from tracker.api.pages import PACKAGE, build_pages
-from tracker.api.tracking import TrackingPaths
+from tracker.api.protocol import protocol_for
+from tracker.api.tracking import Tracking, TrackingPaths
+from tracker.consumption import Consumption
 from tracker.destinations import Destinations
 from tracker.figures import Figures
 from tracker.handlers import events, history, hits
@@ -42,10 +46,14 @@ _LINKS_LOADED = 100_000  # the newest; older ones are looked up when they are cl
 
 
 class Tracker:
-    """The parts of the service, and their life from start to end."""
+    """The parts of the service, and their life from start to end.
 
-    def __init__(self, settings: Settings) -> None:
+    Either this process consumes, or it starts one that does (`consumer.py`).
+    """
+
+    def __init__(self, settings: Settings, *, consumes: bool) -> None:
         self.settings = settings
+        self.consumption = None if consumes else Consumption()
         password = settings.nats_password
         self.mongo = Mongo(settings.mongodb_url, SERVICE, settings.database_prefix)
         self.bus = Bus(
@@ -74,7 +82,8 @@ class Tracker:
         )
         self._running = False
         self._folding: asyncio.Task[None] | None = None
-        self._consume()
+        if consumes:
+            self._consume()
 
     def _consume(self) -> None:
         handle_hits = hits.HitHandler(
@@ -111,6 +120,8 @@ class Tracker:
             if self._folding is not None:
                 self._folding.cancel()
             await self.intake.stop()
+            if self.consumption is not None:
+                await self.consumption.stop()
             await self.relay.stop()
             await self.bus.stop()
         finally:
@@ -119,6 +130,9 @@ class Tracker:
     async def _start(self) -> None:
         await asyncio.gather(self.bus.connect(), self._open_database())
         await self.bus.start()
+        if self.consumption is not None:
+            self.consumption.start()
+            return
         await self.relay.start()
         self._folding = asyncio.create_task(self._fold(), name="fold statistics")
         self._running = True
@@ -152,6 +166,8 @@ class Tracker:
                 await asyncio.sleep(1)
 
     async def running(self) -> bool:
+        if self.consumption is not None:
+            return await self.consumption.running()
         return self._running
 
 
@@ -161,10 +177,14 @@ def _tell_failure(starting: asyncio.Task[None]) -> None:
 
 
 def build(settings: Settings) -> FastAPI:
-    tracker = Tracker(settings)
+    tracker = Tracker(settings, consumes=not settings.consumer_process)
     pages = build_pages()
     keys = TokenKeys(settings.key_ring)
     figures = Figures(tracker.statistics, tracker.campaigns)
+    clients = Clients(
+        parse_networks(settings.trusted_proxies), settings.hits_per_second, settings.hits_burst
+    )
+    tracking = Tracking(keys, tracker.destinations, tracker.intake, clients)
     sessions = Sessions(settings.key_ring, tracker.authenticator, settings.session_seconds)
     app = create_app(
         SERVICE,
@@ -175,7 +195,7 @@ def build(settings: Settings) -> FastAPI:
             "consumers": tracker.running,
         },
         routers=[
-            unsubscribe.build_router(keys, tracker.intake, pages),
+            unsubscribe.build_router(keys, tracker.intake, clients, pages),
             analytics.build_router(
                 figures, tracker.campaigns, tracker.timelines, tracker.deliveries
             ),
@@ -185,7 +205,6 @@ def build(settings: Settings) -> FastAPI:
         lifespan=tracker.lifespan,
     )
     app.mount("/dashboard/static", StaticFiles(directory=PACKAGE / "static"))
-    app.add_middleware(
-        TrackingPaths, keys=keys, destinations=tracker.destinations, intake=tracker.intake
-    )
+    app.add_middleware(TrackingPaths, tracking=tracking)
+    app.state.protocol = protocol_for(tracking)
     return app

@@ -7,13 +7,14 @@ the bus or is on disk.
 import asyncio
 import logging
 from collections import deque
-from collections.abc import Awaitable, Callable, Iterable, Sequence
+from collections.abc import Awaitable, Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass, field
 
 from prometheus_client import Counter, Gauge
 
 from postfleet.bus import Message, Unavailable
-from tracker.domain.hits import Hit, HitKind, UnreadableHit, read_hit
+from postfleet.cloudevents import derived_id
+from tracker.domain.hits import SUBJECT, Hit, HitKind, UnreadableHit, read_hit
 from tracker.spool import Spool, SpoolFull
 
 log = logging.getLogger(__name__)
@@ -24,7 +25,11 @@ hits_dropped = Counter(
 )
 spool_bytes = Gauge("postfleet_tracker_spool_bytes", "Hits on disk that wait for the bus")
 
+_noted = {kind: hits_noted.labels(kind) for kind in HitKind}
+
 _BATCH = 500
+_MESSAGE_BYTES = 200_000  # far below NATS' limit of a message
+_GATHER = 0.005  # seconds in which hits come together: fewer, larger messages
 _MAX_QUEUED = 100_000  # hits in memory; far above what one batch's confirmation lets pile up
 _BUS_PATIENCE = 2.0  # seconds until a batch goes to the spool; JetStream confirms in milliseconds
 _DRAIN_EVERY = 0.5
@@ -71,7 +76,7 @@ class Intake:
             await waiting.confirmed
 
     def _add(self, waiting: _Waiting) -> None:
-        hits_noted.labels(waiting.hit.kind).inc()
+        _noted[waiting.hit.kind].inc()
         if len(self._queue) >= _MAX_QUEUED and waiting.confirmed is None:
             waiting.fail(SpoolFull("too many hits in memory"))
             return
@@ -99,6 +104,7 @@ class Intake:
         while True:
             await self._wake.wait()
             self._wake.clear()
+            await asyncio.sleep(_GATHER)
             while self._queue:
                 # Shielded: a batch that was taken from the queue is handed over, stop or not.
                 await asyncio.shield(self._hand_over(self._take()))
@@ -149,12 +155,13 @@ class Intake:
         return task.result()
 
     async def _put_all(self, hits: Sequence[Hit]) -> set[str]:
-        messages = [Message(hit.subject, hit.id, hit.body()) for hit in hits]
+        batches = list(_messages(hits))
         try:
-            return set(await self._put(messages))
+            failed = await self._put(message for message, _ in batches)
         except Exception as error:
             log.warning("hits were not published: %r", error)
             return {hit.id for hit in hits}
+        return {id_ for message, ids in batches if message.id in failed for id_ in ids}
 
     async def _drain(self) -> None:
         """Publish what is on disk, oldest first, whenever the bus answers."""
@@ -180,6 +187,27 @@ class Intake:
         await self._spool.remove(path)
         log.info("published %d hits from the spool", len(lines))
         return True
+
+
+def _messages(hits: Sequence[Hit]) -> Iterator[tuple[Message, list[str]]]:
+    """Many hits to a message, and their ids. The same hits make the same message."""
+    lines: list[bytes] = []
+    ids: list[str] = []
+    size = 0
+    for hit in hits:
+        body = hit.body()
+        if lines and size + len(body) > _MESSAGE_BYTES:
+            yield _message(lines, ids), ids
+            lines, ids, size = [], [], 0
+        lines.append(body)
+        ids.append(hit.id)
+        size += len(body)
+    if lines:
+        yield _message(lines, ids), ids
+
+
+def _message(lines: list[bytes], ids: list[str]) -> Message:
+    return Message(SUBJECT, derived_id(*ids), b"\n".join(lines))
 
 
 def _readable(lines: Iterable[bytes]) -> Iterable[Hit]:

@@ -6,6 +6,7 @@ from pathlib import Path
 from pydantic import Field, field_validator
 from pydantic_settings import SettingsConfigDict
 
+from postfleet.reachable import parse_networks
 from postfleet.settings import ServiceSettings
 
 SERVICE = "tracker"
@@ -20,6 +21,21 @@ class Settings(ServiceSettings):
     spool_max_bytes: int = Field(1 << 30, ge=1 << 20)
     #: A dashboard log-in ends after a working day.
     session_seconds: int = Field(12 * 3600, ge=60)
+
+    #: Consumers in a process of their own: pixels and clicks never wait for them.
+    consumer_process: bool = True
+    #: Whose X-Forwarded-For is believed: the gateway's network. In containers that is theirs.
+    trusted_proxies: str = "127.0.0.0/8,::1/128"
+    #: Pixels and clicks of one address; above it they get 429. A large company's mail gateway stays
+    #: below. An unsubscribe is never refused.
+    hits_per_second: float = Field(100.0, gt=0)
+    hits_burst: int = Field(2000, ge=1)
+
+    @field_validator("trusted_proxies")
+    @classmethod
+    def _check_trusted_proxies(cls, value: str) -> str:
+        parse_networks(value)
+        return value
 
     @field_validator("spool_dir")
     @classmethod

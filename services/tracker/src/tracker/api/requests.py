@@ -1,7 +1,6 @@
 """A hit from an HTTP request."""
 
 from collections.abc import Iterable
-from typing import Any
 
 from postfleet.instants import now_ms
 from postfleet.tokens import TokenContent
@@ -10,18 +9,24 @@ from tracker.domain.hits import KEPT_HEADERS, MAX_TEXT, Hit, HitKind
 _KEPT = {name.encode(): name for name in KEPT_HEADERS}
 
 
-def hit_from(scope: Any, kind: HitKind, content: TokenContent, way: str = "") -> Hit:
-    """The hit that this request is. The client's address is the server's word (`scope`)."""
-    user_agent, kept = _headers(scope["headers"])
-    client = scope.get("client")
+def hit_from(
+    client: str,
+    method: str,
+    headers: Iterable[tuple[bytes, bytes]],
+    kind: HitKind,
+    content: TokenContent,
+    way: str = "",
+) -> Hit:
+    """The hit that a request is."""
+    user_agent, kept = _headers(headers)
     return Hit(
         kind=kind,
         delivery_id=content.delivery_id,
         at_ms=now_ms(),
         link_id=content.link_id,
-        ip=client[0] if client else "",
+        ip=client[:64],
         user_agent=user_agent,
-        method=scope["method"],
+        method=method,
         way=way,
         headers=kept,
     )

@@ -16,6 +16,7 @@ from python_multipart import parse_form
 from python_multipart.exceptions import FormParserError
 
 from postfleet.tokens import Purpose, TokenContent, TokenKeys
+from tracker.api.clients import Clients
 from tracker.api.pages import PAGE_HEADERS
 from tracker.api.requests import hit_from
 from tracker.api.tracking import NOT_FOUND
@@ -28,12 +29,21 @@ _CONFIRMED = ("confirm", "unsubscribe")
 _PLAIN_HEADERS = {"Cache-Control": "no-store", "Referrer-Policy": "no-referrer"}
 
 
-def build_router(keys: TokenKeys, intake: Intake, pages: Environment) -> APIRouter:
+def build_router(
+    keys: TokenKeys, intake: Intake, clients: Clients, pages: Environment
+) -> APIRouter:
     router = APIRouter(tags=["public"])
 
     def page(template: str, status: int = 200) -> Response:
         html = pages.get_template(template).render()
         return HTMLResponse(html, status, headers=PAGE_HEADERS)
+
+    async def note(request: Request, content: TokenContent, way: str) -> None:
+        client = clients.of(request.scope.get("client"), request.scope["headers"])
+        headers = request.scope["headers"]
+        await intake.confirm(
+            hit_from(client, request.method, headers, HitKind.UNSUBSCRIBED, content, way)
+        )
 
     @router.api_route("/u/{token}", methods=["GET", "HEAD"])
     async def show(token: str) -> Response:
@@ -53,10 +63,10 @@ def build_router(keys: TokenKeys, intake: Intake, pages: Environment) -> APIRout
             return PlainTextResponse("too large\n", 413, headers=_PLAIN_HEADERS)
         fields = _fields(request.headers.get("content-type", ""), body)
         if _ONE_CLICK in fields:
-            await _note(intake, request, content, "one-click")
+            await note(request, content, "one-click")
             return PlainTextResponse("unsubscribed\n", headers=_PLAIN_HEADERS)
         if _CONFIRMED in fields:
-            await _note(intake, request, content, "page")
+            await note(request, content, "page")
             return page("unsubscribed.html")
         return page("unsubscribe.html", 400)
 
@@ -65,10 +75,6 @@ def build_router(keys: TokenKeys, intake: Intake, pages: Environment) -> APIRout
 
 def _missing() -> Response:
     return Response(NOT_FOUND, 404, _PLAIN_HEADERS, "text/plain")
-
-
-async def _note(intake: Intake, request: Request, content: TokenContent, way: str) -> None:
-    await intake.confirm(hit_from(request.scope, HitKind.UNSUBSCRIBED, content, way=way))
 
 
 async def _body(request: Request) -> bytes | None:

@@ -2,7 +2,7 @@
 
 from dataclasses import dataclass, field
 from enum import StrEnum
-from uuid import uuid4
+from secrets import token_hex
 
 import orjson
 from pydantic import TypeAdapter, ValidationError
@@ -14,7 +14,7 @@ KEPT_HEADERS = ("accept", "accept-language", "purpose", "sec-purpose", "x-moz", 
 
 
 class HitKind(StrEnum):
-    """Also the last part of the subject: `hit.opened`."""
+    """What was asked for."""
 
     OPENED = "opened"
     CLICKED = "clicked"
@@ -38,17 +38,27 @@ class Hit:
     method: str = "GET"
     way: str = ""
     headers: dict[str, str] = field(default_factory=dict)
-    id: str = field(default_factory=lambda: uuid4().hex)
-
-    @property
-    def subject(self) -> str:
-        return f"hit.{self.kind}"
+    id: str = field(default_factory=lambda: token_hex(16))
 
     def body(self) -> bytes:
         return orjson.dumps(self)
 
 
 _adapter = TypeAdapter(Hit)
+
+
+SUBJECT = "hit.batch"
+
+
+def read_hits(body: bytes) -> tuple[list[Hit], str]:
+    """The hits in a message, a line each, and what is wrong with the first line that is none."""
+    hits, wrong = [], ""
+    for line in body.split(b"\n"):
+        try:
+            hits.append(read_hit(line))
+        except UnreadableHit as error:
+            wrong = wrong or str(error)
+    return hits, wrong
 
 
 def read_hit(body: bytes) -> Hit:

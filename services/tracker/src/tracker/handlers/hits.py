@@ -9,7 +9,7 @@ from pymongo.errors import PyMongoError
 
 from postfleet.bus import Bus
 from postfleet.outbox import OutboxRelay
-from tracker.domain.hits import Hit, HitKind, UnreadableHit, read_hit
+from tracker.domain.hits import Hit, HitKind, read_hits
 from tracker.domain.outcomes import JudgedHit, announcement
 from tracker.domain.verdicts import judge
 from tracker.store.deliveries import DeliveryStore
@@ -19,8 +19,9 @@ from tracker.store.links import LinkStore
 log = logging.getLogger(__name__)
 
 DURABLE = "tracker-hits"
-_UNKNOWN_DELAY = 1.0  # seconds; `email.sent` is usually a moment away
-_UNKNOWN_TRIES = 120  # two minutes, then it is a dead letter that can be replayed
+#: Seconds until hits whose delivery is not known are looked at again: `email.sent` is usually a
+#: moment away. After some three minutes they are a dead letter, which can be replayed.
+_UNKNOWN_DELAYS = (1.0, 1.0, 1.0, 2.0, 5.0, *(10.0,) * 17)
 _DATABASE_DELAY = 2.0
 
 
@@ -37,21 +38,31 @@ class HitHandler:
 
     async def __call__(self, messages: list[Msg]) -> None:
         """Handle a batch; every message is acked, nakked or buried here."""
-        readable = await self._readable(messages)
+        told = [(message, *read_hits(message.data)) for message in messages]
         try:
-            judged = await self.judge([hit for _, hit in readable])
+            judged = await self.judge([hit for _, hits, _ in told for hit in hits])
             await self.record(list(judged.values()))
         except PyMongoError as error:
-            log.warning("%d hits wait for the database: %s", len(readable), error)
-            for message, _ in readable:
+            log.warning("%d messages of hits wait for the database: %s", len(messages), error)
+            for message in messages:
                 await message.nak(delay=_DATABASE_DELAY)
             return
         self.relay.wake()
-        for message, hit in readable:
-            if hit.id in judged:
-                await message.ack()
-            else:
-                await self._wait_for_delivery(message, hit)
+        for message, hits, wrong in told:
+            await self._end(message, [hit for hit in hits if hit.id not in judged], wrong)
+
+    async def _end(self, message: Msg, waiting: list[Hit], wrong: str) -> None:
+        """Let go of a message whose hits are recorded but for those that wait for their delivery."""
+        tries = message.metadata.num_delivered
+        if waiting and (tries <= len(_UNKNOWN_DELAYS) or await self.behind()):
+            await message.nak(delay=_UNKNOWN_DELAYS[min(tries, len(_UNKNOWN_DELAYS)) - 1])
+        elif waiting:
+            unknown = sorted({hit.delivery_id for hit in waiting})
+            await self.bus.bury(DURABLE, message, f"unknown delivery {', '.join(unknown)}")
+        elif wrong:
+            await self.bus.bury(DURABLE, message, wrong)
+        else:
+            await message.ack()
 
     async def judge(self, hits: Sequence[Hit]) -> dict[str, JudgedHit]:
         """The hits whose delivery (and link) is known, judged, by hit id."""
@@ -74,18 +85,3 @@ class HitHandler:
         await self.hits.add(
             [(entry, announcement(entry, first=entry.hit.id in firsts)) for entry in in_order]
         )
-
-    async def _readable(self, messages: list[Msg]) -> list[tuple[Msg, Hit]]:
-        readable = []
-        for message in messages:
-            try:
-                readable.append((message, read_hit(message.data)))
-            except UnreadableHit as error:
-                await self.bus.bury(DURABLE, message, str(error))
-        return readable
-
-    async def _wait_for_delivery(self, message: Msg, hit: Hit) -> None:
-        if message.metadata.num_delivered >= _UNKNOWN_TRIES and not await self.behind():
-            await self.bus.bury(DURABLE, message, f"unknown delivery {hit.delivery_id}")
-        else:
-            await message.nak(delay=_UNKNOWN_DELAY)

@@ -1,0 +1,60 @@
+"""`python -m tracker.consumer`: the consumers in a process of their own, so that no hit waits for them.
+
+It belongs to the process that started it and holds its standard input: when that closes, it drains
+and ends. On standard output it says every second how it is, a line of JSON each.
+"""
+
+import asyncio
+import os
+import signal
+import sys
+
+import orjson
+import uvloop
+from prometheus_client import REGISTRY
+from prometheus_client.exposition import generate_latest
+
+from postfleet import logs
+from postfleet.settings import load
+from tracker.app import Tracker
+from tracker.settings import SERVICE, Settings
+
+_EVERY = 1.0
+_NICE = 10  # in a flood, who answers comes before who counts
+
+
+async def _consume(settings: Settings) -> None:
+    tracker = Tracker(settings, consumes=True)
+    leash = await _standard_input()
+    async with tracker.lifespan():
+        ended = asyncio.create_task(leash.read())
+        while not ended.done():
+            print(_state(await tracker.running()), flush=True)  # noqa: T201
+            await asyncio.wait({ended}, timeout=_EVERY)
+
+
+def _state(running: bool) -> str:
+    state = {"running": running, "metrics": generate_latest(REGISTRY).decode()}
+    return orjson.dumps(state).decode()
+
+
+async def _standard_input() -> asyncio.StreamReader:
+    reader = asyncio.StreamReader()
+    protocol = asyncio.StreamReaderProtocol(reader)
+    await asyncio.get_running_loop().connect_read_pipe(lambda: protocol, sys.stdin)
+    return reader
+
+
+def main() -> None:
+    """Run until standard input is closed; a terminal's Ctrl-C reaches who holds it."""
+    for ending in (signal.SIGTERM, signal.SIGINT):
+        signal.signal(ending, signal.SIG_IGN)
+    os.nice(_NICE)
+    settings = load(Settings)
+    logs.configure(SERVICE, settings.log_level)
+    with asyncio.Runner(loop_factory=uvloop.new_event_loop) as runner:
+        runner.run(_consume(settings))
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,98 @@
+"""The consumer process as its parent sees it: started, started again when it ends, and its metrics."""
+
+import asyncio
+import contextlib
+import logging
+import sys
+import time
+from collections.abc import Iterator
+
+import orjson
+from prometheus_client import REGISTRY, Metric
+from prometheus_client.parser import text_string_to_metric_families
+
+from postfleet import metrics
+
+log = logging.getLogger(__name__)
+
+_SILENT_S = 10.0  # then it does not count as running
+_RESTART_S = 1.0
+_DRAIN_S = 25.0
+_LINE_BYTES = 8 << 20
+_THEIRS = (metrics.events_consumed, metrics.events_published, metrics.outbox_pending)
+
+
+class Consumption:
+    """`running` is what the process said of itself a moment ago."""
+
+    def __init__(self) -> None:
+        self._task: asyncio.Task[None] | None = None
+        self._running = False
+        self._heard = 0.0
+        self._metrics = ""
+
+    def start(self) -> None:
+        for own in _THEIRS:  # this process has nothing to say of them
+            with contextlib.suppress(KeyError):
+                REGISTRY.unregister(own)
+        REGISTRY.register(self)
+        self._task = asyncio.create_task(self._keep(), name="consumer process")
+
+    async def stop(self) -> None:
+        """Let it drain, and wait for its end."""
+        if self._task is not None:
+            REGISTRY.unregister(self)
+            self._task.cancel()
+            await asyncio.gather(self._task, return_exceptions=True)
+
+    async def running(self) -> bool:
+        return self._running and time.monotonic() - self._heard < _SILENT_S
+
+    def describe(self) -> list[Metric]:
+        """Nothing is known before the process says so."""
+        return []
+
+    def collect(self) -> Iterator[Metric]:
+        """What the consumers count."""
+        names = {next(iter(own.describe())).name for own in _THEIRS}
+        families = text_string_to_metric_families(self._metrics)
+        yield from (family for family in families if family.name in names)
+
+    async def _keep(self) -> None:
+        while True:
+            process = await asyncio.create_subprocess_exec(
+                *(sys.executable, "-m", "tracker.consumer"),
+                stdin=asyncio.subprocess.PIPE,
+                stdout=asyncio.subprocess.PIPE,
+                limit=_LINE_BYTES,
+            )
+            try:
+                await self._listen(process)
+            finally:
+                self._running = False
+                await _end(process)
+            log.error("the consumer process ended with %s; it is started again", process.returncode)
+            await asyncio.sleep(_RESTART_S)
+
+    async def _listen(self, process: asyncio.subprocess.Process) -> None:
+        if process.stdout is None:
+            return
+        async for line in process.stdout:
+            with contextlib.suppress(orjson.JSONDecodeError, KeyError):
+                said = orjson.loads(line)
+                self._running, self._metrics = said["running"], said["metrics"]
+                self._heard = time.monotonic()
+
+
+async def _end(process: asyncio.subprocess.Process) -> None:
+    """Close its standard input, which tells it to end; kill it if it does not."""
+    if process.stdin is not None:
+        process.stdin.close()
+    try:
+        async with asyncio.timeout(_DRAIN_S):
+            while process.stdout is not None and await process.stdout.read(65_536):
+                pass
+            await process.wait()
+    except TimeoutError:
+        process.kill()
+        await process.wait()

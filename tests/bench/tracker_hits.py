@@ -1,0 +1,197 @@
+"""Pixels and clicks a second beside nginx, which serves the same bytes on the same one core.
+
+`wrk` runs on the other core. The tracker is one process as the service starts it, with its consumers,
+JetStream and the database; the servers share wrk's core.
+"""
+
+import asyncio
+import os
+import re
+import shutil
+import subprocess
+import sys
+import tempfile
+import time
+import uuid
+from base64 import b64encode
+from pathlib import Path
+from urllib.request import urlopen
+
+import uvloop
+
+from postfleet.bus import Bus
+from postfleet.cloudevents import Announcement
+from postfleet.reconcile import apply
+from postfleet.secrets import KeyRing
+from postfleet.tokens import Purpose, TokenKeys
+from tests.bench.figures import Figure, figure
+from tests.support.mongo import MongoServer
+from tests.support.natsserver import NatsServer
+from tests.support.ports import free_ports
+from tests.support.process import ServerProcess
+from tests.support.tracker import API_KEY, compiled, new_id, sent
+from tracker.api.tracking import PIXEL
+
+_KEY = b64encode(bytes(range(32))).decode()
+_LINK, _TARGET = "00112233445566aa", "https://example.com/offer?a=1"
+_NGINX = """
+daemon off; worker_processes 1; pid {root}/pid; error_log {root}/error.log crit;
+events {{ worker_connections 1024; }}
+http {{
+  access_log off; keepalive_requests 1000000000; sendfile on; tcp_nopush on;
+  open_file_cache max=100 inactive=1h;
+  client_body_temp_path {root}/1; proxy_temp_path {root}/2; fastcgi_temp_path {root}/3;
+  uwsgi_temp_path {root}/4; scgi_temp_path {root}/5;
+  server {{
+    listen 127.0.0.1:{port};
+    location /o/ {{
+      root {root}; types {{ image/gif gif; }}
+      add_header Cache-Control "no-store, no-cache, must-revalidate, private, max-age=0";
+    }}
+    location /c/ {{ return 302 {target}; }}
+  }}
+}}
+"""
+
+
+def _pinned(core: int, *argv: str) -> list[str]:
+    return ["taskset", "-c", str(core), *argv]
+
+
+def _wrk(url: str, seconds: int) -> float:
+    """Requests a second over 32 connections."""
+    run = subprocess.run(
+        _pinned(1, "wrk", "-t1", "-c32", f"-d{seconds}s", "--timeout", "5s", url),
+        capture_output=True,
+        text=True,
+        check=True,
+    )
+    found = re.search(r"Requests/sec:\s+([\d.]+)", run.stdout)
+    assert found, run.stdout
+    assert "Non-2xx" not in run.stdout, run.stdout
+    return float(found[1])
+
+
+async def _steady(port: int, path: str, rate: float, seconds: int) -> float:
+    """The 99th percentile in milliseconds at a steady rate, from when a request was due."""
+    request = f"GET {path} HTTP/1.1\r\nHost: x\r\nUser-Agent: Mozilla/5.0 (X11)\r\n\r\n".encode()
+    streams = [await asyncio.open_connection("127.0.0.1", port) for _ in range(32)]
+    late: list[float] = []
+    start = time.perf_counter() + 0.1
+    due = iter(range(int(rate * seconds)))
+
+    async def ask(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        for number in due:
+            at = start + number / rate
+            if (wait := at - time.perf_counter()) > 0:
+                await asyncio.sleep(wait)
+            writer.write(request)
+            head = await reader.readuntil(b"\r\n\r\n")
+            await reader.readexactly(43 if b"image/gif" in head else 0)
+            late.append(time.perf_counter() - at)
+        writer.close()
+
+    await asyncio.gather(*(ask(*stream) for stream in streams))
+    return sorted(late)[int(len(late) * 0.99)] * 1000
+
+
+def _p99_at_half(port: int, path: str, rate: float, seconds: int) -> float:
+    cores = os.sched_getaffinity(0)
+    os.sched_setaffinity(0, {1})
+    try:
+        with asyncio.Runner(loop_factory=uvloop.new_event_loop) as runner:
+            return runner.run(_steady(port, path, rate / 2, seconds))
+    finally:
+        os.sched_setaffinity(0, cores)
+
+
+async def _prepare(nats: str) -> str:
+    bus = Bus(nats, "dispatcher")
+    await bus.connect()
+    await apply(bus.jetstream)
+    delivery = new_id()
+    await bus.publish(Announcement(compiled({_LINK: _TARGET})), Announcement(sent(delivery)))
+    await bus.stop()
+    return delivery
+
+
+def _tracker(nats: str, mongo: str, root: Path, port: int) -> ServerProcess:
+    env = {
+        **os.environ,
+        "NATS_URL": nats,
+        "MONGODB_URL": mongo,
+        "MASTER_KEY": _KEY,
+        "POSTFLEET_API_KEY": API_KEY,
+        "POSTFLEET_HTTP_PORT": str(port),
+        "POSTFLEET_DATABASE_PREFIX": f"bench_{uuid.uuid4().hex[:6]}_",
+        "POSTFLEET_TRACKER_SPOOL_DIR": str(root / "spool"),
+        "POSTFLEET_TRACKER_HITS_PER_SECOND": "1000000",
+        "POSTFLEET_TRACKER_HITS_BURST": "1000000",
+        "POSTFLEET_LOG_LEVEL": "ERROR",
+    }
+    return ServerProcess(_pinned(0, sys.executable, "-m", "tracker"), root / "tracker.log", env)
+
+
+def _nginx(root: Path, port: int) -> ServerProcess:
+    (root / "o").mkdir()
+    (root / "o" / "x.gif").write_bytes(PIXEL)
+    (root / "nginx.conf").write_text(_NGINX.format(root=root, port=port, target=_TARGET))
+    argv = _pinned(0, "nginx", "-c", str(root / "nginx.conf"))
+    return ServerProcess(argv, root / "nginx.log")
+
+
+def _ready(url: str) -> None:
+    deadline = time.monotonic() + 30
+    while True:
+        try:
+            urlopen(url, timeout=2).close()
+            return
+        except OSError:
+            assert time.monotonic() < deadline, f"{url} does not answer"
+            time.sleep(0.1)
+
+
+def results(quick: bool) -> list[Figure]:
+    """Nothing where nginx, wrk or taskset is missing, or there is one core only."""
+    if not all(map(shutil.which, ("nginx", "wrk", "taskset"))) or (os.cpu_count() or 1) < 2:
+        print("  tracker_hits needs nginx, wrk, taskset and two cores", flush=True)
+        return []
+    seconds, rounds = (2, 1) if quick else (5, 5)
+    root = Path(tempfile.mkdtemp(prefix="hits"))
+    root.chmod(0o755)  # nginx serves it as somebody else
+    ours, theirs = free_ports(2)
+    with NatsServer() as nats, MongoServer() as mongo:
+        delivery = asyncio.run(_prepare(nats.url))
+        keys = TokenKeys(KeyRing.parse(_KEY))
+        paths = {
+            "pixels": (f"/o/{keys.make(Purpose.OPEN, delivery)}.gif", "/o/x.gif", ">= 0.4"),
+            "clicks": (f"/c/{keys.make(Purpose.CLICK, delivery, _LINK)}", "/c/x", ">= 0.3"),
+        }
+        tracker, nginx = _tracker(nats.url, mongo.url, root, ours), _nginx(root, theirs)
+        try:
+            _ready(f"http://127.0.0.1:{ours}/readyz")
+            _ready(f"http://127.0.0.1:{theirs}/o/x.gif")
+            figures = []
+            for name, (our_path, their_path, goal) in paths.items():
+                rates, peers, late = [], [], []
+                for _ in range(rounds):
+                    peers.append(_wrk(f"http://127.0.0.1:{theirs}{their_path}", seconds))
+                    rates.append(_wrk(f"http://127.0.0.1:{ours}{our_path}", seconds))
+                    late.append(_p99_at_half(ours, our_path, rates[-1], seconds))
+                against = "nginx, one core each"
+                figures += [
+                    figure(
+                        f"tracker: {name}",
+                        rates,
+                        "requests/s",
+                        peer=peers,
+                        against=against,
+                        goal=goal,
+                    ),
+                    figure(f"tracker: {name}, p99 at half that rate", late, "ms", goal="< 20"),
+                ]
+            return figures
+        finally:
+            for server in (tracker, nginx):
+                server.kill()
+            shutil.rmtree(root, ignore_errors=True)
