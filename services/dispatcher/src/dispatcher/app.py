@@ -10,6 +10,7 @@ from fastapi import FastAPI
 from dispatcher.announcer import Announcer
 from dispatcher.api.campaigns import CampaignParts, build_campaigns
 from dispatcher.api.deliveries import build_deliveries
+from dispatcher.api.ledger import build_ledger
 from dispatcher.api.suppressions import build_suppressions
 from dispatcher.catalogue import Catalogue
 from dispatcher.credentials import Credentials
@@ -250,6 +251,7 @@ def build(settings: Settings) -> FastAPI:
             ),
             build_deliveries(stores.deliveries, stores.batches, parts.attempts, parts.settlements),
             build_suppressions(stores.suppressions, stores.leads, parts.relays[1]),
+            build_ledger(parts.settlements, parts.announcer),
         ],
         idempotency=parts.idempotency,
         lifespan=lifespan,
