@@ -83,6 +83,12 @@ class NatsServer:
         """SIGKILL; the store stays for the next `start`."""
         self._running().kill()
 
+    def wipe(self) -> None:
+        """SIGKILL, and the store is gone: the next `start` finds no stream."""
+        self.kill()
+        if self._root:
+            shutil.rmtree(self._root / "store")
+
     def pause(self) -> None:
         """SIGSTOP: connections stay open and nothing answers, as when a network hangs."""
         self._running().signal(signal.SIGSTOP)

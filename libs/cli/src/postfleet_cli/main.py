@@ -14,6 +14,7 @@ from postfleet_cli import (
     dead_letters,
     domains,
     event_log,
+    ledger,
     fleet,
     mailboxes,
     senders,
@@ -60,6 +61,7 @@ app.add_typer(fleet.app, name="fleet")
 app.add_typer(campaigns.app, name="campaigns")
 app.add_typer(event_log.app, name="events")
 app.add_typer(dead_letters.app, name="dead-letters")
+app.add_typer(ledger.app, name="ledger")
 app.add_typer(bus, name="bus")
 
 

@@ -21,6 +21,7 @@ API_RESOURCES: Final = {
     "messages": "dispatcher",
     "deliveries": "dispatcher",
     "suppressions": "dispatcher",
+    "ledger": "dispatcher",
     "inbound": "inbox-watcher",
     "analytics": "tracker",
     "webhooks": "tracker",

@@ -65,13 +65,18 @@ class Announcer:
         await self._announce(list({s.id: s for s in settlements}.values()))
         return [None] * len(settlements)
 
-    async def _announce(self, settlements: Sequence[Settlement]) -> None:
+    async def say(self, settlements: Sequence[Settlement]) -> int:
+        """Publish their events, under the same ids however often; returns how many."""
         events = [a for s in settlements for one in s.settled for a in announcements(s.origin, one)]
-        reach("after-settle")
         failed = await self._bus.publish_each(events)
-        reach("after-publish")
         if failed:
             raise NotConfirmed(list(failed), next(iter(failed.values())))
+        return len(events)
+
+    async def _announce(self, settlements: Sequence[Settlement]) -> None:
+        reach("after-settle")
+        await self.say(settlements)
+        reach("after-publish")
         await self._deliveries.write(
             [(s.batch_id, s.origin, one) for s in settlements for one in s.settled]
         )

@@ -12,6 +12,8 @@ from postfleet.mongo import Collection, Document, ensure_indexes
 
 NEW, ANNOUNCED = "new", "announced"
 
+Place = tuple[int, str]  # when it was written, and its id
+
 
 @dataclass(frozen=True, slots=True)
 class Settlement:
@@ -45,6 +47,23 @@ class Settlements:
     async def unannounced(self, before: int, limit: int) -> list[Settlement]:
         found = self._collection.find({"state": NEW, "at": {"$lte": before}}).limit(limit)
         return [_settlement(document) async for document in found]
+
+    async def between(
+        self, since: int, until: int, after: Place | None, limit: int
+    ) -> list[tuple[Place, Settlement]]:
+        """A page of those written in a period, oldest first; `after` is the last place seen."""
+        found: list[Document] = []
+        start = {"$gte": since}
+        if after is not None:
+            at, id_ = after
+            same = self._collection.find({"at": at, "_id": {"$gt": id_}})
+            found = [document async for document in same.sort("_id", 1).limit(limit)]
+            start = {"$gt": at}
+        if len(found) < limit:
+            later = self._collection.find({"at": {**start, "$lt": until}})
+            ordered = later.sort([("at", 1), ("_id", 1)]).limit(limit - len(found))
+            found += [document async for document in ordered]
+        return [((d["at"], d["_id"]), _settlement(d)) for d in found]
 
     async def of_batch(self, batch_id: str) -> list[Settlement]:
         found = self._collection.find({"batch_id": batch_id}).limit(10_000)
