@@ -203,7 +203,7 @@ def _wire(world: World, life: Life) -> tuple[Planner, Worker, Recovery]:
         senders=Senders(store("senders")),
         suppressions=Suppressions(store("suppressions")),
     )
-    stores.senders._known["s1"] = FLEET
+    stores.senders._known["s1"] = FLEET  # what it has read at its start
     attempts, settlements = Attempts(store("attempts")), Settlements(store("settlements"))
     announcer = Announcer(settlements, stores.deliveries, bus)
     catalogue = Catalogue(stores.campaigns, KEYS, "https://mail.example")
@@ -232,6 +232,7 @@ def _wire(world: World, life: Life) -> tuple[Planner, Worker, Recovery]:
         bus=bus,
         batches=stores.batches,
         deliveries=stores.deliveries,
+        senders=stores.senders,
         announcer=announcer,
         limits=limits,
         evidence=Evidence(stores.deliveries, stores.leads, announcer),

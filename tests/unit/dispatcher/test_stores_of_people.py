@@ -128,6 +128,18 @@ async def test_what_another_process_applied_is_known_after_a_load(database: Any)
     assert ours.get("s1") is not None
 
 
+async def test_revisions_heard_by_many_replicas_at_once_end_in_the_newest(database: Any) -> None:
+    for turn in range(5):
+        name = f"s{turn}"
+        replicas = [Senders(database.senders) for _ in range(8)]
+        await asyncio.gather(
+            *(one.apply(sender(name, revision=n)) for n, one in enumerate(replicas, start=1))
+        )
+        fresh = await Senders(database.senders).fresh(name)
+        assert fresh is not None
+        assert fresh.revision == 8
+
+
 def periods(daily: int | None, monthly: int | None = None) -> list[Period]:
     return [Period(DAY, daily), Period(MONTH, monthly)]
 

@@ -148,6 +148,7 @@ class Parts:
             bus=self.bus,
             batches=stores.batches,
             deliveries=stores.deliveries,
+            senders=stores.senders,
             announcer=self.announcer,
             limits=_limits(settings),
             evidence=self.evidence,

@@ -59,7 +59,7 @@ class Gate:
 
     async def check(self, batch: Batch, now: int) -> Verdict:
         campaign = await self._catalogue.campaign(batch.origin.campaign_id)
-        sender = self._senders.get(batch.origin.sender_id)
+        sender = await self._senders.fresh(batch.origin.sender_id)
         if campaign is None or sender is None:
             return _all(batch, Outcome.SKIPPED, now, "the campaign or the sender is not known")
         if campaign.state is not CampaignState.RUNNING:

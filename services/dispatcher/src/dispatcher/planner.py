@@ -170,7 +170,7 @@ class Planner:
         planned: dict[str, int],
         moment: int,
     ) -> int:
-        senders = self._stores.senders.matching(campaign.senders)
+        senders = await self._stores.senders.find(campaign.senders)
         capacities = await self._capacities(senders, planned, moment)
         candidates = [Candidate(lead.lead_id, lead.address, lead.sender_id) for lead in leads]
         result = plan(candidates, senders, capacities, moment, campaign.id)

@@ -10,6 +10,7 @@ from dispatcher.doubt import Doubt
 from dispatcher.evidence import Evidence
 from dispatcher.store.batches import Batches, Claim, job
 from dispatcher.store.deliveries import Deliveries
+from dispatcher.store.senders import Senders
 from dispatcher.worker import WorkerLimits
 from postfleet.bus import Bus
 from postfleet.instants import now_ms
@@ -28,6 +29,7 @@ class Recovery:
         bus: Bus,
         batches: Batches,
         deliveries: Deliveries,
+        senders: Senders,
         announcer: Announcer,
         limits: WorkerLimits,
         evidence: Evidence,
@@ -35,16 +37,20 @@ class Recovery:
         unknown_after_ms: int,
     ) -> None:
         self._bus, self._batches, self._deliveries = bus, batches, deliveries
+        self._senders = senders
         self._announcer, self._limits = announcer, limits
         self._evidence, self._unknown_after_ms = evidence, unknown_after_ms
         self._doubt = doubt
 
     async def at_start(self) -> None:
-        """Announce what was settled, and take up what an earlier life of this instance held."""
+        """Announce what was settled, and take up what an earlier life of this instance held or had
+        pulled."""
         while await self._announcer.sweep(grace_ms=0):
             pass
         for claim in await self._batches.abandoned(self._limits.instance, _LIMIT, ours=True):
             await self._take_up(claim)
+        # The jobs that our earlier life had pulled come back only after the durable's ack_wait.
+        await self._make_jobs_again(now_ms() + 1, f"-{uuid.uuid4().hex[:8]}")
 
     async def run(self) -> None:
         """Runs for ever."""
@@ -56,14 +62,17 @@ class Recovery:
                 log.warning("recovery failed, tried again soon: %r", error)
 
     async def sweep(self) -> None:
+        await self._senders.load()  # each sender event is heard by one replica only
         await self._announcer.sweep()
         for claim in await self._batches.abandoned(self._limits.instance, _LIMIT, ours=False):
             await self._take_up(claim)
-        lost = await self._batches.ready_since(now_ms() - _JOB_LOST_MS, _LIMIT)
-        await self._hold()
         # A new id every half minute: within the stream's window the old one would be a duplicate.
-        generation = f"-{int(time.time()) // 30}"
-        await self._bus.put(job(batch, generation) for batch in lost)
+        await self._make_jobs_again(now_ms() - _JOB_LOST_MS, f"-{int(time.time()) // 30}")
+        await self._hold()
+
+    async def _make_jobs_again(self, before: int, generation: str) -> None:
+        waiting = await self._batches.ready_since(before, _LIMIT)
+        await self._bus.put(job(batch, generation) for batch in waiting)
 
     async def _hold(self) -> None:
         """What stayed unknown for too long is not sent again: the lead is held, and told why."""

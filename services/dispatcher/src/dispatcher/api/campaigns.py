@@ -117,7 +117,7 @@ class _CampaignService:
         campaign = await self._get(campaign_id)
         if campaign.state is CampaignState.RUNNING:
             return _shown(campaign)
-        self._senders(campaign)
+        await self._senders(campaign)
         count = sum((await self._parts.leads.counts(campaign_id)).values())
         started = CampaignStarted(
             occurred_at=now(), campaign_id=campaign.id, name=campaign.name, leads=count
@@ -227,7 +227,7 @@ class _CampaignService:
         found = await (leads.find(campaign_id, lead) if lead else leads.first(campaign_id))
         if found is None:
             raise not_found("lead", lead or "")
-        sender = self._senders(campaign)
+        sender = await self._senders(campaign)
         variant = variant_for(campaign.steps[step], found.lead_id, campaign.id)
         compiled = CompiledMessage(
             campaign, step, variant, self._parts.keys, self._parts.public_url
@@ -250,8 +250,8 @@ class _CampaignService:
             "message": filled.content.decode(),
         }
 
-    def _senders(self, campaign: Campaign) -> Author:
-        found = self._parts.senders.matching(campaign.senders)
+    async def _senders(self, campaign: Campaign) -> Author:
+        found = await self._parts.senders.find(campaign.senders)
         if not found:
             message = "no registered sender has one of these ids, addresses, domains or tags"
             raise invalid("senders", "no_sender", message)

@@ -4,7 +4,7 @@ import orjson
 from pymongo.errors import DuplicateKeyError
 
 from postfleet.events import SenderSnapshot
-from postfleet.mongo import Collection
+from postfleet.mongo import Collection, Document
 
 
 class Senders:
@@ -15,8 +15,28 @@ class Senders:
         self._known: dict[str, SenderSnapshot] = {}
 
     async def load(self) -> None:
+        """Read what is stored: at start, and again for what another replica has heard."""
         async for document in self._collection.find({}).limit(1_000_000):
-            snapshot = SenderSnapshot.model_validate(orjson.loads(document["snapshot"]))
+            self._keep(_snapshot(document))
+
+    async def fresh(self, sender_id: str) -> SenderSnapshot | None:
+        """As it is stored now: before mail goes, what another replica heard counts too."""
+        document = await self._collection.find_one({"_id": sender_id})
+        if document is not None:
+            self._keep(_snapshot(document))
+        return self.get(sender_id)
+
+    async def find(self, selectors: tuple[str, ...]) -> list[SenderSnapshot]:
+        """As `matching`; asks the database before it says that there is none."""
+        found = self.matching(selectors)
+        if not found:
+            await self.load()
+            found = self.matching(selectors)
+        return found
+
+    def _keep(self, snapshot: SenderSnapshot) -> None:
+        known = self._known.get(snapshot.sender_id)
+        if known is None or known.revision < snapshot.revision:
             self._known[snapshot.sender_id] = snapshot
 
     async def apply(self, snapshot: SenderSnapshot) -> bool:
@@ -27,9 +47,11 @@ class Senders:
         if not result.matched_count:
             try:
                 await self._collection.insert_one({"_id": snapshot.sender_id, **fields})
-            except DuplicateKeyError:
-                return False
-        self._known[snapshot.sender_id] = snapshot
+            except DuplicateKeyError:  # a newer one, or an older one from a replica just now
+                result = await self._collection.update_one(guard, {"$set": fields})
+                if not result.matched_count:
+                    return False
+        self._keep(snapshot)
         return True
 
     def get(self, sender_id: str) -> SenderSnapshot | None:
@@ -46,6 +68,10 @@ class Senders:
             for sender in self._known.values()
             if not sender.deleted and wanted & _names(sender)
         ]
+
+
+def _snapshot(document: Document) -> SenderSnapshot:
+    return SenderSnapshot.model_validate(orjson.loads(document["snapshot"]))
 
 
 def _names(sender: SenderSnapshot) -> set[str]:
