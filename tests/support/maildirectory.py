@@ -20,6 +20,7 @@ ALIASES = "postfix-virtual.cf"
 QUOTAS = "dovecot-quotas.cf"
 MASTERS = "dovecot-masters.cf"
 SENDERS = "postfix-send-access.cf"
+USER_TABLE, ALIAS_TABLE = "postfleet/userdb", "postfleet/virtual"  # of large fleets
 LATE_BOUNCE = "late-bounce"  # accepted by Postfix at RCPT, unknown to Dovecot afterwards
 
 
@@ -49,7 +50,10 @@ class MailDirectory:
     def read(self) -> _Content:
         """The parsed files; they are parsed again only when one was replaced or written."""
         with self._lock:
-            stamps = tuple(self._stamp(n) for n in (ACCOUNTS, ALIASES, QUOTAS, MASTERS, SENDERS))
+            stamps = tuple(
+                self._stamp(n)
+                for n in (ACCOUNTS, ALIASES, QUOTAS, MASTERS, SENDERS, USER_TABLE, ALIAS_TABLE)
+            )
             if stamps != self._seen:
                 self._content, self._seen = self._parse(), stamps
             return self._content
@@ -110,8 +114,9 @@ class MailDirectory:
 
     def _parse(self) -> _Content:
         accounts = [_account(line) for line in self._lines(ACCOUNTS) if "|" in line]
+        accounts += [_user(line) for line in self._lines(USER_TABLE)]
         aliases: dict[str, list[str]] = {}
-        for line in self._lines(ALIASES):
+        for line in self._lines(ALIASES) + self._lines(ALIAS_TABLE):
             source, _, targets = line.partition(" ")
             aliases[source.lower()] = targets.replace(",", " ").lower().split()
         names = [*(address for address, _ in accounts), *aliases]
@@ -129,6 +134,12 @@ def _account(line: str) -> tuple[str, dict[str, str]]:
     address, password, *extra = line.split("|", 2)
     fields = dict(_split(word, "=") for word in (extra[0].split() if extra else []))
     return address.lower(), {"password": password, **fields}
+
+
+def _user(line: str) -> tuple[str, dict[str, str]]:
+    """A line of a passwd-file; its uid, gid and home are those of this test's own directory."""
+    address, password = line.split(":")[:2]
+    return address.lower(), {"password": password}
 
 
 def _without_extension(address: str) -> tuple[str, str]:

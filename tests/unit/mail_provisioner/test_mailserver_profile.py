@@ -9,6 +9,7 @@ from typing import Any
 import pytest
 import yaml
 
+from mail_provisioner.domain import user_tables
 from mail_provisioner.settings import Settings
 
 FOLDER = Path(__file__).parents[3] / "deploy" / "mailserver"
@@ -106,6 +107,21 @@ def test_prepare_fills_an_empty_volume_and_keeps_what_is_there(tmp_path: Path) -
         "postfix-main.cf", "dovecot.cf", "rspamd/override.d/classifier-bayes.conf",
         "postfix-send-access.cf", "postfix-receive-access.cf", "postfleet/ip-access",
     }  # fmt: skip
+
+
+def test_prepare_points_the_servers_to_the_tables_of_a_large_fleet(tmp_path: Path) -> None:
+    command = ["/bin/sh", FOLDER / "prepare", FOLDER, tmp_path]
+    for _ in range(2):
+        subprocess.run(command, check=True, env={"MAIL_FORM": "tables", "PATH": "/usr/bin:/bin"})
+    postfix = (tmp_path / "postfix-main.cf").read_text()
+    dovecot = (tmp_path / "dovecot.cf").read_text()
+    for table in (user_tables.MAILBOXES, user_tables.ALIASES, user_tables.DOMAINS):
+        assert f"texthash:/tmp/docker-mailserver/{table}" in postfix
+        assert (tmp_path / table).exists()
+    assert postfix.count("virtual_mailbox_maps") == 1
+    assert dovecot.count(f"passwd_file_path = /tmp/docker-mailserver/{user_tables.USERS}") == 2
+    refused = subprocess.run(command, env={"MAIL_FORM": "both"}, capture_output=True, text=True)
+    assert (refused.returncode, "files or tables" in refused.stderr) == (78, True)
 
 
 def test_the_provisioners_settings_exist() -> None:

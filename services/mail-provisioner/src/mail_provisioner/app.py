@@ -30,6 +30,7 @@ from mail_provisioner.domain_dns import DomainDns
 from mail_provisioner.domain_store import DomainStore
 from mail_provisioner.entry_stores import EntryStore, block_of, relay_of
 from mail_provisioner.login import MailServerAddress, TryLogin, login_trial
+from mail_provisioner.mail_files import MailFiles, PlainFiles, TableFiles
 from mail_provisioner.mail_test_store import MailTestStore
 from mail_provisioner.mail_testing import MailTesting, MasterAccount
 from mail_provisioner.provisioning import Provisioner
@@ -68,11 +69,13 @@ def build(settings: Settings) -> FastAPI:
     block_store = EntryStore(database.blocks, block_of)
     outboxes = [OutboxRelay(database.domains, bus), OutboxRelay(database.addresses, bus)]
     volume = ConfigVolume(settings.config_dir)
-    retargeting = Retargeting(address_store, outboxes[1], volume)
+    files = _files(settings, volume)
+    retargeting = Retargeting(address_store, outboxes[1], volume, files)
     provisioner = Provisioner(
         address_store,
         outboxes[1],
         volume,
+        files,
         settings.key_ring,
         _trial(settings),
         int(settings.login_delay_seconds * 1000),
@@ -164,6 +167,12 @@ def build(settings: Settings) -> FastAPI:
 def _report(starting: asyncio.Task[None]) -> None:
     if not starting.cancelled() and (error := starting.exception()):
         log.critical("the service cannot start and stays unready", exc_info=error)
+
+
+def _files(settings: Settings, volume: ConfigVolume) -> MailFiles:
+    if settings.config_form == "tables":
+        return TableFiles(volume, f"postfleet@{settings.hostname or 'localhost.localdomain'}")
+    return PlainFiles(volume)
 
 
 def _trial(settings: Settings) -> TryLogin | None:

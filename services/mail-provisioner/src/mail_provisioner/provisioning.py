@@ -11,10 +11,10 @@ import logging
 from pymongo.errors import PyMongoError
 
 from mail_provisioner.announcements import created, deleted, failed
-from mail_provisioner.domain import accounts, aliases
 from mail_provisioner.domain.addresses import Address, Kind, State, retry_delay_ms
 from mail_provisioner.domain.config_lines import BrokenFile, Taken
 from mail_provisioner.login import LoginRefused, MailServerUnreachable, TryLogin
+from mail_provisioner.mail_files import MailFiles
 from mail_provisioner.passwords import open_password
 from mail_provisioner.store import AddressStore
 from mail_provisioner.volume import ConfigVolume, VolumeBusy
@@ -38,11 +38,13 @@ class Provisioner:
         store: AddressStore,
         relay: OutboxRelay,
         volume: ConfigVolume,
+        files: MailFiles,
         ring: KeyRing,
         trial: TryLogin | None,
         login_delay_ms: int,
     ) -> None:
         self._store, self._relay, self._volume = store, relay, volume
+        self._files = files
         self._ring, self._trial, self._login_delay_ms = ring, trial, login_delay_ms
         self._steps: dict[str, asyncio.Task[None]] = {}  # the newest of each address
         self._forgot_at = 0
@@ -143,9 +145,9 @@ class Provisioner:
 
     async def _write(self, address: Address) -> None:
         if address.kind is Kind.MAILBOX:
-            await self._write_mailbox(address)
+            await self._files.write_mailbox(address)
         else:
-            await self._write_alias(address)
+            await self._files.write_alias(address)
         probed = address.kind is Kind.MAILBOX and self._trial is not None
         next_at = now_ms() + self._login_delay_ms if probed else 0
         events = () if probed else (created(address),)
@@ -155,48 +157,9 @@ class Provisioner:
                 self._login_delay_ms / 1000 + 0.002, self._due.set
             )
 
-    async def _write_mailbox(self, address: Address) -> None:
-        name, hash_ = address.address, address.password_hash
-        known = accounts.with_account(await self._volume.read(accounts.FILE), name, hash_)
-        aliases.check_free_for_mailbox(await self._volume.read(aliases.FILE), name)
-        everybody = accounts.addresses(known)
-        await self._volume.edit(aliases.FILE, lambda text: aliases.with_identities(text, everybody))
-        await self._volume.edit(
-            accounts.FILE, lambda text: accounts.with_account(text, name, hash_)
-        )
-
-    async def _write_alias(self, address: Address) -> None:
-        mailboxes = accounts.addresses(await self._volume.read(accounts.FILE))
-        if address.address in mailboxes:
-            raise Taken(f"{accounts.FILE} has a mailbox {address.address}")
-
-        def change(text: str) -> str:
-            known = aliases.with_alias(text, address.address, address.targets)
-            return aliases.with_identities(known, mailboxes)
-
-        await self._volume.edit(aliases.FILE, change)
-
     async def _remove(self, address: Address) -> None:
-        await self._erase(address)
+        await self._files.erase(address)
         await self._store.enter(address, State.DELETED, deleted(address))
-
-    async def _erase(self, address: Address) -> None:
-        """Take the address out of the files. One that we never wrote is gone only if it looks as we
-        would have written it (a crash may have come between): another belongs to somebody else.
-        """
-        name, written = address.address, address.written_at > 0
-        if address.kind is not Kind.MAILBOX:
-            targets = () if written else address.targets
-            await self._volume.edit(
-                aliases.FILE, lambda text: aliases.without_alias(text, name, targets)
-            )
-            return
-        hash_ = "" if written else address.password_hash
-        await self._volume.edit(
-            accounts.FILE, lambda text: accounts.without_account(text, name, hash_)
-        )
-        if name not in accounts.addresses(await self._volume.read(accounts.FILE)):
-            await self._volume.edit(aliases.FILE, lambda text: aliases.without_identity(text, name))
 
     async def _try_login(self, address: Address) -> None:
         if self._trial is None:  # a mail server was named when it was written, but is no more
@@ -234,7 +197,7 @@ class Provisioner:
                 current = await self._store.get(address.address)
                 if current is None or not current.same_step(address):
                     return
-                await self._erase(current)
+                await self._files.erase(current)
         except (BrokenFile, OSError, VolumeBusy) as error:
             log.warning("%s could not be cleaned up: %s", address.kind, error)
         events = (failed(address, code, reason),) if address.kind is Kind.MAILBOX else ()

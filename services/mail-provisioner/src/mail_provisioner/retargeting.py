@@ -5,9 +5,9 @@ known as ours. A rerun ends the same.
 """
 
 from mail_provisioner.announcements import retargeted
-from mail_provisioner.domain import aliases
 from mail_provisioner.domain.addresses import Address, State
 from mail_provisioner.domain.config_lines import BrokenFile, Taken
+from mail_provisioner.mail_files import MailFiles
 from mail_provisioner.store import AddressStore
 from mail_provisioner.volume import ConfigVolume, VolumeBusy
 from postfleet.outbox import OutboxRelay
@@ -15,8 +15,11 @@ from postfleet.problems import Problem
 
 
 class Retargeting:
-    def __init__(self, store: AddressStore, relay: OutboxRelay, volume: ConfigVolume) -> None:
+    def __init__(
+        self, store: AddressStore, relay: OutboxRelay, volume: ConfigVolume, files: MailFiles
+    ) -> None:
         self._store, self._relay, self._volume = store, relay, volume
+        self._files = files
 
     async def change(self, address: Address, targets: tuple[str, ...]) -> Address:
         """The address with its new targets, written and announced. Raises Problem."""
@@ -40,7 +43,5 @@ class Retargeting:
         name, known_as = current.address, (current.targets, current.intended)
         if not await self._store.intend(current, targets):
             raise Problem(409, "CHANGED_MEANWHILE", f"{name} was changed by somebody else")
-        await self._volume.edit(
-            aliases.FILE, lambda text: aliases.with_targets(text, name, known_as, targets)
-        )
+        await self._files.retarget(name, known_as, targets)
         await self._store.retarget(current, targets, retargeted(current, targets))

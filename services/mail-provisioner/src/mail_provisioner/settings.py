@@ -4,7 +4,7 @@ import os
 from base64 import b64decode
 from ipaddress import ip_address
 from pathlib import Path
-from typing import Self
+from typing import Literal, Self
 
 from pydantic import Field, SecretStr, field_validator, model_validator
 from pydantic_settings import SettingsConfigDict
@@ -26,6 +26,9 @@ class Settings(ServiceSettings):
     #: docker-mailserver's configuration volume, mounted as a directory: a file alone cannot be
     #: replaced atomically. Made at the first write.
     config_dir: Path = Field(default_factory=_default_config_dir)
+    #: `files`: docker-mailserver's own, for some 200 mailboxes. `tables`: finished tables for large
+    #: fleets, to which the mail server's configuration has to point (deploy/mailserver: MAIL_TABLES).
+    config_form: Literal["files", "tables"] = "files"
     #: The mail server's public name, for MX and SPF; without it, `mail.` before each domain.
     hostname: str = ""
     #: Its addresses as the world sees them, separated by commas: they go into SPF as ip4/ip6,

@@ -16,6 +16,7 @@ from mail_provisioner.domain.blocks import Block
 from mail_provisioner.domain.config_lines import BrokenFile, Taken
 from mail_provisioner.domain.relays import MAP_FILE, PASSWORD_FILE, EntryState, Relay
 from mail_provisioner.entry_stores import EntryStore
+from mail_provisioner.mail_files import RELOAD_FILE
 from mail_provisioner.passwords import open_relay_password
 from mail_provisioner.volume import ConfigVolume, VolumeBusy
 from postfleet.instants import now_ms
@@ -24,7 +25,6 @@ from postfleet.secrets import KeyRing
 log = logging.getLogger(__name__)
 
 _EVERY = 5.0  # seconds
-RELOAD_FILE = "postfix-regexp.cf"  # watched by docker-mailserver, and cheap to handle
 
 
 class Upkeep:

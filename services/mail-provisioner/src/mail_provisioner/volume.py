@@ -14,6 +14,7 @@ _STALE_SECONDS = 60  # docker-mailserver itself ignores a lock that is older
 _POLL_SECONDS = 0.02
 _FOREIGN_POLL_SECONDS = 0.2
 _NEW_FILE_MODE = 0o600  # password hashes; docker-mailserver reads as root
+_PAST_SECONDS = 30
 _MAX_RACES = 5
 
 
@@ -48,13 +49,16 @@ class ConfigVolume:
         """The text of a file; "" if there is none."""
         return await asyncio.to_thread(lambda: _read(self._directory / name)[0])
 
-    async def edit(self, name: str, change: Callable[[str], str]) -> None:
+    async def edit(
+        self, name: str, change: Callable[[str], str], *, dated_back: bool = False
+    ) -> None:
         """Replace a file by `change` of its text; if nothing changes, nothing is written.
 
         All or nothing: after an error, or a crash at any moment, the old file is there whole. For
-        use inside `locked`. Raises OSError, VolumeBusy, and what `change` raises.
+        use inside `locked`. Raises OSError, VolumeBusy, and what `change` raises. `dated_back`: each
+        new process of Postfix would wait until a table is two seconds old.
         """
-        await asyncio.to_thread(self._edit, name, change)
+        await asyncio.to_thread(self._edit, name, change, dated_back)
 
     async def let_owner_of_directory_read(self, name: str) -> None:
         """Give a file to the owner of its directory: rspamd reads its keys as a user of its own."""
@@ -66,13 +70,13 @@ class ConfigVolume:
         with contextlib.suppress(PermissionError):  # not root: then docker-mailserver has to
             os.chown(path, owner.st_uid, owner.st_gid)
 
-    def _edit(self, name: str, change: Callable[[str], str]) -> None:
+    def _edit(self, name: str, change: Callable[[str], str], dated_back: bool) -> None:
         path = self._directory / name
         path.parent.mkdir(parents=True, exist_ok=True)
         for _ in range(_MAX_RACES):
             old, seen = _read(path)
             new = change(old)
-            if new == old or _replace(path, new, seen):
+            if new == old or _replace(path, new, seen, dated_back):
                 return
         raise VolumeBusy(f"{name} changed again and again while it was edited")
 
@@ -116,7 +120,7 @@ def _read(path: Path) -> tuple[str, _Seen]:
     return path.read_bytes().decode("utf-8", "surrogateescape"), seen
 
 
-def _replace(path: Path, text: str, seen: _Seen) -> bool:
+def _replace(path: Path, text: str, seen: _Seen, dated_back: bool) -> bool:
     """Put a new file in the place of the one that was seen; False if that has changed since."""
     # One name, so that a killed process leaves no litter behind: the lock keeps it to one writer.
     temporary = path.with_name(f".{path.name}.new")
@@ -126,6 +130,9 @@ def _replace(path: Path, text: str, seen: _Seen) -> bool:
             _copy_owner_and_mode(path, descriptor)
             new.write(text.encode("utf-8", "surrogateescape"))
             new.flush()
+            if dated_back:
+                past = time.time() - _PAST_SECONDS
+                os.utime(new.fileno(), (past, past))
             os.fsync(new.fileno())
         if _look(path) != seen:
             temporary.unlink()
