@@ -68,9 +68,9 @@ def test_a_transient_reply_is_never_hard(code: int) -> None:
     ids=lambda reply: reply[:20],
 )
 def test_a_reply_built_to_hurt_costs_little(reply: str) -> None:
-    began = time.perf_counter()
+    began = time.process_time()
     judge("", reply)
-    assert time.perf_counter() - began < 0.5
+    assert time.process_time() - began < 0.5
 
 
 def test_the_command_reads_replies_and_prints_an_object_a_line(

@@ -37,7 +37,7 @@ def test_a_mail_is_understood_as_expected(expected: dict[str, Any]) -> None:
 def test_every_mail_of_the_corpus_has_its_line() -> None:
     named = {expected["file"] for expected in _EXPECTED}
     assert {file.name for file in _MAILS.glob("*.eml")} == named
-    assert len(named) >= 25
+    assert len(named) >= 300
 
 
 def test_explain_prints_a_json_object_for_each_file(capsys: pytest.CaptureFixture[str]) -> None:
@@ -94,7 +94,7 @@ _BOMBS = {
 
 @pytest.mark.parametrize("raw", _BOMBS.values(), ids=_BOMBS.keys())
 def test_a_mail_built_to_hurt_is_understood_within_a_second(raw: bytes) -> None:
-    began = time.perf_counter()
+    began = time.process_time()
     mail = understand(raw)
-    assert time.perf_counter() - began < 1
+    assert time.process_time() - began < 1
     assert mail.kind in ("unrelated", "reply", "bounce", "delay")

@@ -94,7 +94,8 @@ TEXT_RULES = (
         r"mailbox size|mailbox limit|disk space limit|size of (?:the )?mailbox)|(?:not enough|"
         r"insufficient|no) (?:free |disk |mail |available )?(?:storage|space)[^.]{0,30}(?:mailbox|"
         r"user|account|recipient)|mailbox[^.]{0,40}(?:size limit|exceeded|no space|too large|"
-        r"full)|storage (?:limit|quota|allocation)|exceeded storage|full mailbox|mailbox full|"
+        r"full)|storage (?:limit|quota|allocation)|exceeded storage|full mailbox|"
+        r"mailbox exceeds|mailbox full|"
         r"MailboxFull|too (?:much|many) (?:mail|messages|data) (?:in|on) (?:the |this |"
         r"that )?(?:mail ?box|user|account)|would (?:exceed|be over)[^.]{0,30}(?:quota|"
         r"limit of the mailbox)|quota exceed|disk quota|(?:boîte|boite)[^.]{0,60}(?:pleine|"
@@ -252,7 +253,7 @@ TEXT_RULES = (
         r"receive) (?:any )?(?:e-?)?mail|never accept\w* mail|no route (?:found )?(?:to|"
         r"for) domain|no data record of requested type|Host unknown|domain (?:has )?expired|"
         r"domaine? (?:inconnu|inexistant)|domäne? (?:unbekannt|existiert nicht)|"
-        r"dominio (?:desconocido|sconosciuto|inexistente|inesistente)|unorderable host",
+        r"dominio (?:desconocido|sconosciuto|inexistente|inesistente)|does not appear to be registered",
     ),
     TextRule(
         "routing_loop",
@@ -287,7 +288,7 @@ TEXT_RULES = (
         "spam",
         r"\bspam|junk|unsolicited|\bUCE\b|\bUBE\b|\bbulk\b|high probability|content (?:rejected|"
         r"filter|denied)|suspic\w+ |advertis|UnsolicitedMessage|looks like|identified as|"
-        r"anti-?spam|considered (?:as )?|\bSPM\b|pourriel|scored|(?:message|mail) (?:was |"
+        r"anti-?spam|\bSPM\b|pourriel|scored|(?:message|mail) (?:was |"
         r"has been )?(?:flagged|classified|detected)|user complaints|垃圾|\bMI:SP|DT:SP|"
         r"message (?:blocked|filtered)",
     ),

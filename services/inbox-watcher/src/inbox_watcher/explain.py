@@ -27,6 +27,7 @@ def as_json(file: str, mail: Understood) -> dict[str, Any]:
         "original_message_id": mail.original_message_id,
         "reply_text": mail.text if mail.personal else "",
         "auto_reason": mail.auto_reason,
+        "returns_on": mail.returns_on,
         "why": mail.why,
     }
 

@@ -8,10 +8,11 @@ from inbox_watcher.domain.tables import auto_replies
 _FIELDS = {name: re.compile(p, re.IGNORECASE) for name, p in auto_replies.FIELDS.items()}
 _HINTS = {name: re.compile(p, re.IGNORECASE) for name, p in auto_replies.HINTS.items()}
 _SUBJECT = re.compile(rf"\W{{0,3}}(?:{'|'.join(auto_replies.SUBJECTS)})", re.IGNORECASE)
+_FIRST_WORDS = re.compile(rf"\W{{0,10}}{auto_replies.FIRST_WORDS}", re.IGNORECASE)
 _LIST_FIELDS = ("list-id", "list-post", "mailing-list")
 
 
-def auto_reason(fields: Fields, null_reverse_path: bool) -> str:
+def auto_reason(fields: Fields, null_reverse_path: bool, text: str = "") -> str:
     """What shows that a machine answered, or "" for a human. List mail from humans is human."""
     for name, pattern in _FIELDS.items():
         for value in fields.all(name):
@@ -22,6 +23,9 @@ def auto_reason(fields: Fields, null_reverse_path: bool) -> str:
     subject = fields.text("subject")
     if _SUBJECT.match(subject):
         return f"subject {subject[:80]!r}{_hint(fields)}"
+    words = _FIRST_WORDS.match(text)
+    if words:
+        return f"first words {words[0].strip()[:80]!r}"
     if null_reverse_path:
         return "null reverse-path (RFC 3834 §4)"
     return ""

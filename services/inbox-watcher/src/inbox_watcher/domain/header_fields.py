@@ -5,6 +5,8 @@ import codecs
 import quopri
 import re
 from dataclasses import dataclass
+from datetime import date
+from email.utils import parsedate_tz
 from functools import cached_property
 
 MAX_HEADER_BYTES = 100_000
@@ -17,7 +19,9 @@ _ENCODED_WORD = re.compile(r"=\?([^?\s]{1,40})\?([BbQq])\?([^?\s]{0,4000})\?=")
 _BETWEEN_WORDS = re.compile(r"(\?=)\s+(?==\?)")
 _FIELD_NAME = re.compile(rb"[!-9;-~]{1,200}[ \t]*:")
 _ANGLE = re.compile(r"<([^<>@\s]{1,200}@[^<>@\s]{1,255})>")
-_BARE = re.compile(r"[^\s<>@,;:\"'()\[\]]{1,200}@[^\s<>@,;:\"'()\[\]]{1,255}")
+_BARE = re.compile(
+    "[^\\s<>@,;:\"'()\\[\\]\uff1a\uff0c\u3000]{1,200}@[^\\s<>@,;:\"'()\\[\\]\uff0c\u3002]{1,255}"
+)
 _MESSAGE_ID = re.compile(r"<([^<>\s]{1,500})>")
 #: Codecs that are no charsets, or whose cost grows with the square of the input.
 _NO_CHARSET = {"punycode", "idna", "unicode_escape", "raw_unicode_escape", "undefined"}
@@ -125,3 +129,12 @@ def message_ids_of(value: str) -> list[str]:
     if not found and "@" in value and " " not in value.strip():
         found = [value.strip()]  # some clients leave the brackets out
     return list(dict.fromkeys(found))[-MAX_REFERENCES:]
+
+
+def sent_on(fields: Fields) -> date | None:
+    """The day of the Date field, as its author saw it; None where that cannot be read."""
+    try:
+        parsed = parsedate_tz(fields.get("date")[:100])
+        return date(*parsed[:3]) if parsed else None
+    except (ValueError, TypeError, IndexError, OverflowError):
+        return None

@@ -3,7 +3,7 @@
 import re
 from dataclasses import dataclass
 
-from inbox_watcher.domain.header_fields import Fields, addresses_of, message_ids_of
+from inbox_watcher.domain.header_fields import Fields, addresses_of, decode_words, message_ids_of
 from inbox_watcher.domain.tables import notices
 
 MAX_NOTICE = 20_000  # characters of a notice that are read
@@ -11,46 +11,121 @@ MAX_ADDRESSES = 20
 
 _SUBJECT = re.compile(notices.BOUNCE_SUBJECTS, re.IGNORECASE)
 _DELAY_SUBJECT = re.compile(notices.DELAY_SUBJECTS, re.IGNORECASE)
+_NAME = re.compile(rf"\W*(?:{notices.BOUNCE_NAMES})\b", re.IGNORECASE)
 _FAILED = re.compile(notices.FAILURE_SENTENCES, re.IGNORECASE)
 _DELAYED = re.compile(notices.DELAY_SENTENCES, re.IGNORECASE)
+_FINAL = re.compile(notices.FINAL_SENTENCES, re.IGNORECASE)
+_SUCCEEDED = re.compile(notices.SUCCESS_SENTENCES, re.IGNORECASE)
 _COPY = re.compile(notices.RETURNED_COPY, re.IGNORECASE | re.MULTILINE)
 _CHALLENGE = re.compile(notices.CHALLENGES, re.IGNORECASE)
-_OUR_ID = re.compile(r"^message-id:\s*(<[^<>\s]{1,500}>)", re.IGNORECASE | re.MULTILINE)
+_OUR_ID = re.compile(r"^[> \t]*message-id:\s*(<[^<>\s]{1,500}>)", re.IGNORECASE | re.MULTILINE)
+_OUR_TO = re.compile(r"^[> \t]*to:[ \t]*([^\n]{1,500})", re.IGNORECASE | re.MULTILINE)
+_ANSWERED = re.compile(r"\s*(?:re|fwd?|aw|wg|tr|sv|vs|rv|enc|i|odp|ynt)\s*:", re.IGNORECASE)
+_ADDRESS = r"<?(?:mailto:|rfc822;\s?)?([\w.!#$%&'*+/=?^`{|}~-]{1,200}@[\w.-]{1,255})>?"
+#: Where a notice names the recipients, the surest place first.
+_PLACES = [
+    re.compile(pattern, re.IGNORECASE | re.MULTILINE)
+    for pattern in (
+        rf"^[ \t]*(?:final|original)-recipient:[^\n;]{{0,20}};?[ \t]*{_ADDRESS}",
+        rf"^[ \t>*-]{{0,8}}<{_ADDRESS[2:]}[ \t]*(?:\([^\n)]{{0,200}}\))?[ \t]*:",
+        rf"^[ \t>*-]{{0,8}}{_ADDRESS}[ \t]*(?::|\.\.\.|$|\()",
+        rf"\b(?:{notices.RECIPIENT_MARKS})\b[ \t]*[:\uff1a]?[ \t\"'*]*\n?[ \t\"'*]*{_ADDRESS}",
+    )
+]
+
+
+@dataclass(frozen=True, slots=True)
+class NoticeRecipient:
+    address: str
+    text: str  # what the notice says about this address
 
 
 @dataclass(frozen=True, slots=True)
 class Notice:
-    delayed: bool
-    recipients: tuple[str, ...]
-    text: str  # the words about the failure, without the returned copy
+    outcome: str  # failed, delayed or succeeded
+    recipients: tuple[NoticeRecipient, ...]
     original_message_id: str
 
 
-def looks_like_notice(author: str, null_reverse_path: bool, fields: Fields) -> bool:
-    """Written by a mail system: its usual name, or the null reverse-path with a usual subject."""
+def looks_like_notice(author: str, null_reverse_path: bool, fields: Fields, report: bool) -> bool:
+    """Written by a mail system: by its name, its usual subject, the null reverse-path, its form."""
     local = author.partition("@")[0]
-    by_system = local.startswith(notices.BOUNCE_AUTHORS) or "x-failed-recipients" in fields
+    name = decode_words(fields.get("from")).partition("<")[0]
+    by_name = local.startswith(notices.BOUNCE_AUTHORS) or bool(_NAME.match(name))
     subject = fields.text("subject")
     usual = bool(_SUBJECT.search(subject) or _DELAY_SUBJECT.search(subject))
-    return by_system or (null_reverse_path and usual)
+    if report or "x-failed-recipients" in fields:
+        return True
+    if _ANSWERED.match(subject) and not null_reverse_path:
+        return False  # a human writes about a notice
+    nobody = not author or null_reverse_path
+    return by_name or (usual and nobody)
 
 
 def read_notice(fields: Fields, text: str, own: frozenset[str]) -> Notice | None:
-    """What the notice says, or None if its words tell of no failure. `own` are never recipients."""
+    """What the notice says, or None if its words tell of no outcome. `own` are never recipients."""
     words = text[:MAX_NOTICE]
-    copy = _COPY.search(words)
+    copy = _COPY.search(words, 1)
     said, returned = (words[: copy.start()], words[copy.start() :]) if copy else (words, "")
-    subject = fields.text("subject")
+    outcome = _outcome(fields.text("subject"), said)
+    if not outcome:
+        return None
+    ids = _OUR_ID.findall(returned or words)
+    message_id = message_ids_of(ids[0]) if ids else []
+    others = own | set(addresses_of(fields.get("from")))
+    found = _recipients(fields, said, returned, others)
+    return Notice(outcome, found, message_id[0] if message_id else "")
+
+
+def _outcome(subject: str, said: str) -> str:
     delayed = bool(_DELAYED.search(said) or _DELAY_SUBJECT.search(subject))
     failed = bool(_FAILED.search(said) or _SUBJECT.search(subject))
-    if not (delayed or failed):
-        return None
-    addresses = addresses_of(fields.get("x-failed-recipients")) or addresses_of(said)
-    author = fields.get("from").lower()
-    recipients = [a for a in addresses if a not in own and a not in author][:MAX_ADDRESSES]
-    ids = _OUR_ID.findall(returned)
-    message_id = message_ids_of(ids[0]) if ids else []
-    return Notice(delayed, tuple(recipients), said, message_id[0] if message_id else "")
+    if delayed and not _FINAL.search(said):
+        return "delayed"
+    if _SUCCEEDED.search(said) and not _FAILED.search(said):
+        return "succeeded"
+    return "failed" if failed or delayed else ""
+
+
+def _recipients(
+    fields: Fields, said: str, returned: str, others: frozenset[str] | set[str]
+) -> tuple[NoticeRecipient, ...]:
+    """Each address with the words about it: those from its place to the next one's."""
+    named = addresses_of(fields.get("x-failed-recipients"))
+    places = _placed(said, others)
+    if named:
+        places = [(said.lower().find(address), address) for address in named]
+    if not places:
+        loose = [a for a in addresses_of(said) if _may_be(a, others)]
+        places = [(said.lower().find(address), address) for address in loose[:1]]
+    if not places:
+        field = _OUR_TO.search(returned)
+        loose = [a for a in addresses_of(field[1] if field else "") if _may_be(a, others)]
+        return tuple(NoticeRecipient(address, said) for address in loose[:MAX_ADDRESSES])
+    places = sorted(places)[:MAX_ADDRESSES]
+    if len(places) == 1:
+        return (NoticeRecipient(places[0][1], said),)
+    ends = [start for start, _ in places[1:]] + [len(said)]
+    return tuple(
+        NoticeRecipient(address, said[max(start, 0) : end] or said)
+        for (start, address), end in zip(places, ends, strict=True)
+    )
+
+
+def _placed(said: str, others: frozenset[str] | set[str]) -> list[tuple[int, str]]:
+    for pattern in _PLACES:
+        found: dict[str, int] = {}
+        for match in pattern.finditer(said):
+            address = match[1].rstrip(".").lower()
+            if _may_be(address, others):
+                found.setdefault(address, match.start())
+        if found:
+            return [(start, address) for address, start in found.items()]
+    return []
+
+
+def _may_be(address: str, others: frozenset[str] | set[str]) -> bool:
+    return address not in others and not address.startswith(notices.NOT_A_RECIPIENT)
 
 
 def is_challenge(subject: str, text: str) -> bool:

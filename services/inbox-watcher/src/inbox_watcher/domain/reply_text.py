@@ -16,8 +16,13 @@ MAX_REPLY = 20_000  # characters
 _VERB_LAST = re.compile(rf"(?:{quoting.ATTRIBUTION_VERBS})\s*[:：]\s*$", re.IGNORECASE)
 _VERB = re.compile(rf"(?:{quoting.ATTRIBUTION_VERBS})\b.{{0,150}}[:：]\s*$", re.IGNORECASE)
 _START = re.compile(rf"(?:\d{{4}}|(?:{quoting.ATTRIBUTION_STARTS})\b)", re.IGNORECASE)
-_ADDRESS = re.compile(r"<[^<>\s]{1,200}@[^<>\s]{1,200}>")
-_ADDRESS_LAST = re.compile(r"<[^<>\s]{1,200}@[^<>\s]{1,200}>\s*[:：]\s*$")
+_ADDRESS = re.compile(r"[<(\[][^<>()\s]{1,200}@[^<>()\s]{1,200}[>)\]]")
+_ADDRESS_LAST = re.compile(r"[\w.+<(\[-]{1,200}@[^<>()\s]{1,200}[>)\]]?\)?\s*[:：]\s*$")
+_DATED = re.compile(
+    r"\b(?:19|20)\d\d\b.{0,80}\d{1,2}[:.h]\d\d|\d{1,2}[:.h]\d\d.{0,80}\b(?:19|20)\d\d\b"
+)
+_QUOTING = re.compile(quoting.QUOTING, re.IGNORECASE)
+_INVISIBLE = re.compile("[\u200b-\u200f\u202a-\u202e\u2066-\u2069\ufeff]")
 _DIGIT = re.compile(r"\d")
 _SEPARATOR = re.compile(rf"\s*(?:{'|'.join(quoting.SEPARATORS)})\s*$", re.IGNORECASE)
 _HEADER_FIRST = re.compile(rf"\s*{quoting.HEADER_FIRST}", re.IGNORECASE)
@@ -29,7 +34,7 @@ _MAX_LINE = 1000  # a longer line is prose, not a marker
 
 def new_text(text: str) -> str:
     """What is new in the reply; "" if there is nothing but history."""
-    lines = [line.rstrip() for line in text.split("\n")[:MAX_LINES]]
+    lines = [line.rstrip() for line in _INVISIBLE.sub("", text).split("\n")[:MAX_LINES]]
     kept: list[str] = []
     index = 0
     while index < len(lines):
@@ -70,7 +75,11 @@ def _is_attribution(text: str, lines: list[str], following: int) -> bool:
     if _VERB_LAST.search(text):
         return (dated and (starts or addressed)) or _next_is_quoted(lines, following)
     if _VERB.search(text):
-        return (dated and starts and addressed) or _next_is_quoted(lines, following)
+        return (dated and addressed) or _next_is_quoted(lines, following)
+    if _QUOTING.match(text):
+        return addressed or _next_is_quoted(lines, following)
+    if addressed and _DATED.search(text):
+        return True
     return dated and bool(_ADDRESS_LAST.search(text))
 
 

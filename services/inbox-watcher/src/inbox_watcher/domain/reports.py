@@ -12,6 +12,7 @@ from inbox_watcher.domain.header_fields import (
 from inbox_watcher.domain.mime import Part
 
 MAX_RECIPIENTS = 100
+_ACTIONS = {"2": "delivered", "4": "delayed", "5": "failed"}
 _STATUS = re.compile(r"[245]\.\d{1,3}\.\d{1,3}")
 
 
@@ -49,10 +50,12 @@ def _report_text(part: Part) -> str:
 
 
 def _recipient(fields: Fields) -> RecipientReport | None:
+    status = _STATUS.search(fields.get("status"))
     action = fields.get("action").split("(")[0].strip().lower()
+    if not action and status:  # some gateways leave it out
+        action = _ACTIONS[status[0][0]]
     if not action or not ("final-recipient" in fields or "original-recipient" in fields):
         return None
-    status = _STATUS.search(fields.get("status"))
     return RecipientReport(
         final_recipient=_typed_address(fields.get("final-recipient")),
         original_recipient=_typed_address(fields.get("original-recipient")),

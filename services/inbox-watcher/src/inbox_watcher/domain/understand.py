@@ -12,7 +12,13 @@ from enum import StrEnum
 from hashlib import sha256
 
 from inbox_watcher.domain.auto_reply import auto_reason
-from inbox_watcher.domain.header_fields import Fields, address_of, message_ids_of
+from inbox_watcher.domain.header_fields import (
+    Fields,
+    address_of,
+    addresses_of,
+    message_ids_of,
+    sent_on,
+)
 from inbox_watcher.domain.html_text import text_of_html
 from inbox_watcher.domain.mime import Part, parse
 from inbox_watcher.domain.notices import Notice, is_challenge, looks_like_notice, read_notice
@@ -26,9 +32,11 @@ from inbox_watcher.domain.reports import (
     returned_fields,
     returned_message_id,
 )
+from inbox_watcher.domain.return_date import return_date
 from postfleet.smtp_reply import Severity, judge, status_in
 
 MAX_DIAGNOSTIC = 1000
+MAX_WORDS = 2000
 _ANSWER = re.compile(
     r"\s*(?:re|aw|antw|sv|vs|odp|rif|res|ref|ответ|回复|答复|回覆|返信|회신)\s*(?:\[\d+\])?\s*[:：]",
     re.IGNORECASE,
@@ -78,6 +86,7 @@ class Understood:
     recipients: tuple[Recipient, ...] = ()
     text: str = ""  # of a human: the new words; of a machine: what it said
     auto_reason: str = ""
+    returns_on: str = ""  # the day (ISO 8601) on which the author is back, if a machine told
     personal: bool = False  # not bulk: it may be a reply although it names no mail
 
 
@@ -96,14 +105,16 @@ def understand(raw: bytes, own: frozenset[str] = frozenset()) -> Understood:
         in_reply_to=tuple(message_ids_of(fields.get("in-reply-to"))),
         references=tuple(message_ids_of(fields.get("references"))),
     )
-    return (
+    of_a_system = (
         _as_complaint(base, mail, abuse_report(mail))
         or _as_dsn(base, mail)
         or _as_mdn(base, mail)
         or _as_notice(base, mail, own)
-        or _as_automatic(base, mail)
-        or _as_human(base, mail)
     )
+    if of_a_system is not None:
+        return of_a_system
+    text = body_text(mail)
+    return _as_automatic(base, mail, text) or _as_human(base, mail, text)
 
 
 def _key(raw: bytes, fields: Fields) -> str:
@@ -161,7 +172,7 @@ def _as_dsn(base: Understood, mail: Part) -> Understood | None:
         kind=kind,
         why=f"delivery-status action {told[0].action}",
         original_message_id=returned_message_id(mail),
-        recipients=tuple(_reported(report, kind, words) for report in told),
+        recipients=tuple(_reported(report, kind, words, mail) for report in told),
     )
 
 
@@ -175,12 +186,12 @@ def _dsn_kind(actions: set[str]) -> Kind:
     return Kind.BOUNCE  # an action nobody defined: sent only when something went wrong
 
 
-def _reported(report: RecipientReport, kind: Kind, words: str) -> Recipient:
+def _reported(report: RecipientReport, kind: Kind, words: str, mail: Part) -> Recipient:
     vague = not report.diagnostic_code and (not report.status or report.status.endswith(".0.0"))
     text = words if vague else report.diagnostic_code
     failure = judge(report.status, text) if kind in (Kind.BOUNCE, Kind.DELAY) else None
     return Recipient(
-        address=report.address,
+        address=report.address or _only_addressee(mail),
         final_address=report.final_recipient,
         status=_better_status(report.status, text),
         severity=failure.severity if failure and kind is Kind.BOUNCE else None,
@@ -188,6 +199,13 @@ def _reported(report: RecipientReport, kind: Kind, words: str) -> Recipient:
         diagnostic=_one_line(text[:MAX_DIAGNOSTIC]),
         remote_mta=report.remote_mta,
     )
+
+
+def _only_addressee(mail: Part) -> str:
+    """Of a report that names no address: to whom the returned mail went, if that was one."""
+    returned = returned_fields(mail)
+    addresses = addresses_of(returned.get("to")) if returned else []
+    return addresses[0] if len(addresses) == 1 else ""
 
 
 def _better_status(status: str, text: str) -> str:
@@ -212,49 +230,106 @@ def _as_mdn(base: Understood, mail: Part) -> Understood | None:
 
 def _as_notice(base: Understood, mail: Part, own: frozenset[str]) -> Understood | None:
     fields = mail.fields
-    if not looks_like_notice(base.author, null_reverse_path(fields), fields):
+    report = mail.content_type == "multipart/report" or _is_status_report(mail)
+    if not looks_like_notice(base.author, null_reverse_path(fields), fields, report):
         return None
-    notice = read_notice(fields, body_text(mail), own)
+    notice = read_notice(fields, _all_text(mail), own | _addressees(fields))
     if notice is None:
         return None
-    returned = returned_message_id(mail) or notice.original_message_id
+    kind = _OUTCOMES[notice.outcome]
     return replace(
         base,
-        kind=Kind.DELAY if notice.delayed else Kind.BOUNCE,
-        why="notice of a mail system without a report",
-        original_message_id=returned,
-        recipients=_noticed(notice),
+        kind=kind,
+        why=f"notice of a mail system without a report: {notice.outcome}",
+        original_message_id=returned_message_id(mail) or notice.original_message_id,
+        recipients=_noticed(notice, kind) or _returned_recipients(mail, kind),
     )
 
 
-def _noticed(notice: Notice) -> tuple[Recipient, ...]:
-    failure = judge("", notice.text)
-    severity = None if notice.delayed else failure.severity
-    text = _one_line(notice.text[-MAX_DIAGNOSTIC:])
-    status = status_in(notice.text)
-    return tuple(
-        Recipient(address, address, status, severity, failure.category, text)
-        for address in notice.recipients
+_OUTCOMES = {"failed": Kind.BOUNCE, "delayed": Kind.DELAY, "succeeded": Kind.SUCCESS}
+
+
+def _is_status_report(mail: Part) -> bool:
+    return any(part.content_type.endswith("delivery-status") for part in mail.walk())
+
+
+def _addressees(fields: Fields) -> frozenset[str]:
+    """To whom the notice went: the sender of the mail that it is about, never its recipient."""
+    names = ("to", "delivered-to", "envelope-to", "x-original-to", "x-delivered-to")
+    return frozenset(a for name in names for a in addresses_of(fields.get(name)[:2000]))
+
+
+def _all_text(mail: Part) -> str:
+    """The words of a notice: some mail systems spread them over several parts."""
+    texts = [
+        part.text()
+        for part in mail.walk()
+        if part.content_type in ("text/plain", "message/delivery-status") and not part.parts
+    ]
+    return "\n".join(texts[:4]) if any(map(str.strip, texts)) else body_text(mail)
+
+
+def _noticed(notice: Notice, kind: Kind) -> tuple[Recipient, ...]:
+    return tuple(_told(one.address, one.text, kind) for one in notice.recipients)
+
+
+def _returned_recipients(mail: Part, kind: Kind) -> tuple[Recipient, ...]:
+    """Where the notice names nobody: to whom the returned mail went, if that was one."""
+    address = _only_addressee(mail)
+    return (_told(address, body_text(mail), kind),) if address else ()
+
+
+def _told(address: str, words: str, kind: Kind) -> Recipient:
+    text = diagnostic_in(words)
+    failure = judge(status_in(text), text) if kind is not Kind.SUCCESS else None
+    return Recipient(
+        address,
+        address,
+        status_in(text),
+        failure.severity if failure and kind is Kind.BOUNCE else None,
+        failure.category if failure else "",
+        _one_line(text[:MAX_DIAGNOSTIC]),
     )
 
 
-def _as_automatic(base: Understood, mail: Part) -> Understood | None:
-    reason = auto_reason(mail.fields, null_reverse_path(mail.fields))
-    text = body_text(mail)
+_DIAGNOSTIC = re.compile(
+    r"^.{0,300}?(?:(?<![\w.])[45]\d\d[ -]|#?\b[45]\.\d{1,3}\.\d{1,3}\b).{0,600}", re.MULTILINE
+)
+
+
+def diagnostic_in(words: str) -> str:
+    """The lines that carry a code, with the line after each; without one, all the words."""
+    found = [match[0] for match in _DIAGNOSTIC.finditer(words)][:5]
+    if not found:
+        return words[-MAX_WORDS:]
+    last = words.find(found[-1]) + len(found[-1])
+    following = [line for line in words[last : last + 400].split("\n")[1:3] if line.strip()]
+    return "\n".join(found + following)
+
+
+def _as_automatic(base: Understood, mail: Part, text: str) -> Understood | None:
+    reason = auto_reason(mail.fields, null_reverse_path(mail.fields), text[:500])
     if is_challenge(base.subject, text) and not any(name in mail.fields for name in _BULK):
         return replace(base, kind=Kind.CHALLENGE, why="asks for a proof of humanity", text=text)
     if not reason:
         return None
-    return replace(base, kind=Kind.AUTO, why=reason, auto_reason=reason, text=new_text(text))
+    said = new_text(text)
+    back = return_date(f"{base.subject}\n{said}", sent_on(mail.fields))
+    return replace(
+        base,
+        kind=Kind.AUTO,
+        why=reason,
+        auto_reason=reason,
+        text=said,
+        returns_on=back.isoformat() if back else "",
+    )
 
 
-def _as_human(base: Understood, mail: Part) -> Understood:
+def _as_human(base: Understood, mail: Part, text: str) -> Understood:
     names_a_mail = bool(base.in_reply_to or base.references)
     if names_a_mail or _ANSWER.match(base.subject):
         why = "names the mail it answers" if names_a_mail else "the subject is an answer's"
-        text = new_text(body_text(mail))
-        return replace(base, kind=Kind.REPLY, why=why, text=text, personal=True)
+        return replace(base, kind=Kind.REPLY, why=why, text=new_text(text), personal=True)
     if any(name in mail.fields for name in _BULK):
         return replace(base, why="bulk mail")
-    text = new_text(body_text(mail))
-    return replace(base, why="a new mail, no answer", text=text, personal=True)
+    return replace(base, why="a new mail, no answer", text=new_text(text), personal=True)

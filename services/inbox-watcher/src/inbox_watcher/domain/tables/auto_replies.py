@@ -24,6 +24,15 @@ FIELDS = {
     "preference": r"auto_reply",
     "delivered-to": r"^autoresponder",
     "x-cron-env": r".",
+    "x-precedence": r"auto[-_]reply",
+    "x-mailer": r"vacation|auto-?(?:reply|responder)",
+    "x-vacation": r".",
+    "x-auto-responded": r".",
+    "x-autoreply-type": r".",
+    "x-mailer-autoreply": r".",
+    "x-ms-exchange-generated-message-source": r"mailbox rules agent|oof",
+    "x-ms-exchange-crosstenant-oof": r".",
+    "x-loop": r"autoreply|autoresponder|vacation",
 }
 
 #: Weak signs: with one of these a subject that merely looks automatic is believed.
@@ -64,5 +73,31 @@ SUBJECTS = (
     r"자동 ?(?:회신|응답)|부재중",
     r"תשובה אוטומטית|מענה אוטומטי",
     r"رد تلقائي|خارج المكتب",
+    r"i am (?:currently )?(?:away|out of|on (?:leave|vacation|holiday))",
+    r"thank you for (?:your (?:e-?mail|message)|contacting)\b.{0,40}(?:auto|received)",
+    r"(?:your )?(?:message|e-?mail) (?:has been |was )?received\b.{0,20}(?:auto)",
+    r"not? (?:in|at) (?:the )?office|out of (?:the )?(?:country|town|building)|away (?:until|from)\b",
+    r"urlaub(?:sabwesenheit|sbedingt|snotiz)?\b.{0,40}abwesen|in (?:elternzeit|mutterschutz)",
+    r"en (?:congé|vacances)\b|congés?\b.{0,20}(?:absen|jusqu)|je suis absent",
+    r"de vacaciones\b|me encuentro (?:fuera|de vacaciones)|in ferie\b|em férias\b|férias\b",
+    r"met vakantie\b|op vakantie\b|buiten kantoor|semester\b|på semester|på ferie|sommerferie",
+    r"lomalla\b|vuosilomalla|na urlopie\b|urlop\b|dovolen[áé]\b|szabads[áa]g|concediu\b",
+    r"в отпуске\b|отпуск\b|у відпустці|в отпуск|izinde\b|izindeyim|σε άδεια",
+    r"休暇|休假|度假|휴가|ลาพัก|ตอบกลับอัตโนมัติ|สำนักงาน",
+    r"odgovor automatic|automatski odgovor|samodejni odgovor|automatiskā atbilde|automatinis atsakymas",
+    r"automaatvastus|resposta autom[àa]tica|automatická odpoveď|автоматски одговор",
     r"trả lời tự động|balasan otomatis|jawapan automatik",
+)
+
+#: The first words of a reply whose headers say nothing, and that only a machine writes.
+FIRST_WORDS = (
+    r"(?:\*+ ?)?(?:this is an? (?:automat(?:ed|ic(?:ally generated)?)|"
+    r"auto[- ]?generated) (?:reply|response|"
+    r"message|e-?mail|answer)|(?:please note:? )?this (?:e-?mail|message|mailbox) (?:is|was|"
+    r"has been) (?:automatically|auto-)"
+    r"|dies(?:e|es)? ist eine automatische|diese (?:nachricht|e-?mail) wurde automatisch|"
+    r"ceci est (?:une réponse|un message) automatique|est[ae] es una respuesta automática|"
+    r"questa è una risposta automatica|esta é uma resposta automática|dit is een automatisch|"
+    r"detta är ett automatiskt|dette er (?:et|en) automatisk|to jest automatyczna odpowiedź|"
+    r"это автоматический ответ|これは自動|本メールは自動|这是(?:一封)?自动)"
 )

@@ -12,6 +12,8 @@ ATTRIBUTION_VERBS = (
     r"escribió|escribio|ha scritto|scrisse"
     r"|escreveu|skrev|kirjoitti|napisał(?:\(a\))?|napisala?|napsala?|napísala?|írta|a scris|"
     r"написала?|pisze|пишет|пише|написав"
+    r"|написа|napisao|napisala|napisal|va escriure|menulis|เขียนว่า|parašė|rakstīja|kirjutas|а написав"
+    r"|је написао|tarihinde şunu yazdı|schrieb am|geschrieben"
     r"|yazdı|έγραψε|写道|写到|寫道|作成|のメール|님이 작성|כתב(?:/ה)?|كتب|đã viết|menulis"
 )
 
@@ -23,7 +25,9 @@ ATTRIBUTION_STARTS = (
 
 #: A line that separates the new text from a forwarded or original message.
 SEPARATORS = (
-    r"-{2,}\s*(?:original message|ursprüngliche nachricht|originalnachricht|message d'origine|"
+    r"[-‐–—_*]{2,}\s*(?:original(?: (?:e-?mail|appointment))?|message d’origine|"
+    r"original message|reply (?:message|to)|"
+    r"ursprüngliche nachricht|originalnachricht|message d'origine|"
     r"message original|mensaje original"
     r"|messaggio originale|mensagem original|oorspronkelijk bericht|originalmeddelande|"
     r"ursprungligt meddelande|opprinnelig melding"
@@ -31,9 +35,21 @@ SEPARATORS = (
     r"e-mail)|eredeti üzenet|исходное сообщение"
     r"|orijinal (?:mesaj|ileti)|原始邮件|邮件原件|元のメッセージ|원본 메시지|forwarded message|"
     r"weitergeleitete nachricht"
-    r"|message transféré|mensaje reenviado|doorgestuurd bericht)\s*-{2,}",
+    r"|message transféré|mensaje reenviado|doorgestuurd bericht|原始邮件|回复的原邮件|"
+    r"vidarebefordrat meddelande|videresendt (?:melding|meddelelse)"
+    r"|messaggio inoltrato|mensagem encaminhada|przekazana wiadomość|пересылаемое сообщение|"
+    r"перенаправленное сообщение"
+    r"|přeposlaná zpráva|továbbított üzenet|iletilen mesaj|転送メッセージ)\s*:?\s*[-‐–—_*]{2,}",
+    r"-{2,6}\s*on .{5,200} wrote\s*-{2,6}",
+    r"\W{0,10}(?:please )?(?:type|write|enter)?(?: your)? ?reply above this line\W{0,10}",
+    r"\W{0,10}(?:bitte )?antworten sie (?:oberhalb|über) dieser linie\W{0,10}",
     r"_{20,}",
     r"begin forwarded message:",
+)
+
+#: "Quoting …:" in front of quoted lines (Horde and others).
+QUOTING = (
+    r"(?:quoting|zitat von|citando(?: a)?|citation de|en réponse à|citát|cytowanie|in reply to)\b"
 )
 
 #: The first field of a header block that Outlook puts above the history, and a second one within it.
@@ -59,7 +75,13 @@ DEVICE_SIGNATURES = (
     r"mobil|handy|móvil|phone|smartphone|mail for"
     r"|proton ?mail|mail\.ru)\b.{0,40}",
     r"von meinem .{0,40} gesendet",
-    r"get outlook for .{0,20}",
-    r"outlook für .{0,20} beziehen",
-    r"télécharger outlook pour .{0,20}",
+    r"(?:lähetetty|odesláno|odoslané|elküldve|trimis|изпратено|надіслано|wysłano|dikirim|"
+    r"enviat)\s.{0,60}",
+    r"(?:iphone|ipad|android|スマートフォン).{0,10}から送信|从我的.{0,20}发送|发自我的.{0,30}",
+    r"나의.{0,20}에서 보냄",
+    r".{0,20}(?:iphone|ipad|telefon).{0,15}gönderildi|נשלח מה.{0,30}|أُرسلت من.{0,30}",
+    r"(?:sent|gesendet|envoyé|enviado) (?:with|from|via|using|mit|avec|con) (?:the )?"
+    r"(?:proton ?mail|spark|superhuman|front|missive|mailspring|edison|airmail|newton|hey|"
+    r"shortwave|zoho|canary|bluemail|nine|fairemail|k-9|tuta|mailbird|postbox|polymail|mail for|"
+    r"windows|aqua mail|mymail|fastmail|alto|boxer|mutt|thunderbird|typeapp|gmx)\b.{0,60}",
 )
