@@ -4,21 +4,26 @@ from nats.aio.client import Client
 from nats.errors import Error as NatsError
 from nats.js.errors import NotFoundError
 
-from postfleet.topology import Durable, durable
+from postfleet.topology import EVENT_STREAM, Durable, durables_of
 from postfleet_cli.exits import ExitCode, Refused
 
-#: Its facts have keys: hearing an event again changes nothing, in an empty database it makes the
-#: state again.
-REBUILDABLE = ("tracker-events",)
+#: Services whose facts have keys: hearing an event again changes nothing, in an empty database it
+#: makes the state again.
+REBUILDABLE = ("tracker",)
 
 
-def chosen(name: str) -> Durable:
-    """The durable to rebuild. Raises Refused for one that cannot be."""
-    if name not in REBUILDABLE:
-        raise Refused(
-            ExitCode.REFUSED, f"{name} cannot be rebuilt; those that can: {', '.join(REBUILDABLE)}"
-        )
-    return durable(name)
+def chosen(name: str) -> list[Durable]:
+    """The durables of a service, or the one of this name. Raises Refused if it cannot be rebuilt."""
+    kept = [
+        durable
+        for service in REBUILDABLE
+        for durable in durables_of(service)
+        if durable.stream == EVENT_STREAM.name
+    ]
+    if found := [durable for durable in kept if name in (durable.service, durable.name)]:
+        return found
+    names = [*REBUILDABLE, *(durable.name for durable in kept)]
+    raise Refused(ExitCode.REFUSED, f"{name} cannot be rebuilt; those that can: {', '.join(names)}")
 
 
 async def rebuild(client: Client, one: Durable) -> int:

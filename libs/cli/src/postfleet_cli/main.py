@@ -14,8 +14,8 @@ from postfleet_cli import (
     dead_letters,
     domains,
     event_log,
-    ledger,
     fleet,
+    ledger,
     mailboxes,
     senders,
 )
@@ -96,21 +96,27 @@ def apply_bus(
 
 @bus.command("rebuild")
 def rebuild_from_the_stream(
-    name: Annotated[str, typer.Argument(metavar="DURABLE", help="Such as tracker-events.")],
+    name: Annotated[
+        str, typer.Argument(metavar="NAME", help="A service (tracker) or one durable of it.")
+    ],
 ) -> None:
-    """Let a consumer hear everything again that its stream keeps (30 days).
+    """Let a service hear everything again that the stream keeps (30 days).
 
-    Into an empty database this makes the consumer's state again; a state that is there stays as it
+    Into an empty database this makes its state again; a state that is there stays as it
     is, for every event is applied once. To rebuild: stop the service, drop its database, run this,
     start the service.
     """
-    one = bus_rebuild.chosen(name)
+    durables = bus_rebuild.chosen(name)
 
-    async def rebuild() -> int:
+    async def rebuild() -> list[str]:
         async with bus_apply.connection() as client:
-            return await bus_rebuild.rebuild(client, one)
+            return [
+                f"{one.name} hears {await bus_rebuild.rebuild(client, one)} events again"
+                for one in durables
+            ]
 
-    console.print(f"{name} hears {asyncio.run(rebuild())} events again", markup=False)
+    for line in asyncio.run(rebuild()):
+        console.print(line, markup=False)
 
 
 @app.command()

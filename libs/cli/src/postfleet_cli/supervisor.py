@@ -36,15 +36,17 @@ class Supervisor:
         self.where, self.data, self.keys = where, data, keys
         self._options, self._environ, self._say = options, environ, say
         self._children: dict[str, Child] = {}
-        self._housekeeping: asyncio.Task[None] | None = None
+        self._housekeeping: list[asyncio.Task[None]] = []
 
     async def start(self) -> None:
         """Servers first, side by side; then streams and durables; then the services."""
-        self._housekeeping = asyncio.create_task(self._cap_logs())
+        self._housekeeping.append(asyncio.create_task(self._cap_logs()))
         await asyncio.gather(*(self._run(program) for program in self._servers()))
         _, _, ca_file = await asyncio.gather(
             self._apply_bus(), self._database_answers(), self._sandbox_ca_file()
         )
+        if "nats" in self._children:
+            self._housekeeping.append(asyncio.create_task(self._apply_bus_again()))
         services = plan.services(
             self._options, self.data, self.where, self.keys, ca_file, self._environ
         )
@@ -64,8 +66,8 @@ class Supervisor:
 
     async def drain(self) -> None:
         """Gateway and services finish what they do; then sandbox, database and NATS end."""
-        if self._housekeeping:
-            self._housekeeping.cancel()
+        for task in self._housekeeping:
+            task.cancel()
         servers = [
             self._children.pop(n) for n in ("sandbox", "database", "nats") if n in self._children
         ]
@@ -106,6 +108,21 @@ class Supervisor:
                 await bus_apply.apply(client)
         except Refused as refusal:
             raise self._explained(refusal, "nats") from refusal
+
+    async def _apply_bus_again(self) -> None:
+        """A NATS that has died may have lost its store: streams and durables are made again."""
+        nats = self._children["nats"]
+        applied = nats.pid
+        while True:
+            await asyncio.sleep(1)
+            if nats.pid in (None, applied):
+                continue
+            starting = nats.pid
+            try:
+                await self._apply_bus()
+                applied = starting
+            except Refused as refusal:
+                self._say(f"streams are not made again yet: {refusal.lines[0]}")
 
     async def _database_answers(self) -> None:
         from postfleet.mongo import Mongo  # takes a while to import: the servers start meanwhile

@@ -1,0 +1,179 @@
+"""A new subscriber reads the whole retention; the tracker's state is made again from the stream."""
+
+import asyncio
+import contextlib
+import os
+import re
+import subprocess
+import sys
+from collections.abc import Iterator
+from datetime import UTC, datetime, timedelta
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from postfleet import events
+from postfleet.bus import Bus
+from postfleet.cloudevents import Announcement
+from postfleet.events import Event
+from postfleet.reconcile import apply
+from postfleet.topology import durables_of
+from tests.support import tracker as harness
+from tests.support.mongo import MongoServer
+from tests.support.natsserver import NatsServer
+from tests.support.tracker import LONG_AGO, RunningTracker, compiled, created, sent
+
+_COMMAND = str(Path(sys.executable).parent / "postfleet")
+GUIDE = Path(__file__).parents[2] / "docs/subscribe.md"
+
+pytestmark = pytest.mark.skipif(bool(NatsServer.missing()), reason=str(NatsServer.missing()))
+
+
+@pytest.fixture
+def server(monkeypatch: pytest.MonkeyPatch) -> Iterator[NatsServer]:
+    """One server for all trackers of a test, so that they read the same stream."""
+    with NatsServer() as server:
+        monkeypatch.setattr(harness, "NatsServer", lambda: contextlib.nullcontext(server))
+        yield server
+
+
+def _postfleet(server: NatsServer, *words: str) -> "subprocess.CompletedProcess[str]":
+    env = {**os.environ, "NATS_URL": server.url}
+    return subprocess.run(
+        [_COMMAND, *words], env=env, capture_output=True, text=True, check=False, timeout=60
+    )
+
+
+def _history() -> list[Event]:
+    """A campaign of 60 mails, and what became of them."""
+    at = datetime.now(UTC) - LONG_AGO
+    said: list[Event] = [created(), compiled({"link-1": "https://one.test/offer"})]
+    for number in range(60):
+        base = {
+            "campaign_id": "spring",
+            "delivery_id": f"{number:032x}",
+            "lead_id": f"lead-{number}",
+            "variant": "ab"[number % 2],
+            "recipient": f"{number}@example.org",
+            "occurred_at": at + timedelta(minutes=number),
+        }
+        facts = {**base, "step": 1, "sender_id": f"sender-{number % 3}", "message_id": ""}
+        said.append(sent(**base, sender_id=f"sender-{number % 3}"))
+        if number % 4 == 0:
+            said.append(events.EmailOpened(**facts, verdict="human", first=True))
+        if number % 7 == 0:
+            said.append(events.BounceHard(**facts, observed="dsn"))
+        if number % 9 == 0:
+            said.append(
+                events.ReplyDetected(**facts, inbound_id=f"in-{number}", matched_by="message_id")
+            )
+        if number % 20 == 0:
+            said.append(events.RecipientUnsubscribed(**facts))
+    return said
+
+
+async def _figures(tracker: RunningTracker) -> dict[str, Any]:
+    """Everything that the tracker shows."""
+    now = datetime.now(UTC)
+    period = {"from": (now - timedelta(days=1)).date(), "to": (now + timedelta(days=1)).date()}
+    query = "&".join(f"{name}={value}" for name, value in period.items())
+    return {
+        path: await tracker.get(path)
+        for path in (
+            "overview",
+            f"activity?{query}&bucket=day",
+            "campaigns/spring",
+            "variants/spring",
+            "leads/0@example.org/timeline",
+            "leads/20@example.org/timeline",
+        )
+    }
+
+
+async def _drained(tracker: RunningTracker) -> bool:
+    for durable in durables_of("tracker"):
+        info = await tracker.bus.jetstream.consumer_info(durable.stream, durable.name)
+        if info.num_pending or info.num_ack_pending:
+            return False
+    return True
+
+
+async def test_the_trackers_state_is_made_again_from_the_stream_in_an_empty_database(
+    server: NatsServer, mongo_server: MongoServer, tmp_path: Path
+) -> None:
+    async with harness.running_tracker(mongo_server.url, tmp_path / "first") as tracker:
+        await tracker.say(*_history())
+        for number in (1, 2, 3):  # hits of people: what the tracker itself says is in the stream
+            assert (await tracker.http.get(tracker.pixel(f"{number:032x}"))).status_code == 200
+        await tracker.counted(sent=60, opened=18, bounced_hard=9, replied=7, unsubscribed=3)
+        await tracker.until(lambda: _drained(tracker))
+        before = await _figures(tracker)
+
+    done = await asyncio.to_thread(_postfleet, server, "bus", "rebuild", "tracker")
+    assert done.returncode == 0, done.stderr
+    assert re.search(r"tracker-events hears \d{2,} events again", done.stdout)
+
+    async with harness.running_tracker(mongo_server.url, tmp_path / "second") as tracker:
+        await tracker.counted(sent=60, opened=18)
+        await tracker.until(lambda: _drained(tracker))
+        assert await _figures(tracker) == before
+
+
+async def test_hearing_everything_again_changes_no_figure(
+    server: NatsServer, mongo_server: MongoServer, tmp_path: Path
+) -> None:
+    async with harness.running_tracker(mongo_server.url, tmp_path) as tracker:
+        await tracker.say(*_history())
+        await tracker.counted(sent=60, opened=15)
+        await tracker.until(lambda: _drained(tracker))
+        before = await _figures(tracker)
+        done = await asyncio.to_thread(_postfleet, server, "bus", "rebuild", "tracker")
+        assert done.returncode == 0, done.stderr
+        await tracker.until(lambda: _drained(tracker))
+        assert await _figures(tracker) == before
+
+
+async def test_what_cannot_be_rebuilt_is_refused(server: NatsServer) -> None:
+    done = await asyncio.to_thread(_postfleet, server, "bus", "rebuild", "dispatcher-jobs")
+    assert done.returncode == 1
+    assert "cannot be rebuilt" in done.stderr
+
+
+@pytest.mark.parametrize(("language", "command"), [("python", sys.executable)])
+async def test_the_guides_subscriber_reads_the_whole_retention(
+    server: NatsServer, tmp_path: Path, language: str, command: str
+) -> None:
+    bus = Bus(server.url, "dispatcher")
+    await bus.connect()
+    await apply(bus.jetstream)
+    await bus.publish(*(Announcement(sent(f"delivery-{n}"), f"event-{n}") for n in range(700)))
+    example = _example(language)
+    assert len(example.splitlines()) <= 20
+    program = tmp_path / "subscriber"
+    program.write_text(example)
+    process = await asyncio.create_subprocess_exec(
+        command,
+        str(program),
+        env={**os.environ, "NATS_URL": server.url},
+        stdout=asyncio.subprocess.PIPE,
+    )
+    assert process.stdout is not None
+    try:
+        async with asyncio.timeout(30):
+            heard = [(await process.stdout.readline()).decode() for _ in range(700)]
+            await bus.publish(Announcement(sent("late"), "event-late"))
+            heard.append((await process.stdout.readline()).decode())
+    finally:
+        process.terminate()
+        await process.wait()
+        await bus.stop()
+    expected = [*(f"event-{n}" for n in range(700)), "event-late"]
+    assert [line.split()[0] for line in heard] == expected
+    assert all("email.sent" in line for line in heard)
+
+
+def _example(language: str) -> str:
+    found = re.search(rf"```{language}\n(.*?)```", GUIDE.read_text(), re.DOTALL)
+    assert found is not None
+    return found.group(1)
