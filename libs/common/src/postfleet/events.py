@@ -502,6 +502,34 @@ class RecipientUnsubscribed(Event):
     method: Literal["one-click", "page", "api"] = "page"
 
 
+class WebhookDisabled(Event):
+    """An endpoint is sent nothing any more: it failed for a day, or said that it is gone (410).
+
+    Events are kept for it; `POST /webhooks/{id}/replay` sends them and begins again.
+    """
+
+    subject: ClassVar[str] = "webhook.disabled"
+    source: ClassVar[str] = "tracker"
+    aggregate: ClassVar[str] = "webhook_id"
+
+    webhook_id: str
+    url: str
+    reason: str
+
+
+class PersonErased(Event):
+    """An operator erased a person: whoever keeps anything about `recipient` removes it.
+
+    A suppression stays, as a keyed hash, so that the person is not mailed again.
+    """
+
+    subject: ClassVar[str] = "person.erased"
+    source: ClassVar[str] = "tracker"
+    aggregate: ClassVar[str] = "recipient"
+
+    recipient: str
+
+
 # --- domains and mailboxes ----------------------------------------------------------------------
 
 

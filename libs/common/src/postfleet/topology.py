@@ -67,6 +67,7 @@ STREAMS = (EVENT_STREAM, JOBS, HITS, DEAD_LETTERS)
 RPC_CREDENTIALS = "rpc.sender.credentials"
 RPC_API_KEY = "rpc.api_key.verify"
 RPC_RELAY = "rpc.relay.authenticate"
+RPC_WARMUP = "rpc.warmup.plan"
 RPC_MAILBOX_SECRET = "rpc.mailbox.secret"  # noqa: S105
 RPC_MAILBOX_CREATE = "rpc.mailbox.create"
 RPC_MAILBOX_DELETE = "rpc.mailbox.delete"
@@ -119,6 +120,7 @@ DURABLES = (
         _events("sender", "email.sent", "email.unknown"),
     ),
     Durable("tracker-events", "EVENTS", "tracker", tuple(sorted(EVENTS))),
+    Durable("tracker-webhooks", "EVENTS", "tracker", tuple(sorted(EVENTS))),
     Durable(
         "tracker-history",
         "EVENTS",
@@ -140,12 +142,12 @@ SERVICES = (
         "sender-registry",
         _says("sender-registry"),
         calls=_MAILBOXES,
-        answers=(RPC_CREDENTIALS, RPC_API_KEY, RPC_RELAY),
+        answers=(RPC_CREDENTIALS, RPC_API_KEY, RPC_RELAY, RPC_WARMUP),
     ),
     Service(
         "dispatcher",
         tuple(sorted({*_says("dispatcher"), "bounce.hard", "bounce.soft"})),
-        calls=(RPC_CREDENTIALS, RPC_RELAY, *_EVERY_SERVICE_CALLS),
+        calls=(RPC_CREDENTIALS, RPC_RELAY, RPC_WARMUP, *_EVERY_SERVICE_CALLS),
         queues=("job.send",),
     ),
     Service(
@@ -173,3 +175,12 @@ def durable(name: str) -> Durable:
         if candidate.name == name:
             return candidate
     raise KeyError(f"no durable {name!r}; there are {', '.join(d.name for d in DURABLES)}")
+
+
+_STREAM_OF_EVENTS = dict.fromkeys(EVENTS, EVENT_STREAM.name)
+_STREAM_OF_FAMILY = {"job": JOBS.name, "hit": HITS.name, "dead": DEAD_LETTERS.name}
+
+
+def stream_of(subject: str) -> str | None:
+    """The stream that holds this subject, or None where none of ours does."""
+    return _STREAM_OF_EVENTS.get(subject) or _STREAM_OF_FAMILY.get(subject.partition(".")[0])

@@ -16,8 +16,9 @@ from postfleet.mongo import Mongo
 from postfleet.outbox import OutboxRelay
 from postfleet.pull import PullLimits
 from postfleet.reachable import parse_networks
+from postfleet.tls import client_context
 from postfleet.tokens import TokenKeys
-from tracker.api import analytics, dashboard, unsubscribe
+from tracker.api import analytics, dashboard, unsubscribe, webhooks
 from tracker.api.clients import Clients
 from tracker.api.pages import PACKAGE, build_pages
 from tracker.api.protocol import protocol_for
@@ -26,7 +27,9 @@ from tracker.consumption import Consumption
 from tracker.destinations import Destinations
 from tracker.figures import Figures
 from tracker.handlers import events, history, hits
+from tracker.handlers import webhooks as webhook_queue
 from tracker.intake import Intake
+from tracker.posting import Poster
 from tracker.sessions import Sessions
 from tracker.settings import SERVICE, Settings
 from tracker.spool import Spool
@@ -36,6 +39,8 @@ from tracker.store.hits import HitStore
 from tracker.store.links import LinkStore
 from tracker.store.statistics import StatisticsStore
 from tracker.store.timelines import TimelineStore
+from tracker.store.webhooks import WebhookStore
+from tracker.webhooks import WebhookSender
 
 log = logging.getLogger(__name__)
 
@@ -70,7 +75,15 @@ class Tracker:
         self.campaigns = CampaignStore(database)
         self.statistics = StatisticsStore(database)
         self.timelines = TimelineStore(database)
+        self.webhooks = WebhookStore(database)
         self.relay = OutboxRelay(self.hits.hits, self.bus)
+        self.webhook_relay = OutboxRelay(self.webhooks.endpoints, self.bus)
+        self.sender = WebhookSender(
+            self.webhooks,
+            Poster(client_context(settings.tls_ca_file), settings.webhook_networks_allowed),
+            settings.key_ring,
+            self.webhook_relay,
+        )
         self.destinations = Destinations(self.links.get)
         self.intake = Intake(
             self.bus.put,
@@ -81,7 +94,7 @@ class Tracker:
             settings.api_key.get_secret_value(), registry_lookup(self.bus.request)
         )
         self._running = False
-        self._folding: asyncio.Task[None] | None = None
+        self._tasks: list[asyncio.Task[None]] = []
         if consumes:
             self._consume()
 
@@ -96,6 +109,7 @@ class Tracker:
         self.bus.consume_batches(events.DURABLE, handle_events, COUNTED)
         handle_history = history.HistoryHandler(self.deliveries, self.timelines)
         self.bus.consume_batches(history.DURABLE, handle_history)
+        self.bus.consume_batches(webhook_queue.DURABLE, webhook_queue.WebhookHandler(self.webhooks))
 
     async def _behind(self) -> bool:
         waiting = await self.bus.jetstream.consumer_info("EVENTS", history.DURABLE)
@@ -117,12 +131,14 @@ class Tracker:
     async def _stop(self) -> None:
         """Hits first: they need the bus, or the disk where it is gone."""
         try:
-            if self._folding is not None:
-                self._folding.cancel()
+            for task in self._tasks:
+                task.cancel()
+            await asyncio.gather(*self._tasks, return_exceptions=True)
             await self.intake.stop()
             if self.consumption is not None:
                 await self.consumption.stop()
             await self.relay.stop()
+            await self.webhook_relay.stop()
             await self.bus.stop()
         finally:
             await self.mongo.close()
@@ -134,7 +150,11 @@ class Tracker:
             self.consumption.start()
             return
         await self.relay.start()
-        self._folding = asyncio.create_task(self._fold(), name="fold statistics")
+        await self.webhook_relay.start()
+        self._tasks = [
+            asyncio.create_task(self._fold(), name="fold statistics"),
+            asyncio.create_task(self.sender.run(), name="webhooks"),
+        ]
         self._running = True
 
     async def _fold(self) -> None:
@@ -157,6 +177,7 @@ class Tracker:
                     self.campaigns,
                     self.statistics,
                     self.timelines,
+                    self.webhooks,
                 ):
                     await store.ensure_indexes()
                 self.destinations.add(await self.links.newest(_LINKS_LOADED))
@@ -198,6 +219,11 @@ def build(settings: Settings) -> FastAPI:
             unsubscribe.build_router(keys, tracker.intake, clients, pages),
             analytics.build_router(
                 figures, tracker.campaigns, tracker.timelines, tracker.deliveries
+            ),
+            webhooks.build_router(
+                tracker.webhooks,
+                settings.key_ring,
+                allow_http=bool(settings.webhook_networks_allowed),
             ),
             dashboard.build_router(figures, sessions, pages, settings.public_url),
         ],

@@ -6,7 +6,7 @@ from pathlib import Path
 from pydantic import Field, field_validator
 from pydantic_settings import SettingsConfigDict
 
-from postfleet.reachable import parse_networks
+from postfleet.reachable import Network, parse_networks
 from postfleet.settings import ServiceSettings
 
 SERVICE = "tracker"
@@ -31,9 +31,16 @@ class Settings(ServiceSettings):
     hits_per_second: float = Field(100.0, gt=0)
     hits_burst: int = Field(2000, ge=1)
 
-    @field_validator("trusted_proxies")
+    #: Webhooks may go to these networks too, and over http: for receivers beside us. None by default.
+    webhook_networks: str = ""
+
+    @property
+    def webhook_networks_allowed(self) -> tuple[Network, ...]:
+        return parse_networks(self.webhook_networks)
+
+    @field_validator("trusted_proxies", "webhook_networks")
     @classmethod
-    def _check_trusted_proxies(cls, value: str) -> str:
+    def _check_networks(cls, value: str) -> str:
         parse_networks(value)
         return value
 
