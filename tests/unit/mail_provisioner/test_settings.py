@@ -58,3 +58,32 @@ def test_a_value_that_cannot_work_is_refused_at_start(name: str, value: object) 
     with pytest.raises(ValidationError) as refused:
         settings(**{name: value})
     assert refused.value.errors()[0]["loc"] == (name,)
+
+
+def test_empty_variables_count_as_not_set_and_half_a_name_server_is_refused(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    known = {
+        "NATS_URL": "nats://x", "MONGODB_URL": "mongodb://x", "MASTER_KEY": KeyRing.generate(),
+        "POSTFLEET_API_KEY": "k" * 16,
+    }  # fmt: skip
+    empty = ("DNS_UPDATE_SERVER", "DNS_UPDATE_KEY_NAME", "DNS_UPDATE_KEY", "SERVER_ADDRESSES")
+    for name, value in known.items():
+        monkeypatch.setenv(name, value)
+    for name in empty:
+        monkeypatch.setenv(f"POSTFLEET_MAIL_PROVISIONER_{name}", "")
+    settings = Settings()
+    assert settings.update_server is None
+    assert settings.spf_addresses == ()
+    monkeypatch.setenv("POSTFLEET_MAIL_PROVISIONER_DNS_UPDATE_SERVER", "192.0.2.53:53")
+    with pytest.raises(ValidationError, match="set all three"):
+        Settings()
+    monkeypatch.setenv("POSTFLEET_MAIL_PROVISIONER_DNS_UPDATE_KEY_NAME", "fleet")
+    monkeypatch.setenv("POSTFLEET_MAIL_PROVISIONER_DNS_UPDATE_KEY", "short")
+    with pytest.raises(ValidationError, match="base64"):
+        Settings()
+    monkeypatch.setenv("POSTFLEET_MAIL_PROVISIONER_DNS_UPDATE_KEY", "c2VjcmV0LXNlY3JldC1zZWNyZXQ=")
+    server = Settings().update_server
+    assert server
+    assert (server.host, server.port, server.algorithm) == ("192.0.2.53", 53, "hmac-sha256")
+    assert "secret" not in repr(server)

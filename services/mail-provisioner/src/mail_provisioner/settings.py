@@ -124,7 +124,9 @@ class Settings(ServiceSettings):
     def _check_update_settings(self) -> Self:
         named = (self.dns_update_server, self.dns_update_key_name, self.dns_update_key)
         if any(named) and not all(named):
-            raise ValueError("dns_update_server, _key_name and _key belong together: set all three")
+            raise ValueError(
+                "…_DNS_UPDATE_SERVER, …_KEY_NAME and …_KEY belong together: set all three"
+            )
         return self
 
     @property
