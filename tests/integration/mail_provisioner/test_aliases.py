@@ -5,7 +5,7 @@ import pytest
 from tests.support.provisioner import ACCOUNTS, ALIASES, Service
 
 
-@pytest.mark.seed("S95")
+@pytest.mark.seed("S50", "S95")
 async def test_an_alias_is_written_announced_and_removed(service: Service) -> None:
     domain = await service.domain()
     alias = f"sales@{domain}"

@@ -58,7 +58,7 @@ async def published(service: Service, name: str) -> None:
 
 
 @pytest.mark.skipif(bool(MailPair.missing()), reason=MailPair.missing() or "")
-@pytest.mark.seed("S74", "S129", "S156")
+@pytest.mark.seed("S74", "S84", "S129", "S156")
 async def test_everything_is_green_once_the_records_are_applied(
     start: Start, knot: Knot, mail_pair: MailPair
 ) -> None:

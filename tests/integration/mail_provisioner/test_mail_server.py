@@ -255,3 +255,16 @@ async def test_nobody_sends_under_the_name_of_another(
     for own in (ann, f"sales@{domain}"):
         await asyncio.to_thread(send_as, own)
     assert len(await asyncio.to_thread(mail_pair.wait_messages, bob, 2)) == 2
+
+
+@pytest.mark.seed("S48", "S88", "S89", "S92")
+async def test_the_same_name_in_two_domains_is_two_mailboxes(
+    service: Service, mail_pair: MailPair
+) -> None:
+    one, two = await service.domain(), await service.domain()
+    first, second = await live(service, one, "ann"), await live(service, two, "ann")
+    assert await arrives(mail_pair, f"ann@{one}", f"ann@{one}")
+    assert mail_pair.messages(f"ann@{two}") == []
+    await asyncio.to_thread(mail_pair.wait_login, f"ann@{two}", second)
+    with pytest.raises(imaplib.IMAP4.error):
+        await asyncio.to_thread(mail_pair.imap, f"ann@{two}", first)
