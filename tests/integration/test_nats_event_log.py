@@ -189,6 +189,33 @@ async def test_dropping_a_dead_letter_asks_first(
     assert events.messages == 0, "nobody hears of a dropped one"
 
 
+async def test_a_dead_letter_that_was_cut_is_replayed_whole_or_not_at_all(
+    server: NatsServer, jetstream: JetStreamContext
+) -> None:
+    whole = await jetstream.publish("email.sent", b"x" * 5000)
+    headers = {
+        "x-dead-durable": "tracker-events",
+        "x-dead-subject": "email.sent",
+        "x-dead-stream": "EVENTS",
+        "x-dead-reason": "no event",
+        "x-dead-sequence": str(whole.seq),
+        "x-dead-bytes": "5000",
+    }
+    first = await jetstream.publish("dead.tracker-events.email.sent", b"x", headers=headers)
+    done = await _run(server, "dead-letters", "replay", str(first.seq))
+    assert done.returncode == 0, done.stderr
+    newest = (await jetstream.stream_info(EVENT_STREAM.name)).state.last_seq
+    assert newest == whole.seq + 1
+    assert (await jetstream.get_msg(EVENT_STREAM.name, newest)).data == b"x" * 5000
+
+    second = await jetstream.publish("dead.tracker-events.email.sent", b"x", headers=headers)
+    await jetstream.purge_stream(EVENT_STREAM.name)
+    refused = await _run(server, "dead-letters", "replay", str(second.seq))
+    assert refused.returncode == 1
+    assert "was cut" in refused.stderr
+    assert await _left(jetstream) == 1, "it stays, for the operator to look at"
+
+
 async def test_all_dead_letters_of_a_consumer_are_dropped_and_no_others(
     server: NatsServer, jetstream: JetStreamContext
 ) -> None:

@@ -10,7 +10,7 @@ from nats.aio.client import Client
 from nats.errors import Error as NatsError
 from nats.js import JetStreamContext
 from nats.js.api import RawStreamMsg
-from nats.js.errors import APIError
+from nats.js.errors import APIError, NotFoundError
 from rich.table import Table
 
 from postfleet.topology import DEAD_LETTERS
@@ -184,14 +184,34 @@ async def _replay_one(jetstream: JetStreamContext, message: RawStreamMsg) -> str
     # one, or JetStream would drop it as a duplicate of the first.
     headers = {k: v for k, v in (message.headers or {}).items() if _is_original(k)}
     headers["Nats-Msg-Id"] = f"replay-{letter.number}-{secrets.token_hex(8)}"
+    body = await _whole_body(jetstream, message, letter)
     try:
-        await jetstream.publish(
-            letter.subject, message.data or b"", stream=letter.stream, headers=headers
-        )
+        await jetstream.publish(letter.subject, body, stream=letter.stream, headers=headers)
         await jetstream.delete_msg(DEAD_LETTERS.name, letter.number)
     except (TimeoutError, NatsError) as error:
         raise _refused(letter, error) from error
     return f"replayed {letter.number}: {letter.subject} for {letter.durable}"
+
+
+async def _whole_body(
+    jetstream: JetStreamContext, message: RawStreamMsg, letter: DeadLetter
+) -> bytes:
+    """A body that did not fit beside the reason was cut; the whole is where it came from."""
+    size = (message.headers or {}).get("x-dead-bytes")
+    if size is None:
+        return message.data or b""
+    try:
+        original = await jetstream.get_msg(letter.stream, seq=int(letter.sequence))
+    except NotFoundError:
+        original = RawStreamMsg()
+    except (TimeoutError, NatsError) as error:
+        raise _refused(letter, error) from error
+    if original.subject != letter.subject or str(len(original.data or b"")) != size:
+        raise Refused(
+            ExitCode.REFUSED,
+            f"dead letter {letter.number} was cut, and the whole is not in {letter.stream} any more",
+        )
+    return original.data or b""
 
 
 def _refused(letter: DeadLetter, error: Exception) -> Refused:
