@@ -5,13 +5,9 @@ the file lacks fails here and not in production. The negative half is a table.
 """
 
 import asyncio
-import importlib.util
 import json
 import re
 import ssl
-import subprocess
-import sys
-import sysconfig
 import urllib.request
 from collections.abc import AsyncIterator, Callable, Coroutine, Iterator
 from pathlib import Path
@@ -28,13 +24,10 @@ from postfleet.bus import Bus, tls_options
 from postfleet.events import EVENTS
 from postfleet.topology import DURABLES, JOBS, RPC_CREDENTIALS, SERVICES, STREAMS, durables_of
 from tests.support.natsdeployed import (
-    CONFIGURATION,
     USERS,
     DeployedNats,
     make_certificates,
     password,
-    placed,
-    variable,
 )
 
 ROOT = Path(__file__).parents[2]
@@ -97,53 +90,6 @@ async def _refusals(client: Client, refused: list[str]) -> set[str]:
     return {match.group(1) for match in found if match}
 
 
-def _render() -> Any:
-    spec = importlib.util.spec_from_file_location("render", ROOT / "deploy/nats/render.py")
-    assert spec is not None
-    assert spec.loader is not None
-    module = importlib.util.module_from_spec(spec)
-    spec.loader.exec_module(module)
-    return module
-
-
-def test_the_files_are_what_the_topology_says() -> None:
-    render, remedy = _render(), f"run {Path(sys.executable).name} deploy/nats/render.py --write"
-    assert CONFIGURATION.read_text() == render.render(), remedy
-    assert (ROOT / "docs/permissions.md").read_text() == render.table(), remedy
-
-
-def _check(folder: Path, file: str = "nats.conf") -> "subprocess.CompletedProcess[str]":
-    """Let the server look at a configuration file, with certificates that a test has made."""
-    make_certificates(folder / "tls")
-    for name in ("nats.conf", "cluster.conf"):
-        text = (CONFIGURATION.parent / name).read_text()
-        (folder / name).write_text(placed(text, folder / "tls"))
-    binary = Path(sysconfig.get_path("scripts")) / "nats-server"
-    command = [str(binary), "-t", "-c", str(folder / file)]
-    return subprocess.run(command, capture_output=True, text=True)
-
-
-@pytest.mark.parametrize("file", ["nats.conf", "cluster.conf"])
-def test_the_server_accepts_the_file(
-    file: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    for user in USERS:
-        monkeypatch.setenv(variable(user), password(user))
-    result = _check(tmp_path, file)
-    assert result.returncode == 0, result.stderr
-
-
-def test_a_password_that_is_not_set_stops_the_server(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    for user in USERS:
-        monkeypatch.setenv(variable(user), password(user))
-    monkeypatch.delenv("DISPATCHER_PASSWORD")
-    result = _check(tmp_path)
-    assert result.returncode != 0
-    assert "DISPATCHER_PASSWORD" in result.stderr
-
-
 async def test_without_a_password_nobody_gets_in(server: DeployedNats) -> None:
     for credentials in ({}, {"user": "dispatcher", "password": "wrong"}):
         with pytest.raises(NatsError, match=r"(?i)authorization"):
@@ -178,24 +124,6 @@ async def test_a_server_of_another_authority_is_not_told_the_password(
                 allow_reconnect=False,
                 **tls_options(server.url, ca_file),
             )
-
-
-def test_certificates_are_made_once_and_their_key_is_private(tmp_path: Path) -> None:
-    make_certificates(tmp_path / "tls", ["nats", "nats-1"])
-    made = {file.name: file.read_bytes() for file in (tmp_path / "tls").iterdir()}
-    assert set(made) == {"ca.crt", "tls.crt", "tls.key"}, "the authority's key is forgotten"
-    assert (tmp_path / "tls/tls.key").stat().st_mode & 0o777 == 0o600
-    assert (tmp_path / "tls/ca.crt").stat().st_mode & 0o777 == 0o644
-    make_certificates(tmp_path / "tls", ["another"])
-    assert {file.name: file.read_bytes() for file in (tmp_path / "tls").iterdir()} == made
-    text = subprocess.run(
-        ["openssl", "x509", "-in", str(tmp_path / "tls/tls.crt"), "-noout", "-text"],
-        capture_output=True,
-        text=True,
-        check=True,
-    ).stdout
-    assert "DNS:nats, DNS:nats-1" in text
-    assert "CA:FALSE" in text
 
 
 def test_one_node_writes_to_disk_before_it_confirms(server: DeployedNats) -> None:
