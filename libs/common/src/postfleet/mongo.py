@@ -5,6 +5,7 @@ import logging
 from typing import Any
 
 from motor.motor_asyncio import AsyncIOMotorClient
+from pymongo import WriteConcern
 from pymongo.errors import PyMongoError
 
 log = logging.getLogger(__name__)
@@ -29,7 +30,13 @@ class Mongo:
             retryWrites=False,  # the writes that matter are guarded, and the embedded server has none
             uuidRepresentation="standard",
         )
-        self.database: Database = self._client[prefix + service.replace("-", "_")]
+        name = prefix + service.replace("-", "_")
+        self.database: Database = self._client[name]
+        #: For what follows from facts that are journaled: it is written in the same order, but
+        #: nobody waits for the disk. A power cut may take the last of it, never a fact before it.
+        self.relaxed: Database = self._client.get_database(
+            name, write_concern=WriteConcern("majority", j=False)
+        )
 
     async def connect(self) -> None:
         """Wait until the server answers, saying so every few seconds."""

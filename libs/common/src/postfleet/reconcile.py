@@ -34,6 +34,7 @@ def _stream_config(stream: Stream, replicas: int) -> StreamConfig:
         duplicate_window=stream.duplicate_window.total_seconds(),
         num_replicas=replicas,
         allow_direct=True,
+        allow_atomic=True,
     )
 
 

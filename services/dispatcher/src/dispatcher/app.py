@@ -61,18 +61,18 @@ class Parts:
             ca_file=settings.nats_ca_file,
         )
         self.keys = TokenKeys(ring)
-        database = self.mongo.database
+        database, relaxed = self.mongo.database, self.mongo.relaxed
         self.stores = Stores(
             campaigns=Campaigns(database.campaigns),
-            leads=Leads(database.leads),
-            deliveries=Deliveries(database.deliveries),
-            batches=Batches(database.batches),
-            quotas=Quotas(database.quotas),
+            leads=Leads(database.leads, relaxed.leads),
+            deliveries=Deliveries(database.deliveries, relaxed.deliveries),
+            batches=Batches(relaxed.batches),
+            quotas=Quotas(relaxed.quotas),
             senders=Senders(database.senders),
             suppressions=Suppressions(database.suppressions),
         )
         self.attempts = Attempts(database.attempts)
-        self.settlements = Settlements(database.settlements)
+        self.settlements = Settlements(database.settlements, relaxed.settlements)
         self.idempotency = database.idempotency
         self.relays = [
             OutboxRelay(self.stores.campaigns.collection, self.bus),

@@ -9,11 +9,10 @@ from collections.abc import Mapping, Sequence
 from dispatcher.domain.identity import message_id
 from dispatcher.domain.ledger import CRASHED, Batch, Item, Settled
 from dispatcher.domain.outcomes import Outcome
-from dispatcher.store.attempts import Attempts
+from dispatcher.store.attempts import Attempts, Begun
 from dispatcher.store.batches import Batches
 from dispatcher.store.senders import Senders
 from dispatcher.store.settlements import Settlements
-from postfleet.instants import now_ms
 
 
 class Doubt:
@@ -40,22 +39,22 @@ class Doubt:
 
     async def begun_here(self, batch: Batch) -> list[Settled]:
         """What this batch has begun and not settled, as unknown."""
-        owners = await self._attempts.begun([item.key for item in batch.items])
-        mine = [item for item in batch.items if owners.get(item.key) == batch.id]
-        return self._unknown(batch, await self._without_end(batch.id, mine))
+        begun = await self._attempts.begun([item.key for item in batch.items])
+        mine = [i for i in batch.items if i.key in begun and begun[i.key].batch_id == batch.id]
+        return self._unknown(batch, await self._without_end(batch.id, mine), begun)
 
     async def taken(self, batch: Batch, items: Sequence[Item]) -> list[Settled]:
         """Of these, which a worker of this batch found taken, those that no one will settle."""
-        owners = await self._attempts.begun([item.key for item in items])
+        begun = await self._attempts.begun([item.key for item in items])
         by_owner: dict[str, list[Item]] = {}
         for item in items:
-            if item.key in owners:
-                by_owner.setdefault(owners[item.key], []).append(item)
+            if item.key in begun:
+                by_owner.setdefault(begun[item.key].batch_id, []).append(item)
         left: list[Item] = []
         for owner, theirs in by_owner.items():
             if owner == batch.id or not await self._batches.is_open(owner):
                 left += await self._without_end(owner, theirs)
-        return self._unknown(batch, left)
+        return self._unknown(batch, left, begun)
 
     async def _without_end(self, batch_id: str, items: Sequence[Item]) -> list[Item]:
         if not items:
@@ -64,14 +63,17 @@ class Doubt:
         ended = {k for k, one in settled.items() if one.outcome is not Outcome.POSTPONED}
         return [item for item in items if item.key not in ended]
 
-    def _unknown(self, batch: Batch, items: Sequence[Item]) -> list[Settled]:
+    def _unknown(
+        self, batch: Batch, items: Sequence[Item], begun: Mapping[str, Begun]
+    ) -> list[Settled]:
+        """It was accepted, if ever, when it was begun, not when somebody noticed."""
         sender = self._senders.get(batch.origin.sender_id)
         author = sender.email_address if sender else ""
         return [
             Settled(
                 item,
                 Outcome.UNKNOWN,
-                now_ms(),
+                begun[item.key].at,
                 message_id=message_id(item.delivery_id, author, self._message_id_key),
                 author=author,
                 reason=CRASHED,

@@ -19,6 +19,14 @@ class Attempt:
     by: str
 
 
+@dataclass(frozen=True, slots=True)
+class Begun:
+    """By which batch, and when."""
+
+    batch_id: str
+    at: int
+
+
 class Attempts:
     def __init__(self, collection: Collection) -> None:
         self._collection = collection
@@ -51,12 +59,12 @@ class Attempts:
         found = self._collection.find({"_id": {"$in": list(keys)}}).limit(len(keys))
         return {document["_id"]: document["by"] async for document in found}
 
-    async def begun(self, keys: Sequence[str]) -> dict[str, str]:
-        """key -> batch id, for those of these attempts that were begun."""
+    async def begun(self, keys: Sequence[str]) -> dict[str, Begun]:
+        """By key, those of these attempts that were begun."""
         if not keys:
             return {}
         found = self._collection.find({"_id": {"$in": list(keys)}}).limit(len(keys))
-        return {document["_id"]: document["batch_id"] async for document in found}
+        return {d["_id"]: Begun(d["batch_id"], d["at"]) async for d in found}
 
     async def batch_of(self, key: str) -> str | None:
         document = await self._collection.find_one({"_id": key})

@@ -40,8 +40,9 @@ class Row:
 
 
 class Deliveries:
-    def __init__(self, collection: Collection) -> None:
+    def __init__(self, collection: Collection, relaxed: Collection | None = None) -> None:
         self._collection = collection
+        self._relaxed = collection if relaxed is None else relaxed
 
     async def ensure_indexes(self) -> None:
         await ensure_indexes(
@@ -52,14 +53,14 @@ class Deliveries:
         """(batch id, origin, settled): insert; a row that is there never goes back in rank."""
         documents = [_document(*row) for row in rows]
         try:
-            await self._collection.bulk_write([InsertOne(d) for d in documents], ordered=False)
+            await self._relaxed.bulk_write([InsertOne(d) for d in documents], ordered=False)
         except BulkWriteError as error:
             again = []
             for problem in error.details["writeErrors"]:
                 if problem.get("code") != 11000:
                     raise
                 again.append(documents[problem["index"]])
-            await self._collection.bulk_write([_update(d) for d in again], ordered=False)
+            await self._relaxed.bulk_write([_update(d) for d in again], ordered=False)
 
     async def get(self, delivery_id: str) -> Row | None:
         document = await self._collection.find_one({"_id": delivery_id})
@@ -77,7 +78,7 @@ class Deliveries:
 
     async def queue(self, delivery_ids: Sequence[str]) -> None:
         """These were planned again."""
-        await self._collection.update_many(
+        await self._relaxed.update_many(
             {"_id": {"$in": list(delivery_ids)}, "state": {"$in": list(_WAITING)}},
             {"$set": {"state": QUEUED, "updated_at": now_ms()}},
         )

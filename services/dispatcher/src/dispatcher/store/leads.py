@@ -34,8 +34,9 @@ class Lead:
 
 
 class Leads:
-    def __init__(self, collection: Collection) -> None:
+    def __init__(self, collection: Collection, relaxed: Collection | None = None) -> None:
         self._collection = collection
+        self._relaxed = collection if relaxed is None else relaxed
 
     async def ensure_indexes(self) -> None:
         await ensure_indexes(self._collection, "campaign_id", "lead_id", "state", "due")
@@ -84,7 +85,7 @@ class Leads:
 
     async def move_on(self, leads: Sequence[Lead], step: int, due: int, sender_id: str) -> None:
         """These leads had `step` planned: the next one is due at `due`."""
-        await self._collection.update_many(
+        await self._relaxed.update_many(
             {"_id": {"$in": [lead.key for lead in leads]}, "step": step},
             {"$set": {"step": step + 1, "due": due, "sender_id": sender_id}},
         )
@@ -95,7 +96,7 @@ class Leads:
             UpdateOne({"_id": key}, {"$set": {"due": due}}) for key, due in due_by_key.items()
         ]
         if updates:
-            await self._collection.bulk_write(updates, ordered=False)
+            await self._relaxed.bulk_write(updates, ordered=False)
 
     async def end(self, keys: Sequence[str], state: LeadState) -> None:
         """Active leads get no more mail; the state says why."""

@@ -30,8 +30,9 @@ def settlement(batch: Batch, settled: Sequence[Settled]) -> Settlement:
 
 
 class Settlements:
-    def __init__(self, collection: Collection) -> None:
+    def __init__(self, collection: Collection, relaxed: Collection | None = None) -> None:
         self._collection = collection
+        self._relaxed = collection if relaxed is None else relaxed
 
     async def ensure_indexes(self) -> None:
         await ensure_indexes(self._collection, "state", "at", "batch_id")
@@ -40,9 +41,7 @@ class Settlements:
         await self._collection.insert_many([_document(s) for s in settlements], ordered=False)
 
     async def mark_announced(self, ids: Sequence[str]) -> None:
-        await self._collection.update_many(
-            {"_id": {"$in": list(ids)}}, {"$set": {"state": ANNOUNCED}}
-        )
+        await self._relaxed.update_many({"_id": {"$in": list(ids)}}, {"$set": {"state": ANNOUNCED}})
 
     async def unannounced(self, before: int, limit: int) -> list[Settlement]:
         found = self._collection.find({"state": NEW, "at": {"$lte": before}}).limit(limit)

@@ -1,0 +1,204 @@
+"""The ledger and the bus without SMTP, beside a ledger that updates a row per state."""
+
+import asyncio
+import resource
+import time
+from collections.abc import Awaitable, Callable, Sequence
+from typing import Any
+
+import uvloop
+from pymongo import InsertOne, UpdateOne, monitoring
+
+from dispatcher.announcer import Announcer
+from dispatcher.domain.ledger import Batch, Item, Origin, Settled
+from dispatcher.domain.outcomes import Outcome
+from dispatcher.store.attempts import Attempt, Attempts
+from dispatcher.store.batches import Batches
+from dispatcher.store.deliveries import Deliveries
+from dispatcher.store.settlements import Settlements
+from postfleet import reconcile
+from postfleet.bus import Bus
+from postfleet.cloudevents import Announcement, derived_id
+from postfleet.events import EmailSent
+from postfleet.instants import from_ms, now_ms
+from postfleet.mongo import Mongo
+from tests.bench.figures import Figure, figure
+from tests.support.mongo import MongoServer
+from tests.support.natsserver import NatsServer
+
+_GROUP = 50
+
+
+class _Statements(monitoring.CommandListener):
+    """Counts what the driver sends."""
+
+    def __init__(self) -> None:
+        self.count = 0
+
+    def started(self, event: monitoring.CommandStartedEvent) -> None:
+        self.count += 1
+
+    def succeeded(self, event: monitoring.CommandSucceededEvent) -> None:
+        """Counted when it started."""
+
+    def failed(self, event: monitoring.CommandFailedEvent) -> None:
+        """Counted when it started."""
+
+
+_statements = _Statements()
+monitoring.register(_statements)
+
+
+def results(quick: bool) -> list[Figure]:
+    rounds, mails = (2, 1000) if quick else (5, 5000)
+    with (
+        NatsServer() as nats,
+        MongoServer() as mongo,
+        asyncio.Runner(loop_factory=uvloop.new_event_loop) as runner,
+    ):
+        return runner.run(_measure(nats.url, mongo.url, rounds, mails))
+
+
+async def _measure(nats_url: str, mongo_url: str, rounds: int, mails: int) -> list[Figure]:
+    ops = Bus(nats_url, "ops")
+    await ops.connect()
+    await reconcile.apply(ops.jetstream)
+    bus = Bus(nats_url, "dispatcher")
+    await bus.connect()
+    ours, cpu, statements, theirs = [], [], [], []
+    for number in range(rounds):
+        mongo = Mongo(mongo_url, "dispatcher", f"bench{number}_")
+        before = _statements.count
+        wall, used = await _timed(lambda m=mongo: _appended(m, bus, mails))
+        statements.append((_statements.count - before) / mails * 100)
+        ours.append(mails / wall)
+        cpu.append(used / mails * 1e6)
+        wall, _ = await _timed(lambda m=mongo: _row_per_state(m, bus, mails))
+        theirs.append(mails / wall)
+        await mongo.close()
+    await bus.stop()
+    await ops.stop()
+    peer = "a row updated per state, in bulk"
+    return [
+        figure("ledger alone", ours, "deliveries/s", peer=theirs, against=peer, goal=">= 3 x"),
+        figure("ledger and bus, client CPU", cpu, "µs/mail", goal="<= 60"),
+        figure("database statements", statements, "per 100 mails", goal="<= 10"),
+    ]
+
+
+async def _timed(work: Callable[[], Awaitable[None]]) -> tuple[float, float]:
+    """Seconds of wall clock and of this process's CPU."""
+    usage = resource.getrusage(resource.RUSAGE_SELF)
+    started, used = time.perf_counter(), usage.ru_utime + usage.ru_stime
+    await work()
+    usage = resource.getrusage(resource.RUSAGE_SELF)
+    return time.perf_counter() - started, usage.ru_utime + usage.ru_stime - used
+
+
+def _batches(mails: int, tag: str) -> list[Batch]:
+    origin = Origin("c", 0, "A", "s", "campaign")
+    return [
+        Batch(
+            f"{tag}{start}",
+            origin,
+            tuple(
+                Item(f"{tag}{n:030d}", f"lead{n}", f"person{n}@people.test")
+                for n in range(start, start + _GROUP)
+            ),
+            now_ms(),
+        )
+        for start in range(0, mails, _GROUP)
+    ]
+
+
+def _settled(batch: Batch) -> list[Settled]:
+    return [
+        Settled(
+            item,
+            Outcome.ACCEPTED,
+            now_ms(),
+            message_id=f"<{item.delivery_id}@sender.test>",
+            author="a@sender.test",
+            mail_subject="Hello",
+            reply_code=250,
+            reply_text="2.0.0 OK",
+        )
+        for item in batch.items
+    ]
+
+
+async def _appended(mongo: Mongo, bus: Bus, mails: int) -> None:
+    """Batches, claims, attempts, settlements, events and rows, as the dispatcher writes them."""
+    database, relaxed = mongo.database, mongo.relaxed
+    batches, attempts = Batches(relaxed.batches), Attempts(database.attempts)
+    settlements = Settlements(database.settlements, relaxed.settlements)
+    deliveries = Deliveries(database.deliveries, relaxed.deliveries)
+    announcer = Announcer(settlements, deliveries, bus)
+    work = _batches(mails, "a")
+    await batches.insert(work)
+
+    async def run(batch: Batch) -> None:
+        await batches.claim(batch.id, f"claim {batch.id}", "bench", 30_000)
+        await attempts.begin([Attempt(item.key, batch.id, "bench") for item in batch.items])
+        await announcer.settle(batch, _settled(batch))
+        await batches.finish(batch.id, f"claim {batch.id}")
+
+    await _in_lanes(work, run)
+
+
+async def _row_per_state(mongo: Mongo, bus: Bus, mails: int) -> None:
+    """The usual way: one row a mail, moved through its states, its event in it until it is said."""
+    rows = mongo.database.rows
+    work = _batches(mails, "b")
+    everything = [item for batch in work for item in batch.items]
+    await rows.bulk_write(
+        [
+            InsertOne({"_id": i.delivery_id, "state": "scheduled", "to": i.recipient})
+            for i in everything
+        ],
+        ordered=False,
+    )
+
+    async def move(ids: Sequence[str], old: str, change: Callable[[str], dict[str, Any]]) -> None:
+        updates = [UpdateOne({"_id": id_, "state": old}, change(id_)) for id_ in ids]
+        await rows.bulk_write(updates, ordered=False)
+
+    async def run(batch: Batch) -> None:
+        ids = [item.delivery_id for item in batch.items]
+        await move(ids, "scheduled", lambda _: {"$set": {"state": "claimed", "owner": "bench"}})
+        found = rows.find({"_id": {"$in": ids}, "owner": "bench"}).limit(len(ids))
+        mine = [row["_id"] async for row in found]
+        await move(mine, "claimed", lambda _: {"$set": {"state": "transmitting"}})
+        told = {one.item.delivery_id: _announcement(batch, one) for one in _settled(batch)}
+        await move(
+            mine,
+            "transmitting",
+            lambda id_: {"$set": {"state": "accepted", "outbox": told[id_].body().decode()}},
+        )
+        await bus.publish_each(told.values())
+        await move(mine, "accepted", lambda _: {"$unset": {"outbox": ""}})
+
+    await _in_lanes(work, run)
+
+
+def _announcement(batch: Batch, one: Settled) -> Announcement:
+    event = EmailSent(
+        occurred_at=from_ms(one.at),
+        delivery_id=one.item.delivery_id,
+        sender_id=batch.origin.sender_id,
+        recipient=one.item.recipient,
+        message_id=one.message_id,
+        reply_code=250,
+    )
+    return Announcement(event, derived_id("peer", one.item.delivery_id))
+
+
+async def _in_lanes(work: Sequence[Batch], run: Callable[[Batch], Awaitable[None]]) -> None:
+    """Ten batches at a time, as ten connections would take them."""
+    todo = list(reversed(work))
+
+    async def lane() -> None:
+        while todo:
+            await run(todo.pop())
+
+    await asyncio.gather(*(lane() for _ in range(10)))
