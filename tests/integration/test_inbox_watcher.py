@@ -299,3 +299,25 @@ async def test_the_api_answers_404_and_422_and_pages(
             401,
             503,
         )
+
+
+async def test_a_mail_is_explained_without_being_kept(platform: Platform, prefix: str) -> None:
+    async with platform.watcher(prefix) as client:
+        delivery = await platform.sent("s-explained", "ann@lead.test", "<m1.explained@one.test>")
+        mail = reply("s-explained", "ann@lead.test", "m1.explained@one.test")
+
+        async def explained() -> dict[str, Any]:
+            found = await client.post("/api/public/v1/inbound/explain", content=mail)
+            document: dict[str, Any] = found.json()
+            return document
+
+        found = await eventually(explained, lambda document: bool(document["match"]))
+        assert found["match"] == {
+            "delivery_id": delivery,
+            "recipient": "ann@lead.test",
+            "matched_by": "in_reply_to",
+            "confidence": 1.0,
+        }
+        assert (found["kind"], found["reply_text"]) == ("reply", "Yes, please.")
+        page = (await client.get("/api/public/v1/inbound?sender=s-explained")).json()
+        assert page["items"] == []

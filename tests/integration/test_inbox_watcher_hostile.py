@@ -1,6 +1,7 @@
 """The inbox watcher against IMAP servers that misbehave: it goes on, and no reply is missed."""
 
 import asyncio
+import base64
 import itertools
 import os
 import secrets
@@ -19,8 +20,8 @@ from inbox_watcher.domain.mailbox import Login, Mailbox
 from inbox_watcher.evidence import Evidence
 from inbox_watcher.imap_answers import Fetched
 from inbox_watcher.watching import Tools, Watch
-from postfleet.events import SmtpSecurity
-from tests.support.hostileimap import HostileImap
+from postfleet.events import MailServer, SmtpSecurity
+from tests.support.hostileimap import HostileImap, Misbehaviour
 from tests.support.inboxwatcher import API_KEY, Platform, eventually
 from tests.support.mongo import MongoServer
 from tests.support.natsserver import NatsServer
@@ -374,3 +375,50 @@ def replica(
     }
     command = [sys.executable, "-m", "inbox_watcher"]
     return ServerProcess(command, tmp_path / f"watcher{number}.log", environment)
+
+
+def _offers_xoauth2(good: str) -> Misbehaviour:
+    """A server that takes access tokens only, and tells why not in a continuation (as Gmail does)."""
+
+    async def misbehave(
+        server: HostileImap, writer: asyncio.StreamWriter, tag: str, rest: str
+    ) -> bool:
+        if rest == "CAPABILITY":
+            await server.send(
+                writer, b"* CAPABILITY IMAP4rev1 IDLE SASL-IR AUTH=XOAUTH2", f"{tag} OK".encode()
+            )
+            return True
+        if rest.startswith("AUTHENTICATE XOAUTH2 "):
+            words = base64.b64decode(rest.split()[2]).decode()
+            if words.endswith(f"auth=Bearer {good}\1\1"):
+                await server.send(writer, f"{tag} OK logged in".encode())
+            else:
+                server.refused = tag
+                await server.send(writer, b"+ eyJzdGF0dXMiOiI0MDAifQ==")
+            return True
+        if tag == "" and server.refused:
+            await server.send(writer, f"{server.refused} NO invalid token".encode())
+            return True
+        return False
+
+    return misbehave
+
+
+async def test_an_access_token_logs_in_and_a_refused_one_is_told_at_once(
+    platform: Platform, prefix: str
+) -> None:
+    sender = hostile_sender()
+    async with (
+        HostileImap(_offers_xoauth2("fresh-token")) as server,
+        platform.watcher(prefix, **_PLAIN, stale_seconds=2),
+    ):
+        token = {"auth_method": "xoauth2", "host": "127.0.0.1", "port": server.port}
+        imap = MailServer.model_validate({**token, "security": "none", "username": "s@one.test"})
+        await platform.register(sender, server.port, "stale-token", security="none", imap=imap)
+        (stale,) = await platform.wait_events(sender, "watcher.stale")
+        assert "NO invalid token" in stale["reason"]
+        platform.passwords[sender] = "fresh-token"
+        await sent(platform, sender)
+        server.mails.append(reply(sender))
+        assert await platform.wait_events(sender, "reply.detected")
+    assert "LOGIN" not in " ".join(server.commands)

@@ -66,10 +66,12 @@ async def test_sent_mails_are_remembered_once_and_found_by_id_and_by_address(
     await store.add([replace(_SENT, delivery_id="a repetition"), later])
     assert await store.by_message_ids(["m1@x", "unknown", "m1@x"]) == {"m1@x": _SENT}
     assert await store.by_message_ids([]) == {}
-    assert await store.latest_to(["ANN@lead.test"], "s1", 9000) == later
-    assert await store.latest_to(["ann@lead.test"], "s1", 1500) == _SENT
-    assert await store.latest_to(["ann@lead.test"], "another", 9000) is None
-    assert await store.latest_to([], "s1", 9000) is None
+    assert await store.recent_to(["ANN@lead.test"], "s1", 9000) == [later, _SENT]
+    assert await store.recent_to(["ann@lead.test"], "s1", 1500) == [_SENT]
+    assert await store.recent_to(["ann@lead.test"], "another", 9000) == []
+    assert await store.recent_to([], "s1", 9000) == []
+    assert len(await store.of_thread(_SENT.thread)) == 2
+    assert await store.of_thread("") == []
     await store.forget(1500)
     assert await store.by_message_ids(["m1@x", "m2@x"]) == {"m2@x": later}
 

@@ -24,6 +24,7 @@ class HostileImap:
         self.port = 0
         self.connections = 0
         self.commands: list[str] = []
+        self.refused = ""  # the tag of a log-in that waits for its empty continuation
         self.idling: set[asyncio.StreamWriter] = set()
         self._extra = " IDLE" if can_idle else ""
         self._server: asyncio.Server | None = None
@@ -60,7 +61,8 @@ class HostileImap:
         self._writers.add(writer)
         with contextlib.suppress(ConnectionError, asyncio.IncompleteReadError):
             await self.send(writer, self.greeting)
-            while line := (await reader.readline()).decode().rstrip("\r\n"):
+            while raw := await reader.readline():
+                line = raw.decode().rstrip("\r\n")
                 tag, _, rest = line.partition(" ")
                 self.commands.append(rest or tag)
                 if not await self.misbehave(self, writer, tag, rest):

@@ -11,8 +11,11 @@ from inbox_watcher.domain.matching import (
     Sent,
     address_keys,
     as_answer,
+    match_by_address,
     match_by_message,
+    match_by_subject,
     message_keys,
+    plain_subject,
     worth_waiting,
 )
 from inbox_watcher.domain.understand import Kind, Recipient, Understood
@@ -124,3 +127,47 @@ def test_a_new_mail_of_somebody_we_mailed_is_a_reply_and_a_newsletter_is_none() 
     assert as_answer(new_mail).kind is Kind.REPLY
     assert as_answer(replace(new_mail, personal=False)).kind is Kind.UNRELATED
     assert as_answer(replace(_MAIL, kind=Kind.AUTO)).kind is Kind.AUTO
+
+
+def test_of_several_mails_to_one_address_the_one_of_the_same_subject_is_answered() -> None:
+    first = replace(_SENT, message_id="1", subject="Our offer", sent_at=1)
+    last = replace(_SENT, message_id="2", subject="Something else", sent_at=2)
+    mail = replace(_MAIL, subject="AW: RE: our  offer")
+    found = match_by_address(mail, [last, first])
+    assert found is not None
+    assert (found.sent, found.matched_by, found.confidence) == (first, "author_and_subject", 0.9)
+    found = match_by_address(replace(mail, subject="Hm"), [first, last])
+    assert found is not None
+    assert (found.sent, found.matched_by, found.confidence) == (last, "author", 0.7)
+    bounce = replace(_MAIL, kind=Kind.BOUNCE, subject="", recipients=(Recipient("ann@lead.test"),))
+    found = match_by_address(bounce, [first])
+    assert found is not None
+    assert (found.matched_by, found.confidence) == ("recipient", 0.8)
+    assert match_by_address(mail, []) is None
+
+
+def test_a_colleagues_answer_is_matched_by_its_subject_if_only_one_mail_went_to_that_domain() -> (
+    None
+):
+    mail = replace(_MAIL, author="boss@lead.test")
+    elsewhere = replace(_SENT, recipient="x@other.test")
+    found = match_by_subject(mail, [_SENT, elsewhere])
+    assert found is not None
+    assert (found.sent, found.confidence) == (_SENT, 0.5)
+    assert match_by_subject(mail, [_SENT, replace(_SENT, recipient="bob@lead.test")]) is None
+    assert match_by_subject(mail, [elsewhere]) is None
+    assert match_by_subject(replace(mail, kind=Kind.UNRELATED), [_SENT]) is None
+
+
+@pytest.mark.parametrize(
+    "subject",
+    [
+        "Our Offer",
+        "Re: our offer",
+        "AW: WG: [Ext] our  offer",
+        "回复\uff1aOur offer",
+        "Re[2]: Our offer",
+    ],
+)
+def test_a_subject_is_the_same_whatever_clients_put_before_it(subject: str) -> None:
+    assert plain_subject(subject) == "our offer"

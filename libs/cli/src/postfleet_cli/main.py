@@ -15,6 +15,8 @@ from postfleet_cli import (
     domains,
     event_log,
     fleet,
+    inbox,
+    keys,
     ledger,
     mailboxes,
     senders,
@@ -55,6 +57,7 @@ bus = typer.Typer(no_args_is_help=True, help="Streams and durable consumers on N
 
 app.command()(up)
 app.add_typer(senders.app, name="senders")
+app.add_typer(keys.app, name="keys")
 app.add_typer(domains.app, name="domains")
 app.add_typer(mailboxes.app, name="mailboxes")
 app.add_typer(fleet.app, name="fleet")
@@ -62,6 +65,7 @@ app.add_typer(campaigns.app, name="campaigns")
 app.add_typer(event_log.app, name="events")
 app.add_typer(dead_letters.app, name="dead-letters")
 app.add_typer(ledger.app, name="ledger")
+app.add_typer(inbox.app, name="inbox")
 app.add_typer(bus, name="bus")
 
 

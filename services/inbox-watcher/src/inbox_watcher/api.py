@@ -1,11 +1,15 @@
 """HTTP: what arrived, newest first."""
 
+from collections.abc import Awaitable, Callable
 from typing import Any
 
 import orjson
-from fastapi import APIRouter, Query
+from fastapi import APIRouter, Query, Request
 
-from inbox_watcher.domain.understand import Kind
+from inbox_watcher.domain.matching import Match
+from inbox_watcher.domain.mime import MAX_MAIL_BYTES
+from inbox_watcher.domain.understand import Kind, Understood, understand
+from inbox_watcher.explain import as_json
 from inbox_watcher.store import InboundStore
 from postfleet.api_keys import Scope, require
 from postfleet.events import iso
@@ -14,8 +18,11 @@ from postfleet.instants import from_ms
 from postfleet.mongo import Document
 from postfleet.problems import not_found
 
+#: a mail and a sender id -> the delivery it belongs to
+MatchOf = Callable[[Understood, str], Awaitable[Match | None]]
 
-def build_router(inbound: InboundStore) -> APIRouter:
+
+def build_router(inbound: InboundStore, match_of: MatchOf) -> APIRouter:
     router = APIRouter(prefix=API, dependencies=[require(Scope.READ)], tags=["inbound"])
 
     @router.get("/inbound")
@@ -32,6 +39,13 @@ def build_router(inbound: InboundStore) -> APIRouter:
         following = encode_cursor(shown[-1]["order"]) if len(found) > limit else None
         return {"items": [_summary(document) for document in shown], "next_cursor": following}
 
+    @router.post("/inbound/explain")
+    async def explain(request: Request, sender: str = "") -> dict[str, Any]:
+        """What a mail (the body, as it lies in a maildir) is, why, and what it matches; keeps nothing."""
+        mail = understand((await request.body())[:MAX_MAIL_BYTES])
+        match = await match_of(mail, sender)
+        return {**as_json("", mail), "match": _match(match)}
+
     @router.get("/inbound/{inbound_id}")
     async def get_inbound(inbound_id: str) -> dict[str, Any]:
         """One mail, with its new text and, where it is kept, its source (base64, from its beginning)."""
@@ -41,6 +55,17 @@ def build_router(inbound: InboundStore) -> APIRouter:
         return _whole(document)
 
     return router
+
+
+def _match(match: Match | None) -> dict[str, Any] | None:
+    if match is None:
+        return None
+    return {
+        "delivery_id": match.sent.delivery_id,
+        "recipient": match.sent.recipient,
+        "matched_by": match.matched_by,
+        "confidence": match.confidence,
+    }
 
 
 def _summary(document: Document) -> dict[str, Any]:
@@ -58,6 +83,7 @@ def _summary(document: Document) -> dict[str, Any]:
         "campaign_id": document["campaign_id"] or None,
         "lead_id": document["lead_id"] or None,
         "matched_by": document["matched_by"] or None,
+        "confidence": document.get("confidence") or None,
         "event": document["event"] or None,
     }
 

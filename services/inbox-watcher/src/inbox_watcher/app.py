@@ -14,6 +14,8 @@ from fastapi import FastAPI
 from inbox_watcher.api import build_router
 from inbox_watcher.arrivals import Arrivals
 from inbox_watcher.domain.mailbox import Cursor
+from inbox_watcher.domain.matching import Match
+from inbox_watcher.domain.understand import Understood
 from inbox_watcher.evidence import Evidence
 from inbox_watcher.handlers import Feed
 from inbox_watcher.leases import Leases
@@ -26,6 +28,7 @@ from inbox_watcher.watching import Tools
 from postfleet.api_keys import Authenticator, registry_lookup
 from postfleet.bus import Bus
 from postfleet.http import create_app
+from postfleet.instants import now_ms
 from postfleet.mongo import Mongo
 from postfleet.outbox import OutboxRelay
 from postfleet.topology import RPC_CREDENTIALS
@@ -98,6 +101,9 @@ def build(settings: Settings) -> FastAPI:
             await bus.stop()
             await mongo.close()
 
+    async def match_of(mail: Understood, sender_id: str) -> Match | None:
+        return await arrivals.match(mail, sender_id, now_ms())
+
     async def watching() -> bool:
         return running.started and leases.healthy()
 
@@ -107,7 +113,7 @@ def build(settings: Settings) -> FastAPI:
             settings.api_key.get_secret_value(), registry_lookup(bus.request)
         ),
         checks={"bus": bus.ready, "database": mongo.ready, "watching": watching},
-        routers=[build_router(inbound)],
+        routers=[build_router(inbound, match_of)],
         idempotency=database.idempotency,
         lifespan=lifespan,
     )

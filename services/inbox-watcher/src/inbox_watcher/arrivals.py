@@ -12,8 +12,11 @@ from inbox_watcher.domain.matching import (
     Match,
     address_keys,
     as_answer,
+    match_by_address,
     match_by_message,
+    match_by_subject,
     message_keys,
+    thread_of,
     worth_waiting,
 )
 from inbox_watcher.domain.understand import Kind, Understood, understand
@@ -64,7 +67,7 @@ class Arrivals:
         if await self.inbound.known(place.inbound_id, effect_key):
             return
         own = mail.kind in _HUMAN_OR_MACHINE and await self.mailboxes.is_ours(mail.author)
-        match = None if own else await self.match(mail, place)
+        match = None if own else await self._match(mail, place)
         mail = as_answer(mail) if match else mail
         events = await self._events(mail, match, place)
         state = _state(mail, match, own=own)
@@ -84,15 +87,20 @@ class Arrivals:
         if events:
             self.announce_soon()
 
-    async def match(self, mail: Understood, place: Place) -> Match | None:
+    async def match(self, mail: Understood, sender_id: str, received_at: int) -> Match | None:
         """The delivery that the mail belongs to: by what it names, else by whom it is about."""
         known = await self.sent.by_message_ids(key.message_id for key in message_keys(mail))
         found = match_by_message(mail, known)
         if found is not None:
             return found
-        before = place.received_at + _CLOCK_TOLERANCE_MS
-        sent = await self.sent.latest_to(address_keys(mail), place.sender_id, before)
-        return Match(sent, "recipient" if mail.recipients else "author") if sent else None
+        before = received_at + _CLOCK_TOLERANCE_MS
+        recent = await self.sent.recent_to(address_keys(mail), sender_id, before)
+        return match_by_address(mail, recent) or match_by_subject(
+            mail, await self.sent.of_thread(thread_of(sender_id, mail.subject))
+        )
+
+    async def _match(self, mail: Understood, place: Place) -> Match | None:
+        return await self.match(mail, place.sender_id, place.received_at)
 
     async def rematch(self, due: int) -> int:
         """Try again the mails that wait for their delivery; return how many were found now."""
@@ -105,7 +113,7 @@ class Arrivals:
 
     async def _rematch(self, waiting: Waiting) -> bool:
         place, mail = waiting.place, waiting.mail
-        match = await self.match(mail, place)
+        match = await self._match(mail, place)
         if match is not None:
             events = await self._events(mail, match, place)
             return await self.inbound.settle(place.inbound_id, "matched", match, events)

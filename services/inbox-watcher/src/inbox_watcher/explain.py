@@ -7,6 +7,7 @@ from typing import Any
 
 import orjson
 
+from inbox_watcher.domain.matching import address_keys, message_keys
 from inbox_watcher.domain.mime import MAX_MAIL_BYTES
 from inbox_watcher.domain.understand import Understood, understand
 
@@ -36,8 +37,10 @@ def as_lines(file: str, mail: Understood) -> str:
     """For a human reader."""
     facts = [f"{file}: {mail.kind} ({mail.why})"]
     facts += [f"  {r.address} {r.status} {r.severity or ''} {r.category}" for r in mail.recipients]
-    if mail.original_message_id:
-        facts.append(f"  about <{mail.original_message_id}>")
+    facts += [f"  names <{key.message_id}> ({key.matched_by})" for key in message_keys(mail)]
+    facts += [f"  concerns {address}" for address in address_keys(mail)]
+    if mail.returns_on:
+        facts.append(f"  back on {mail.returns_on}")
     return "\n".join(facts + [f"  | {line}" for line in mail.text.splitlines()])
 
 

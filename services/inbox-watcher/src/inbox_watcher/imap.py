@@ -96,16 +96,27 @@ class ImapConnection:
 
     # -- commands --------------------------------------------------------------------------------
 
-    async def login(self, username: str, password: str) -> None:
-        """Raises LoginRefused."""
+    async def login(self, username: str, secret: str, method: str = "password") -> None:
+        """`secret` is an access token where the method is xoauth2. Raises LoginRefused."""
         capabilities = await self._capabilities()
-        plain = base64.b64encode(f"\0{username}\0{password}".encode()).decode()
+        if method == "xoauth2":
+            return await self._logged_in(self._xoauth2(capabilities, username, secret))
+        plain = base64.b64encode(f"\0{username}\0{secret}".encode()).decode()
         if {"AUTH=PLAIN", "SASL-IR"} <= capabilities:
             command = self._command("AUTHENTICATE", "PLAIN", plain)
         elif "LOGINDISABLED" in capabilities:
             raise LoginRefused("the server allows no log-in here")
         else:
-            command = self._command("LOGIN", _quoted(username), _quoted(password))
+            command = self._command("LOGIN", _quoted(username), _quoted(secret))
+        return await self._logged_in(command)
+
+    def _xoauth2(self, capabilities: set[str], username: str, token: str) -> Command:
+        if "AUTH=XOAUTH2" not in capabilities:
+            raise LoginRefused("the server does not offer XOAUTH2")
+        words = f"user={username}\1auth=Bearer {token}\1\1"
+        return self._command("AUTHENTICATE", "XOAUTH2", base64.b64encode(words.encode()).decode())
+
+    async def _logged_in(self, command: Command) -> None:
         response = await self._run(command, may_fail=True)
         if response.result != "OK":
             raise LoginRefused(_reason(response))

@@ -179,6 +179,14 @@ class GuardedProtocol(IMAP4ClientProtocol):  # type: ignore[misc]
             for part in response[1:]:
                 command.append_to_resp(part)
 
+    def _continuation(self, line: bytes) -> None:
+        """A refused XOAUTH2 is told in a continuation that wants an empty answer."""
+        command = self.pending_sync_command
+        if command is not None and command.name == "AUTHENTICATE":
+            self.transport.write(b"\r\n")
+        else:
+            super()._continuation(line)
+
     def _pending(self) -> Command | None:
         if self.pending_sync_command is not None:
             return self.pending_sync_command

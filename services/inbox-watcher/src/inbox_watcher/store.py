@@ -19,6 +19,7 @@ from postfleet.outbox import update_with_events, with_events
 from postfleet.smtp_reply import Severity
 
 _RECENT = 5  # mails to one address that the fallback looks at
+_THREAD = 500  # mails of one subject that the last fallback looks at
 
 
 class SentStore:
@@ -28,7 +29,7 @@ class SentStore:
         self._sent = collection
 
     async def ensure_indexes(self) -> None:
-        await ensure_indexes(self._sent, "recipient", "sent_at", "sender_id")
+        await ensure_indexes(self._sent, "recipient", "sent_at", "sender_id", "thread")
         await self._sent.create_index([("sender_id", 1), ("sent_at", 1)])
 
     async def add(self, mails: Iterable[Sent]) -> None:
@@ -61,9 +62,9 @@ class SentStore:
         found = [d async for d in self._sent.find(query).limit(len(wanted))]
         return {document["_id"]: _sent(document) for document in found}
 
-    async def latest_to(self, addresses: Iterable[str], sender_id: str, before: int) -> Sent | None:
-        """The last mail from this sender to one of the addresses that was sent before `before`."""
-        candidates: list[Document] = []
+    async def recent_to(self, addresses: Iterable[str], sender_id: str, before: int) -> list[Sent]:
+        """The last few mails from this sender to each address that were sent before `before`."""
+        found: list[Document] = []
         for address in addresses:
             query = {
                 "recipient": address.lower(),
@@ -71,10 +72,15 @@ class SentStore:
                 "sent_at": {"$lt": before},
             }
             cursor = self._sent.find(query).sort("sent_at", -1).limit(_RECENT)
-            candidates += [document async for document in cursor]
-        if not candidates:
-            return None
-        return _sent(max(candidates, key=lambda document: document["sent_at"]))
+            found += [document async for document in cursor]
+        return [_sent(document) for document in found]
+
+    async def of_thread(self, thread: str) -> list[Sent]:
+        """Mails of one sender and subject, if they are few: many have that subject in a campaign."""
+        if not thread:
+            return []
+        found = [d async for d in self._sent.find({"thread": thread}).limit(_THREAD + 1)]
+        return [_sent(document) for document in found] if len(found) <= _THREAD else []
 
     async def forget(self, before: int) -> None:
         await self._sent.delete_many({"sent_at": {"$lt": before}})
@@ -211,7 +217,11 @@ class InboundStore:
 
 def _sent_document(mail: Sent) -> Document:
     document = asdict(mail)
-    changed = {"recipient": mail.recipient.lower(), "certain": int(mail.certain)}
+    changed = {
+        "recipient": mail.recipient.lower(),
+        "certain": int(mail.certain),
+        "thread": mail.thread,
+    }
     return {"_id": document.pop("message_id"), **document, **changed}
 
 
@@ -258,6 +268,7 @@ def _matched(match: Match | None, events: list[Announcement]) -> Document:
         "campaign_id": (sent.campaign_id or "") if sent else "",
         "lead_id": (sent.lead_id or "") if sent else "",
         "matched_by": match.matched_by if match else "",
+        "confidence": match.confidence if match else 0.0,
         "event_id": events[0].id if events else "",
         "event": events[0].subject if events else "",
     }

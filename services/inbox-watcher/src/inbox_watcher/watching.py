@@ -30,7 +30,7 @@ _UID_WINDOW = 5000  # UIDs in one SEARCH: its answer is one line
 _FETCH_TOGETHER = 20  # messages in one FETCH
 _GIVE_UP_AFTER = 5  # sessions that ended at the same message: it is recorded and passed by
 
-#: sender id -> (username, password)
+#: sender id -> (username, password or access token)
 Credentials = Callable[[str], Awaitable[tuple[str, str]]]
 #: sender id, folder, cursor -> whether the mailbox is still ours
 SaveCursor = Callable[[str, str, Cursor], Awaitable[bool]]
@@ -98,7 +98,7 @@ class Watch:
         return min(pause, settings.retry_seconds_max) * spread
 
     async def _session(self) -> None:
-        username, password = await self.tools.credentials(self.mailbox.sender_id)
+        username, secret = await self.tools.credentials(self.mailbox.sender_id)
         settings = self.tools.settings
         limits = ImapLimits(
             connect_seconds=settings.connect_seconds,
@@ -107,7 +107,7 @@ class Watch:
         )
         connection = await ImapConnection.connect(_server(self.mailbox, settings), limits)
         try:
-            await connection.login(username, password)
+            await connection.login(username, secret, self.mailbox.login.auth_method)
             folders = await connection.folders()
             self._connection = connection
             while True:
@@ -190,8 +190,6 @@ class Watch:
 
 def _server(mailbox: Mailbox, settings: Settings) -> Server:
     login = mailbox.login
-    if login.auth_method != "password":
-        raise LoginRefused(f"log-in by {login.auth_method} is not supported")
     if login.security is SmtpSecurity.IMPLICIT:
         return Server(login.host, login.port, client_context(settings.tls_ca_file))
     if login.security is SmtpSecurity.NONE and settings.allow_plain_imap:

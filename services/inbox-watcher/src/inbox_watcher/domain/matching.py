@@ -1,7 +1,11 @@
 """To which delivery a mail belongs: the keys to try, the most certain first."""
 
-from collections.abc import Mapping
+# ruff: noqa: RUF001 (letters of other scripts are meant)
+
+import re
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, replace
+from hashlib import sha256
 
 from inbox_watcher.domain.understand import Kind, Understood
 
@@ -22,11 +26,33 @@ class Sent:
     subject: str = ""
     certain: bool = True
 
+    @property
+    def thread(self) -> str:
+        """The same for all mails of this sender with this subject; "" without a subject."""
+        return thread_of(self.sender_id, self.subject)
+
+
+#: How sure a match is, from 0 to 1, by the key that made it.
+CONFIDENCE = {
+    "returned_message_id": 1.0,  # the report holds our mail
+    "in_reply_to": 1.0,
+    "references": 0.95,  # the thread goes on, perhaps between others
+    "recipient_and_subject": 0.95,
+    "author_and_subject": 0.9,
+    "recipient": 0.8,  # the last mail to whom the report is about
+    "author": 0.7,  # the last mail to who writes now
+    "subject": 0.5,  # somebody at the recipient's domain answers the subject
+}
+
 
 @dataclass(frozen=True, slots=True)
 class Match:
     sent: Sent
     matched_by: str
+
+    @property
+    def confidence(self) -> float:
+        return CONFIDENCE[self.matched_by]
 
 
 @dataclass(frozen=True, slots=True)
@@ -65,6 +91,49 @@ def match_by_message(mail: Understood, known: Mapping[str, Sent]) -> Match | Non
         if key.message_id in known:
             return Match(known[key.message_id], key.matched_by)
     return None
+
+
+def match_by_address(mail: Understood, recent: Iterable[Sent]) -> Match | None:
+    """Of the mails to the addresses that this mail names: the one of its subject, else the last."""
+    by_age = sorted(recent, key=lambda sent: sent.sent_at, reverse=True)
+    key = "recipient" if mail.recipients else "author"
+    subject = plain_subject(mail.subject)
+    for sent in by_age:
+        if subject and plain_subject(sent.subject) == subject:
+            return Match(sent, f"{key}_and_subject")
+    return Match(by_age[0], key) if by_age else None
+
+
+def match_by_subject(mail: Understood, thread: Iterable[Sent]) -> Match | None:
+    """A colleague answers from another address: the subject of one mail to their domain, no other."""
+    domain = mail.author.rpartition("@")[2]
+    known = {s.recipient: s for s in thread if s.recipient.rpartition("@")[2] == domain}
+    if len(known) != 1 or mail.kind not in _ANSWERS:
+        return None
+    return Match(next(iter(known.values())), "subject")
+
+
+_PREFIX = re.compile(
+    r"\s*(?:\[[^\]]{1,40}\]\s*|"
+    r"(?:re|aw|antw|sv|vs|odp|rif|ref|res|r|wg|fwd?|tr|rv|enc|i|ynt|ilt|"
+    r"automatic reply|automatische antwort|réponse automatique|respuesta automática|"
+    r"risposta automatica|resposta automática|out of office|autosvar|"
+    r"ответ|回复|答复|回覆|返信|회신)\s*(?:\[\d+\])?\s*[:：]\s*)",
+    re.IGNORECASE,
+)
+
+
+def plain_subject(subject: str) -> str:
+    """The subject without "Re:" and its like, in one form of spaces and case."""
+    start = 0
+    while found := _PREFIX.match(subject, start):
+        start = found.end()
+    return " ".join(subject[start:].split()).casefold()
+
+
+def thread_of(sender_id: str, subject: str) -> str:
+    plain = plain_subject(subject)
+    return sha256(f"{sender_id}\x1f{plain}".encode()).hexdigest()[:16] if plain else ""
 
 
 def worth_waiting(mail: Understood) -> bool:

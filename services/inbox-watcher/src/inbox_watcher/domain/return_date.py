@@ -22,10 +22,10 @@ _DATES = (
     ),
     re.compile(
         r"(?P<day>\d{1,2})(?:st|nd|rd|th|er|\.|º|ª|-[ае]?г?о)?[ \t]+(?:of |de |d['’])?"
-        r"(?P<name>[^\W\d]{3,12})\.?,?(?:[ \t]+(?:de |del )?(?P<year>20\d\d))?"
+        r"(?P<name>[^\W\d]{3,12})\.?,?(?:[ \t]+(?:de |del )?(?P<year>\d{4}))?"
     ),
     re.compile(
-        r"(?P<name>[^\W\d]{3,12})\.?[ \t]+(?P<day>\d{1,2})(?:st|nd|rd|th)?\b(?:,?[ \t]+(?P<year>20\d\d))?"
+        r"(?P<name>[^\W\d]{3,12})\.?[ \t]+(?P<day>\d{1,2})(?:st|nd|rd|th)?\b(?:,?[ \t]+(?P<year>\d{4}))?"
     ),
 )
 _UNTIL = re.compile(
