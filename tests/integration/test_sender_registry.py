@@ -245,7 +245,8 @@ async def test_settings_are_changed_and_told(running: Registry, mail_pair: MailP
     patch = {"monthly_limit": 10, "tags": ["vip"], "warmup_mode": True}
     answer = await running.http.patch(f"{ACCOUNTS}/{created['id']}", json=patch)
     changed = answer.json()
-    assert (changed["effective_limit"], changed["binding_limit"]) == (10, "monthly")
+    assert (changed["effective_limit"], changed["binding_limit"]) == (5, "warmup")
+    assert changed["warmup"] == {"day": 1, "volume": 5, "course": "growing"}
     assert (changed["status"], changed["tags"]) == ("warmup", ["vip"])
     event = await running.event("sender.updated", created["id"])
     assert set(event["changed"]) == {

@@ -180,3 +180,28 @@ async def test_a_domain_may_have_any_number_of_senders_each_registered(
     unknown = {"sender_id": "nobody", "protocol": "smtp"}
     assert "error" in await running.ask("rpc.sender.credentials", unknown)
     assert await whose(running, ip="127.0.0.1", address="stranger@one.test") is None
+
+
+@pytest.mark.seed("S31", "C3")
+async def test_warming_senders_exchange_mails_within_the_fleet(
+    running: Registry, mail_pair: MailPair
+) -> None:
+    def warming(address: str = "") -> dict[str, Any]:
+        imap = {
+            "imap_host": "127.0.0.1",
+            "imap_port": mail_pair.imaps_port,
+            "warmup_mode": True,
+        }
+        return account(mail_pair, address, **imap)
+
+    ann = await register(running, warming())
+    bob = await register(running, warming(f"{secrets.token_hex(4)}@two.test"))
+    await register(running, warming())  # of ann's own domain: no partner
+    await register(running, account(mail_pair, f"{secrets.token_hex(4)}@two.test"))  # not warming
+    shown = (await running.http.get(f"{ACCOUNTS}/{ann['id']}/warmup")).json()
+    assert (shown["day"], shown["volume"], shown["course"]) == (1, 5, "growing")
+    assert {e["partner_id"] for e in shown["exchanges"]} == {bob["id"]}
+    asked = {"sender_id": ann["id"]}
+    assert await running.ask("rpc.warmup.plan", asked) == shown
+    await running.http.post(f"{ACCOUNTS}/{ann['id']}/suspend")
+    assert "restricted" in (await running.ask("rpc.warmup.plan", asked))["error"]

@@ -59,7 +59,10 @@ PROFILE = sender().profile
         pytest.param({}, {"profile": replace(PROFILE, name="x")}, ["updated"], id="a setting"),
         pytest.param({}, {"secrets_ms": 1}, ["updated"], id="a new password"),
         pytest.param(
-            {}, {"profile": replace(PROFILE, warmup_mode=True)}, ["updated"], id="warm-up begins"
+            {},
+            {"profile": replace(PROFILE, warmup_mode=True)},
+            ["updated", "warmup_advanced"],
+            id="warm-up begins",
         ),
         pytest.param(
             {"profile": replace(PROFILE, warmup_mode=True)},

@@ -66,7 +66,7 @@ EXAMPLES: list[dict[str, Any]] = [
 LEAST = {"email_address": "ann@one.test", "smtp_password": "pw"}
 
 
-@pytest.mark.seed("S211", "S213", "S214", "S215")
+@pytest.mark.seed("S11", "S13", "S14", "S15", "S211", "S213", "S214", "S215", "S216", "S223")
 @pytest.mark.parametrize("example", EXAMPLES, ids=lambda e: e["inbox_type"])
 def test_the_example_requests_of_the_guide_are_understood(example: dict[str, Any]) -> None:
     form = NewSender.model_validate(example)

@@ -24,7 +24,7 @@ from tests.unit.sender_registry.samples import (
 )
 
 
-@pytest.mark.seed("S30", "S36", "S37", "S38", "S39", "S190", "S194")
+@pytest.mark.seed("S29", "S30", "S36", "S37", "S38", "S39", "S190", "S194", "C1")
 @pytest.mark.parametrize(
     ("before", "events", "after"),
     [

@@ -154,8 +154,10 @@ class Accounts:
             return sender, None
         return issued(sender, self.rules.relay)
 
-    async def revalidate(self, sender_id: str) -> tuple[Sender, Validation]:
-        """Test the log-ins now; the status follows from the result."""
+    async def revalidate(
+        self, sender_id: str, then: Decide = lambda tested: tested
+    ) -> tuple[Sender, Validation]:
+        """Test the log-ins now; the status follows from the result, `then` in the same write."""
         sender = await self.get(sender_id)
         if sender.provisioning.state in ("requested", "failed"):
             raise Problem(409, "NO_MAILBOX", sender.judgement.reason)
@@ -166,7 +168,7 @@ class Accounts:
         def tested(found: Sender) -> Sender:
             """Unless the servers were changed meanwhile."""
             same = (found.smtp, found.imap) == (sender.smtp, sender.imap)
-            return _tested(found, validation, now_ms) if same else found
+            return then(_tested(found, validation, now_ms)) if same else found
 
         return await self._change(sender_id, tested), validation
 

@@ -41,6 +41,7 @@ from sender_registry.store import SenderStore
 from sender_registry.sweep import Chores, Sweep
 from sender_registry.token_keeper import TokenKeeper
 from sender_registry.vault import SERVICE, Vault
+from sender_registry.warming import build_warmup_router
 
 log = logging.getLogger(__name__)
 
@@ -128,6 +129,7 @@ def build(settings: Settings) -> FastAPI:
             build_oauth_router(Flows(accounts, flow_store, settings.public_url)),
             build_rotation_router(senders, request_store, vault),
             build_domain_router(suspensions),
+            build_warmup_router(changes),
             build_router(accounts, internal),
             build_request_router(requests),
             build_key_router(keys),

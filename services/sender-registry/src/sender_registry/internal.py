@@ -166,8 +166,7 @@ class InternalSenders:
                 ),
                 secrets,
             )
-        await self._accounts.revalidate(sender.id)
-        await self._changes.change(sender.id, _ready)
+        await self._accounts.revalidate(sender.id, _ready)
 
     async def _fetch(self, address: str) -> str:
         answer = await self._ask(RPC_MAILBOX_SECRET, {"address": address})

@@ -4,11 +4,12 @@ from typing import Any
 
 from postfleet.bus import Bus, RequestRefused
 from postfleet.instants import now_ms
-from postfleet.topology import RPC_API_KEY, RPC_CREDENTIALS, RPC_RELAY
+from postfleet.topology import RPC_API_KEY, RPC_CREDENTIALS, RPC_RELAY, RPC_WARMUP
 from sender_registry.key_store import KeyStore
 from sender_registry.relay import authenticate
 from sender_registry.store import SenderStore
 from sender_registry.token_keeper import TokenKeeper
+from sender_registry.warming import plan
 
 
 def answer(bus: Bus, senders: SenderStore, keys: KeyStore, tokens: TokenKeeper) -> None:
@@ -23,6 +24,10 @@ def answer(bus: Bus, senders: SenderStore, keys: KeyStore, tokens: TokenKeeper) 
     async def relay_login(request: dict[str, Any]) -> dict[str, Any]:
         return await authenticate(senders, request)
 
+    async def warmup(request: dict[str, Any]) -> dict[str, Any]:
+        return await plan(tokens.changes, request)
+
+    bus.answer(RPC_WARMUP, warmup)
     bus.answer(RPC_RELAY, relay_login)
     bus.answer(RPC_CREDENTIALS, credentials)
     bus.answer(RPC_API_KEY, api_key)

@@ -19,7 +19,15 @@ from sender_registry.domain.cooldown import Streak
 from sender_registry.domain.oauth import Grant
 from sender_registry.domain.presets import InboxType
 from sender_registry.domain.relay import RelayLogin
-from sender_registry.domain.sender import Counts, Profile, Provisioning, Sender, Suspension
+from sender_registry.domain.sender import (
+    Counts,
+    Profile,
+    Provisioning,
+    Sender,
+    Suspension,
+    WarmupTally,
+)
+from sender_registry.domain.warmup import Course, Warmup
 
 #: protocol -> sealed password
 Secrets = Mapping[str, str]
@@ -44,6 +52,7 @@ class SenderStore:
             "domain",
             "relay_login",
             "provisioning",
+            "warmup_mode",
             unique=("address_key",),
         )
 
@@ -157,6 +166,12 @@ class SenderStore:
                 return
             last = found[-1].id
 
+    async def warming(self, limit: int) -> list[Sender]:
+        """Up to `limit` living senders in warm-up mode, in the order of ids."""
+        query = {"warmup_mode": 1, "alive": 1}
+        cursor = self._collection.find(query).sort("_id", 1).limit(limit)
+        return [_sender(document) async for document in cursor]
+
     async def being_provisioned(self, limit: int) -> list[Sender]:
         """Up to `limit` internal senders whose mailbox is not ready yet."""
         query = {"provisioning": {"$in": ["requested", "mailbox_created"]}}
@@ -219,6 +234,13 @@ def _document(sender: Sender) -> Document:
         "smtp_certificate_until": sender.smtp_certificate_ms,
         "imap_certificate_until": sender.imap_certificate_ms,
         "warned": list(sender.warned),
+        "warmup_day": sender.warmup.day,
+        "warmup_volume": sender.warmup.volume,
+        "warmup_course": sender.warmup.course.value,
+        "warmup_on": sender.warmup.on,
+        "warmup_tally_day": sender.warmup_tally.day,
+        "warmup_sent": sender.warmup_tally.sent,
+        "warmup_refused": sender.warmup_tally.refused,
         "domain": domain_of(profile.email_address),
         "relay_login": sender.relay.login,
         "relay_hash": "" if sender.deleted_ms else sender.relay.hash,
@@ -278,6 +300,17 @@ def _sender(document: Document) -> Sender:
         imap_certificate_ms=document.get("imap_certificate_until", 0),
         warned=tuple(document.get("warned", ())),
         relay=RelayLogin(document.get("relay_login", ""), document.get("relay_hash", "")),
+        warmup=Warmup(
+            document.get("warmup_day", 0),
+            document.get("warmup_volume", 0),
+            Course(document.get("warmup_course", "growing")),
+            document.get("warmup_on", ""),
+        ),
+        warmup_tally=WarmupTally(
+            document.get("warmup_tally_day", ""),
+            document.get("warmup_sent", 0),
+            document.get("warmup_refused", 0),
+        ),
         provisioning=Provisioning(
             document.get("provisioning", ""), document.get("provisioning_detail", "")
         ),

@@ -41,6 +41,7 @@ def sender_view(sender: Sender, now: datetime, rules: LimitRules) -> Json:
         "cooldown_until": _time(sender.streak.until_ms),
         "reply_detection": sender.reply_detection,
         "warmup_mode": profile.warmup_mode,
+        "warmup": _warmup(sender),
         "access_methods": list(profile.access_methods),
         "smtp_authentication": profile.smtp_authentication,
         "allowed_ips": list(profile.allowed_ips),
@@ -107,6 +108,13 @@ def _server(protocol: str, server: MailServer | None) -> Json:
         f"{protocol}_username": server.username if server else None,
         f"{protocol}_security": server.security.value if server else None,
     }
+
+
+def _warmup(sender: Sender) -> Json | None:
+    if not sender.profile.warmup_mode:
+        return None
+    plan = sender.warmup
+    return {"day": plan.day, "volume": plan.volume, "course": plan.course.value}
 
 
 def _provisioning(sender: Sender) -> Json | None:

@@ -22,13 +22,14 @@ from postfleet.events import (
     SenderStatus,
     SenderSuspended,
     SenderUpdated,
+    SenderWarmupAdvanced,
 )
 from postfleet.instants import from_ms, to_ms
 from sender_registry.domain.cooldown import ERRORS_IN_A_ROW
 from sender_registry.domain.deadlines import parse_key
 from sender_registry.domain.health import is_news
 from sender_registry.domain.limits import LimitRules, next_reset
-from sender_registry.domain.sender import Profile, Sender, snapshot
+from sender_registry.domain.sender import Profile, Sender, snapshot, warmed
 
 
 @dataclass(frozen=True, slots=True)
@@ -58,6 +59,7 @@ def _with_limits(sender: Sender, now: datetime, rules: LimitRules) -> Sender:
     """With the limit that holds now, and the end of the pause if it is used up."""
     if sender.deleted_ms:
         return sender
+    sender = warmed(sender, to_ms(now))
     allowance = sender.allowance(now, rules)
     now_ms = to_ms(now)
     until_ms = sender.limit_until_ms if sender.limit_until_ms > now_ms else 0
@@ -97,6 +99,7 @@ def _events(before: Sender, after: Sender, now: datetime, rules: LimitRules) -> 
         *_health(before, after, common),
         *_limit(before, after, common, now, rules),
         *_status(before, after, common),
+        *_warmup(before, after, common),
         *_deadlines(before, after, now),
     ]
 
@@ -164,6 +167,13 @@ def _status(before: Sender, after: Sender, common: dict[str, Any]) -> list[Sende
     if judgement.status is SenderStatus.READY:
         return [SenderReady(**common)]
     return []
+
+
+def _warmup(before: Sender, after: Sender, common: dict[str, Any]) -> list[SenderEvent]:
+    was, plan = before.warmup, after.warmup
+    if not plan.day or (was.day, was.volume) == (plan.day, plan.volume):
+        return []
+    return [SenderWarmupAdvanced(**common, day=plan.day, volume=plan.volume)]
 
 
 def _deadlines(before: Sender, after: Sender, now: datetime) -> list[Event]:

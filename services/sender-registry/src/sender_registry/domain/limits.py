@@ -19,6 +19,7 @@ class Binding(StrEnum):
     PROVIDER = "provider"
     AGE = "age"
     MONTHLY = "monthly"
+    WARMUP = "warmup"
 
 
 @dataclass(frozen=True, slots=True)
@@ -36,6 +37,7 @@ class Volume:
     monthly_limit: int | None  # None: no limit
     sent_today: int
     sent_this_month: int  # today included
+    warmup: int | None = None  # mails a day of the warm-up's plan; None: not warming up
 
 
 @dataclass(frozen=True, slots=True)
@@ -64,6 +66,8 @@ def allowance(volume: Volume, rules: LimitRules) -> Allowance:
     if volume.monthly_limit is not None:
         before_today = volume.sent_this_month - volume.sent_today
         layers[Binding.MONTHLY] = max(0, volume.monthly_limit - before_today)
+    if volume.warmup is not None:
+        layers[Binding.WARMUP] = volume.warmup
     binding = min(layers, key=lambda layer: layers[layer])
     return Allowance(layers[binding], binding)
 

@@ -18,7 +18,7 @@ from postfleet.events import (
 from postfleet.instants import to_ms
 from sender_registry.domain import cooldown, health
 from sender_registry.domain.health import DELTAS, Outcome
-from sender_registry.domain.sender import Sender
+from sender_registry.domain.sender import Sender, WarmupTally
 
 
 @dataclass(frozen=True, slots=True)
@@ -77,10 +77,19 @@ def _count(sender: Sender, event: DeliveryEvent, now_ms: int) -> Sender:
     at_ms = to_ms(event.occurred_at)
     if isinstance(event, EmailSent):
         counts, streak = sender.counts.plus_one(at_ms), cooldown.after_success(sender.streak)
-        return replace(sender, counts=counts, streak=streak)
+        tally = _tally(sender, at_ms, sent=1)
+        return replace(sender, counts=counts, streak=streak, warmup_tally=tally)
+    if isinstance(event, BounceHard | BounceSoft):
+        return replace(sender, warmup_tally=_tally(sender, at_ms, refused=1))
     if _is_error(event):
         return replace(sender, streak=cooldown.after_error(sender.streak, at_ms, now_ms))
     return sender
+
+
+def _tally(sender: Sender, at_ms: int, *, sent: int = 0, refused: int = 0) -> WarmupTally:
+    if not sender.profile.warmup_mode:
+        return sender.warmup_tally
+    return sender.warmup_tally.plus(at_ms, sent=sent, refused=refused)
 
 
 def _is_error(event: DeliveryEvent) -> bool:

@@ -14,6 +14,7 @@ from sender_registry.domain.oauth import Grant
 from sender_registry.domain.presets import PRESETS, InboxType
 from sender_registry.domain.relay import RelayLogin
 from sender_registry.domain.status import Judgement, Standing, judge
+from sender_registry.domain.warmup import Evidence, Warmup, advance
 
 AccessMethod = Literal["campaign", "smtp"]
 SmtpAuthentication = Literal["user", "ip"]
@@ -47,6 +48,23 @@ class Suspension:
 
     by: str = ""
     reason: str = ""
+
+
+@dataclass(frozen=True, slots=True)
+class WarmupTally:
+    """What became of the mails of one day while warming up."""
+
+    day: str = ""
+    sent: int = 0
+    refused: int = 0
+
+    def plus(self, at_ms: int, *, sent: int = 0, refused: int = 0) -> "WarmupTally":
+        """News from an earlier day changes nothing: its verdict was spoken."""
+        day = day_of(at_ms)
+        if day < self.day:
+            return self
+        known = self if day == self.day else WarmupTally(day)
+        return WarmupTally(day, known.sent + sent, known.refused + refused)
 
 
 @dataclass(frozen=True, slots=True)
@@ -106,6 +124,8 @@ class Sender:
     imap_certificate_ms: int = 0
     relay: RelayLogin = field(default_factory=RelayLogin)
     provisioning: Provisioning = field(default_factory=Provisioning)
+    warmup: Warmup = field(default_factory=Warmup)
+    warmup_tally: WarmupTally = field(default_factory=WarmupTally)
     warned: tuple[str, ...] = ()  # which deadlines were told, see domain/deadlines.py
 
     @property
@@ -142,8 +162,23 @@ class Sender:
             monthly_limit=self.profile.monthly_limit,
             sent_today=self.counts.on_day(now_ms),
             sent_this_month=self.counts.in_month(now_ms),
+            warmup=self.warmup.volume if self.profile.warmup_mode else None,
         )
         return allowance(volume, rules)
+
+
+def warmed(sender: Sender, now_ms: int) -> Sender:
+    """With the warm-up's plan for today; without warm-up mode there is none."""
+    if not sender.profile.warmup_mode:
+        return replace(sender, warmup=Warmup(), warmup_tally=WarmupTally())
+    tally, today = sender.warmup_tally, day_of(now_ms)
+    judged = tally.day == sender.warmup.on and tally.day < today
+    evidence = Evidence(
+        tally.sent if judged else 0,
+        tally.refused if judged else 0,
+        in_cooldown=sender.streak.until_ms > now_ms,
+    )
+    return replace(sender, warmup=advance(sender.warmup, evidence, today))
 
 
 def suspended(sender: Sender, by: str, reason: str) -> Sender:
