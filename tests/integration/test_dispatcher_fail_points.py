@@ -51,7 +51,8 @@ async def _explain(world: DispatcherWorld, rows: dict[str, Any], accepted: Count
             continue
         assert (row["state"], row["reason"]) == ("unknown", CRASHED)
         key = f"{row['_id']}:{row['attempt']}"
-        assert await attempts.begun([key]) == {key: row["batch_id"]}
+        begun = (await attempts.begun([key]))[key]
+        assert (begun.batch_id, begun.at) == (row["batch_id"], row["updated_at"])
         facts = [
             item["outcome"]
             async for document in settlements.find({"batch_id": row["batch_id"]}).limit(1000)
