@@ -18,7 +18,7 @@ from postfleet.pull import PullLimits
 from postfleet.reachable import parse_networks
 from postfleet.tls import client_context
 from postfleet.tokens import TokenKeys
-from tracker.api import analytics, dashboard, unsubscribe, webhooks
+from tracker.api import analytics, console, dashboard, unsubscribe, webhooks
 from tracker.api.clients import Clients
 from tracker.api.pages import PACKAGE, build_pages
 from tracker.api.protocol import protocol_for
@@ -26,6 +26,7 @@ from tracker.api.tracking import Tracking, TrackingPaths
 from tracker.consumption import Consumption
 from tracker.destinations import Destinations
 from tracker.figures import Figures
+from tracker.gateway import Gateway
 from tracker.handlers import events, history, hits
 from tracker.handlers import webhooks as webhook_queue
 from tracker.intake import Intake
@@ -224,6 +225,15 @@ def build(settings: Settings) -> FastAPI:
                 tracker.webhooks,
                 settings.key_ring,
                 allow_http=bool(settings.webhook_networks_allowed),
+            ),
+            console.build_router(
+                sessions,
+                Gateway(settings.gateway_url or settings.public_url),
+                figures,
+                tracker.timelines,
+                tracker.deliveries,
+                pages,
+                settings.public_url,
             ),
             dashboard.build_router(figures, sessions, pages, settings.public_url),
         ],

@@ -68,6 +68,18 @@ class Figures:
             for v in _by_step(found)
         ]
 
+    async def bounces(self) -> list[dict[str, Any]]:
+        """Bounces by category, the most frequent first."""
+        found = [{"category": d["category"], **figures(d)} for d in await self._of("bounce")]
+        return sorted(found, key=lambda row: -(row["bounced_hard"] + row["bounced_soft"]))
+
+    async def of_scope(self, scope: str) -> list[dict[str, Any]]:
+        """The figures of every `sender`, `domain` or `receiver`."""
+        return [{scope: d[scope], **figures(d)} for d in await self._of(scope)]
+
+    async def _of(self, scope: str) -> list[dict[str, Any]]:
+        return await self._statistics.of_scope(scope)
+
     async def dashboard(self) -> dict[str, Any]:
         """All that the dashboard shows, at this moment."""
         moment = now()

@@ -1,4 +1,7 @@
-"""Dashboard log-ins: a signed cookie that holds the log-in key's hash, sealed.
+"""Dashboard log-ins: a signed cookie that holds the log-in key, encrypted with MASTER_KEY.
+
+The key itself and not its hash, because the dashboard asks the other services in its user's name.
+Only this service can open the cookie; no script can read it, and no other site can send it.
 
 No session is stored: the key is looked up again with every request, so a revoked key ends its
 sessions, and a new MASTER_KEY keeps them as long as the old one is in the ring.
@@ -6,7 +9,7 @@ sessions, and a new MASTER_KEY keeps them as long as the old one is in the ring.
 
 from itsdangerous import BadData, URLSafeTimedSerializer
 
-from postfleet.api_keys import ApiKey, Authenticator, Scope, hash_key
+from postfleet.api_keys import Authenticator, Scope
 from postfleet.secrets import CannotOpen, KeyRing
 
 COOKIE = "postfleet_session"
@@ -26,15 +29,15 @@ class Sessions:
         found = await self._authenticator.check(key)
         if found is None or not found.may(Scope.READ):
             return None
-        signed = self._signer.dumps(self._ring.seal(hash_key(key), **_WHERE))
+        signed = self._signer.dumps(self._ring.seal(key, **_WHERE))
         return signed if isinstance(signed, str) else signed.decode()
 
-    async def holder(self, cookie: str) -> ApiKey | None:
+    async def key(self, cookie: str) -> str | None:
         """The key behind a cookie, if it is ours, not too old, and the key still may read."""
         try:
             sealed = self._signer.loads(cookie, max_age=self.seconds)
-            hashed = self._ring.open(str(sealed), **_WHERE)
+            key = self._ring.open(str(sealed), **_WHERE)
         except (BadData, CannotOpen):
             return None
-        found = await self._authenticator.check_hash(hashed)
-        return found if found and found.may(Scope.READ) else None
+        found = await self._authenticator.check(key)
+        return key if found and found.may(Scope.READ) else None

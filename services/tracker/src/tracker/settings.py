@@ -34,6 +34,9 @@ class Settings(ServiceSettings):
     #: Webhooks may go to these networks too, and over http: for receivers beside us. None by default.
     webhook_networks: str = ""
 
+    #: Where the dashboard asks the other services; the public address if there is none.
+    gateway_url: str = ""
+
     @property
     def webhook_networks_allowed(self) -> tuple[Network, ...]:
         return parse_networks(self.webhook_networks)

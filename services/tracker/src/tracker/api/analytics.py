@@ -2,7 +2,7 @@
 
 import asyncio
 from datetime import UTC, datetime, timedelta
-from typing import Annotated, Any
+from typing import Annotated, Any, Literal
 
 from fastapi import APIRouter, Query
 
@@ -70,6 +70,11 @@ def build_router(
         if found is None:
             raise not_found("campaign", campaign_id)
         return found
+
+    @router.get("/{scope}")
+    async def breakdown(scope: Literal["senders", "domains", "receivers"]) -> dict[str, Any]:
+        """Figures per sender, sending domain, or receiving provider; the first thousand."""
+        return {"items": await figures.of_scope(scope.removesuffix("s"))}
 
     @router.get("/variants/{campaign_id}")
     async def variants(campaign_id: str) -> dict[str, Any]:

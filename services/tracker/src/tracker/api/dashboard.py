@@ -18,7 +18,7 @@ from tracker.figures import Figures
 from tracker.sessions import COOKIE, Sessions
 
 #: `same-origin` and not `no-referrer`, with which browsers send `Origin: null`.
-_HEADERS = {**PAGE_HEADERS, "Referrer-Policy": "same-origin"}
+HEADERS = {**PAGE_HEADERS, "Referrer-Policy": "same-origin"}
 
 _WRONG = "This key is not known, or may not read."
 _CANNOT_TELL = "The service that knows the keys does not answer. Please try again."
@@ -32,16 +32,16 @@ def build_router(
 
     def page(template: str, status: int = 200, **values: object) -> Response:
         html = pages.get_template(template).render(**values)
-        return HTMLResponse(html, status, headers=_HEADERS)
+        return HTMLResponse(html, status, headers=HEADERS)
 
     async def logged_in(request: Request) -> bool:
         cookie = request.cookies.get(COOKIE)
-        return cookie is not None and await sessions.holder(cookie) is not None
+        return cookie is not None and await sessions.key(cookie) is not None
 
     @router.get("/")
     async def dashboard(request: Request) -> Response:
         if not await logged_in(request):
-            return RedirectResponse("/login", 303, headers=_HEADERS)
+            return RedirectResponse("/login", 303, headers=HEADERS)
         return page("dashboard.html", data=await figures.dashboard())
 
     @router.get("/dashboard/data.json")
@@ -53,19 +53,19 @@ def build_router(
     @router.get("/login")
     async def login_page(request: Request) -> Response:
         if await logged_in(request):
-            return RedirectResponse("/", 303, headers=_HEADERS)
+            return RedirectResponse("/", 303, headers=HEADERS)
         return page("login.html", problem="")
 
     @router.post("/login")
     async def login(request: Request, key: Annotated[str, Form(max_length=512)] = "") -> Response:
-        _from_our_page(request, public_url)
+        from_our_page(request, public_url)
         try:
             cookie = await sessions.open(key.strip())
         except Unavailable:
             return page("login.html", 503, problem=_CANNOT_TELL)
         if cookie is None:
             return page("login.html", 401, problem=_WRONG)
-        response = RedirectResponse("/", 303, headers=_HEADERS)
+        response = RedirectResponse("/", 303, headers=HEADERS)
         response.set_cookie(
             COOKIE, cookie, sessions.seconds, httponly=True, samesite="strict", secure=secure
         )
@@ -73,15 +73,15 @@ def build_router(
 
     @router.post("/logout")
     async def logout(request: Request) -> Response:
-        _from_our_page(request, public_url)
-        response = RedirectResponse("/login", 303, headers=_HEADERS)
+        from_our_page(request, public_url)
+        response = RedirectResponse("/login", 303, headers=HEADERS)
         response.delete_cookie(COOKIE, httponly=True, samesite="strict", secure=secure)
         return response
 
     return router
 
 
-def _from_our_page(request: Request, public_url: str) -> None:
+def from_our_page(request: Request, public_url: str) -> None:
     """Refuse a form that a browser sent from another site. Raises Problem (403)."""
     origin = request.headers.get("origin")
     named = (request.headers.get("host", ""), request.headers.get("x-forwarded-host", ""))

@@ -95,6 +95,8 @@ def facts_of(event: Event) -> Iterator[Fact]:
         domain_of(event.message_id.rstrip(">")),
         provider_of(event.recipient),
     )
+    if isinstance(event, events.Bounce):
+        counters = (*counters, Counter("bounce", (("category", event.category or "unknown"),)))
     yield Fact(f"{metric}:{event.delivery_id}", metric, at_ms, counters)
 
 

@@ -48,6 +48,11 @@ class DeliveryStore:
         found = self._deliveries.find(query).sort("order", 1).limit(limit)
         return [_entry(document) async for document in found]
 
+    async def latest(self, limit: int) -> list[Document]:
+        """Timeline entries of the mails that were accepted last."""
+        found = self._deliveries.find({}).sort("sent_ms", -1).limit(limit)
+        return [_entry(document) async for document in found if _ENTRY in document]
+
 
 def _document(delivery: Delivery, entry: Entry | None = None) -> Document:
     facts = {key: value for key, value in asdict(delivery).items() if value is not None}
@@ -79,6 +84,7 @@ def _entry(document: Document) -> Document:
     facts = {name: document[name] for name in shared if name in document}
     return {
         "_id": entry["id"],
+        "address": document["address"],
         "event": entry["event"],
         "at_ms": document["sent_ms"],
         "order": document["order"],

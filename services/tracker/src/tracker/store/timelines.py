@@ -12,7 +12,7 @@ class TimelineStore:
         self._timelines: Collection = database.timelines
 
     async def ensure_indexes(self) -> None:
-        await ensure_indexes(self._timelines, "address")
+        await ensure_indexes(self._timelines, "address", "event", "at_ms")
 
     async def add(self, entries: Sequence[Entry]) -> None:
         await insert_new(self._timelines, [entry_document(entry) for entry in entries])
@@ -21,6 +21,12 @@ class TimelineStore:
         """Up to `limit` entries of an address, oldest first, after the one with this order."""
         query = {"address": address, "order": {"$gt": after}}
         found = self._timelines.find(query).sort("order", 1).limit(limit)
+        return [document async for document in found]
+
+    async def latest(self, limit: int, event: str | None = None) -> list[Document]:
+        """The newest entries, of one kind or of any."""
+        query = {"event": event} if event else {}
+        found = self._timelines.find(query).sort("at_ms", -1).limit(limit)
         return [document async for document in found]
 
 
