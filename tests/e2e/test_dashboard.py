@@ -189,3 +189,15 @@ async def test_unsubscribing_works_without_javascript(
     await page.get_by_role("heading", name="You are unsubscribed").wait_for()
     overview = await tracker.counted(unsubscribed=1)
     assert overview["sent"] == 1
+
+
+@pytest.mark.parametrize(("language", "button"), [("de-CH", "Abmelden"), ("ja", "配信を停止する")])
+async def test_the_unsubscribe_page_speaks_the_readers_language(
+    tracker: RunningTracker, browser: Browser, tmp_path: Path, language: str, button: str
+) -> None:
+    context = await browser.new_context(locale=language, viewport={"width": 390, "height": 700})
+    page = await context.new_page()
+    await page.goto(f"{tracker.url}{tracker.unsubscribe(new_id())}")
+    await page.get_by_role("button", name=button).wait_for()
+    await page.screenshot(path=tmp_path / f"unsubscribe-{language}.png")
+    assert await page.locator("html").get_attribute("lang") == language[:2]

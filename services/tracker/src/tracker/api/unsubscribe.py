@@ -21,6 +21,7 @@ from tracker.api.pages import PAGE_HEADERS
 from tracker.api.requests import hit_from
 from tracker.api.tracking import NOT_FOUND
 from tracker.domain.hits import HitKind
+from tracker.domain.languages import words_for
 from tracker.intake import Intake
 
 _MAX_BODY = 16 * 1024
@@ -34,9 +35,11 @@ def build_router(
 ) -> APIRouter:
     router = APIRouter(tags=["public"])
 
-    def page(template: str, status: int = 200) -> Response:
-        html = pages.get_template(template).render()
-        return HTMLResponse(html, status, headers=PAGE_HEADERS)
+    def page(request: Request, template: str, status: int = 200) -> Response:
+        words = words_for(request.headers.get("accept-language", ""))
+        html = pages.get_template(template).render(words=words)
+        headers = {**PAGE_HEADERS, "Content-Language": words.code, "Vary": "Accept-Language"}
+        return HTMLResponse(html, status, headers=headers)
 
     async def note(request: Request, content: TokenContent, way: str) -> None:
         client = clients.of(request.scope.get("client"), request.scope["headers"])
@@ -46,11 +49,11 @@ def build_router(
         )
 
     @router.api_route("/u/{token}", methods=["GET", "HEAD"])
-    async def show(token: str) -> Response:
+    async def show(token: str, request: Request) -> Response:
         """The page that asks for confirmation. Changes nothing."""
         if keys.read(Purpose.UNSUBSCRIBE, token) is None:
             return _missing()
-        return page("unsubscribe.html")
+        return page(request, "unsubscribe.html")
 
     @router.post("/u/{token}")
     async def unsubscribe(token: str, request: Request) -> Response:
@@ -67,8 +70,8 @@ def build_router(
             return PlainTextResponse("unsubscribed\n", headers=_PLAIN_HEADERS)
         if _CONFIRMED in fields:
             await note(request, content, "page")
-            return page("unsubscribed.html")
-        return page("unsubscribe.html", 400)
+            return page(request, "unsubscribed.html")
+        return page(request, "unsubscribe.html", 400)
 
     return router
 
