@@ -1,8 +1,11 @@
 """Three nodes as we deploy them, every stream three times: the leader dies, nothing is lost."""
 
 import asyncio
+import socket
+import ssl
 import time
 from collections.abc import AsyncIterator, Iterator
+from pathlib import Path
 
 import pytest
 from nats.aio.client import Client
@@ -67,6 +70,29 @@ async def test_streams_and_durables_are_on_three_nodes(ops: Client) -> None:
         consumer = await jetstream.consumer_info(durable.stream, durable.name)
         assert consumer.cluster is not None
         assert len(consumer.cluster.replicas or []) == 2
+
+
+@pytest.mark.parametrize("with_certificate", [True, False])
+def test_only_who_holds_a_certificate_of_the_authority_is_a_node(
+    cluster: NatsCluster, with_certificate: bool
+) -> None:
+    context = ssl.create_default_context(cafile=cluster.ca_file)
+    if with_certificate:
+        folder = Path(cluster.ca_file).parent
+        context.load_cert_chain(folder / "tls.crt", folder / "tls.key")
+    assert _greeted(cluster.route_port(NODES[0]), context) == with_certificate
+
+
+def _greeted(port: int, context: ssl.SSLContext) -> bool:
+    """Whether the node talks to us; with TLS 1.3 a refusal comes at the first read."""
+    try:
+        with (
+            socket.create_connection(("localhost", port), 5) as plain,
+            context.wrap_socket(plain, server_hostname="localhost") as tls,
+        ):
+            return b"INFO" in tls.recv(4096)
+    except (ssl.SSLError, ConnectionError):
+        return False
 
 
 async def test_the_leader_dies_while_5000_events_are_published_and_each_is_stored_once(

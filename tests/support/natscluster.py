@@ -138,6 +138,10 @@ class NatsCluster:
         except (OSError, ValueError):
             return False
 
+    def route_port(self, node: str) -> int:
+        """Where the other nodes reach it."""
+        return self._route_port[node]
+
     def logs(self, node: str) -> str:
         """The end of a node's log."""
         return self._nodes[node].tail()
