@@ -77,4 +77,4 @@ def _of_type(kind: Any, name: str) -> Any:
         return list(kind)[-1]
     if issubclass(kind, BaseModel):
         return {n: _of_field(kind, n) for n in kind.model_fields}
-    return {bool: True, int: 42, str: f"{name} of a sample"}[kind]
+    return {bool: True, int: 42, float: 0.5, str: f"{name} of a sample"}[kind]

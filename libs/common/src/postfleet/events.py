@@ -341,6 +341,9 @@ class Bounce(DeliveryEvent):
     enhanced_status: str = ""
     diagnostic: str = ""
     observed: Literal["smtp", "dsn"]
+    matched_by: str = ""
+    confidence: float | None = None
+    remote_mta: str = ""
 
 
 class BounceHard(Bounce):
@@ -372,13 +375,17 @@ class RecipientSuppressed(Event):
 
 
 class InboxEvent(DeliveryEvent):
-    """Common to what arrived in a sender's mailbox. `inbound_id` is the watcher's own id of the mail."""
+    """Common to what arrived in a sender's mailbox. `inbound_id` is the watcher's own id of the mail.
+
+    `confidence` (0 to 1) is how sure it is that the mail belongs to this delivery.
+    """
 
     source: ClassVar[str] = "inbox-watcher"
 
     inbound_id: str = ""
     matched_by: str = ""
     received_at: Moment | None = None
+    confidence: float | None = None
 
 
 class ReplyDetected(InboxEvent):
@@ -396,6 +403,7 @@ class ReplyAutomatic(InboxEvent):
 
     subject: ClassVar[str] = "reply.automatic"
     reason: str = ""
+    returns_on: str = ""  # the day (ISO 8601) on which the author is back
     mail_subject: str = Field(default="", alias="subject")
 
     model_config = ConfigDict(populate_by_name=True)

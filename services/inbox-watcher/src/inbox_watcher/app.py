@@ -102,7 +102,7 @@ def build(settings: Settings) -> FastAPI:
             await mongo.close()
 
     async def match_of(mail: Understood, sender_id: str) -> Match | None:
-        return await arrivals.match(mail, sender_id, now_ms())
+        return await arrivals.match(mail, sender_id, now_ms(), at_last=True)
 
     async def watching() -> bool:
         return running.started and leases.healthy()

@@ -87,20 +87,29 @@ class Arrivals:
         if events:
             self.announce_soon()
 
-    async def match(self, mail: Understood, sender_id: str, received_at: int) -> Match | None:
-        """The delivery that the mail belongs to: by what it names, else by whom it is about."""
+    async def match(
+        self, mail: Understood, sender_id: str, received_at: int, *, at_last: bool = False
+    ) -> Match | None:
+        """The delivery that the mail belongs to: by what it names, else by whom it is about.
+
+        While the mail that it names may yet become known, the subject alone decides nothing: that
+        is for `at_last`.
+        """
         known = await self.sent.by_message_ids(key.message_id for key in message_keys(mail))
         found = match_by_message(mail, known)
         if found is not None:
             return found
         before = received_at + _CLOCK_TOLERANCE_MS
         recent = await self.sent.recent_to(address_keys(mail), sender_id, before)
-        return match_by_address(mail, recent) or match_by_subject(
-            mail, await self.sent.of_thread(thread_of(sender_id, mail.subject))
-        )
+        found = match_by_address(mail, recent)
+        if found is not None or (message_keys(mail) and not at_last):
+            return found
+        return match_by_subject(mail, await self.sent.of_thread(thread_of(sender_id, mail.subject)))
 
-    async def _match(self, mail: Understood, place: Place) -> Match | None:
-        return await self.match(mail, place.sender_id, place.received_at)
+    async def _match(
+        self, mail: Understood, place: Place, *, at_last: bool = False
+    ) -> Match | None:
+        return await self.match(mail, place.sender_id, place.received_at, at_last=at_last)
 
     async def rematch(self, due: int) -> int:
         """Try again the mails that wait for their delivery; return how many were found now."""
@@ -113,7 +122,7 @@ class Arrivals:
 
     async def _rematch(self, waiting: Waiting) -> bool:
         place, mail = waiting.place, waiting.mail
-        match = await self._match(mail, place)
+        match = await self._match(mail, place, at_last=now_ms() >= waiting.retry_until)
         if match is not None:
             events = await self._events(mail, match, place)
             return await self.inbound.settle(place.inbound_id, "matched", match, events)

@@ -94,5 +94,6 @@ def _event(question: Question, ruling: Ruling) -> Announcement:
         recipient=mail.recipient,
         message_id=mail.message_id,
         matched_by="sent_folder",
+        confidence=1.0,
     )
     return Announcement(event, derived_id(cls.subject, mail.delivery_id, question.attempt))

@@ -29,7 +29,8 @@ def announcements(
 ) -> list[Announcement]:
     """The events to say; none for a kind that changes nothing."""
     common = _common(match, now)
-    seen = {"inbound_id": inbound_id, "matched_by": match.matched_by, "received_at": received_at}
+    found = {"matched_by": match.matched_by, "confidence": match.confidence}
+    seen = {**found, "inbound_id": inbound_id, "received_at": received_at}
     delivery = match.sent.delivery_id
     if mail.kind is Kind.REPLY:
         reply = ReplyDetected(
@@ -38,7 +39,13 @@ def announcements(
         return [Announcement(reply, derived_id(ReplyDetected.subject, delivery, mail.key))]
     if mail.kind in (Kind.AUTO, Kind.CHALLENGE):
         reason = mail.auto_reason or mail.why
-        automatic = ReplyAutomatic(**common, **seen, reason=reason, mail_subject=mail.subject)
+        automatic = ReplyAutomatic(
+            **common,
+            **seen,
+            reason=reason,
+            mail_subject=mail.subject,
+            returns_on=mail.returns_on,
+        )
         return [Announcement(automatic, derived_id(ReplyAutomatic.subject, delivery, mail.key))]
     if mail.kind is Kind.COMPLAINT:
         complaint = ComplaintReceived(**common, **seen)
@@ -50,7 +57,14 @@ def announcements(
         return [Announcement(delay, derived_id(DeliveryDelayed.subject, delivery))]
     if mail.kind is Kind.BOUNCE:
         cls = BounceHard if told.severity is Severity.HARD else BounceSoft
-        bounce = cls(**common, **failure, category=told.category, observed="dsn")
+        bounce = cls(
+            **common,
+            **failure,
+            **found,
+            category=told.category,
+            remote_mta=told.remote_mta,
+            observed="dsn",
+        )
         return [Announcement(bounce, derived_id(cls.subject, delivery, "dsn"))]
     return []
 
