@@ -1,5 +1,6 @@
 """Events in: what became of mails, and what became of mailboxes."""
 
+import asyncio
 import logging
 from collections import defaultdict
 from collections.abc import Awaitable, Callable
@@ -32,6 +33,7 @@ log = logging.getLogger(__name__)
 OUTCOMES = "sender-registry-outcomes"
 MAILBOXES = "sender-registry-mailboxes"
 _ATTEMPTS = 20
+_AT_ONCE = 16  # senders whose writes overlap; more would only wait in the database
 
 
 def subscribe(bus: Bus, changes: Changes, applied: AppliedStore, internal: InternalSenders) -> None:
@@ -70,10 +72,22 @@ class OutcomeHandler:
         for received in batch:
             if isinstance(received.event, DeliveryEvent):
                 by_sender[received.event.sender_id].append(received)
-        for sender_id, events in by_sender.items():
-            await self._apply(sender_id, events)
+        at_once = asyncio.Semaphore(_AT_ONCE)
+        ended = await asyncio.gather(
+            *(self._apply(sender_id, events, at_once) for sender_id, events in by_sender.items()),
+            return_exceptions=True,  # nothing may still be running when the batch comes again
+        )
+        for error in ended:
+            if error is not None:
+                raise error
 
-    async def _apply(self, sender_id: str, events: list[Received[Event]]) -> None:
+    async def _apply(
+        self, sender_id: str, events: list[Received[Event]], at_once: asyncio.Semaphore
+    ) -> None:
+        async with at_once:
+            await self._apply_to(sender_id, events)
+
+    async def _apply_to(self, sender_id: str, events: list[Received[Event]]) -> None:
         for _ in range(_ATTEMPTS):
             if await self._try(sender_id, events):
                 return
