@@ -5,10 +5,11 @@ together, and acknowledged once. What a batch cannot do is done one by one, unde
 """
 
 import asyncio
+import contextlib
 import itertools
 import json
 import uuid
-from collections.abc import Mapping, Sequence
+from collections.abc import AsyncIterator, Mapping, Sequence
 from typing import NamedTuple
 
 from nats.aio.client import Client
@@ -58,6 +59,7 @@ class Publisher:
         self._client = client
         self._slots = asyncio.Semaphore(_WINDOW)
         self._batches = asyncio.Semaphore(_BATCHES)
+        self._taking = asyncio.Lock()
         self._waiting: dict[str, asyncio.Future[None]] = {}
         self._tokens = itertools.count()
         self._inbox = client.new_inbox()
@@ -120,14 +122,29 @@ class Publisher:
         headers[-1]["Nats-Batch-Commit"] = "1"
         async with self._batches:
             try:
-                for entry, head in zip(entries[:-1], headers[:-1], strict=True):
-                    await self._client.publish(entry.subject, entry.body, headers=head)
-                last = entries[-1]._replace(headers=headers[-1])
-                future = await self._publish(last, deadline)
+                async with self._room(len(entries) - 1, deadline):
+                    for entry, head in zip(entries[:-1], headers[:-1], strict=True):
+                        await self._client.publish(entry.subject, entry.body, headers=head)
+                    last = entries[-1]._replace(headers=headers[-1])
+                    future = await self._publish(last, deadline)
+                    await asyncio.wait([future], timeout=_RESEND_AFTER)
             except (TimeoutError, NatsError, OSError):
                 return False
-            await asyncio.wait([future], timeout=_RESEND_AFTER)
             return _failure(future) is None
+
+    @contextlib.asynccontextmanager
+    async def _room(self, count: int, deadline: float) -> AsyncIterator[None]:
+        """`count` slots, taken by one at a time: two that wait for each other's would wait for ever."""
+        taken = 0
+        try:
+            async with asyncio.timeout_at(deadline), self._taking:
+                while taken < count:
+                    await self._slots.acquire()
+                    taken += 1
+            yield
+        finally:
+            for _ in range(taken):
+                self._slots.release()
 
     async def _round(self, entries: Sequence[Entry], deadline: float) -> Failed:
         # While disconnected nothing is handed to the client: it would pile up in its buffer, once
