@@ -30,6 +30,7 @@ from tracker.handlers import history
 from tracker.store.campaigns import CampaignStore
 from tracker.store.deliveries import DeliveryStore
 from tracker.store.links import LinkStore
+from tracker.store.people import PeopleStore
 from tracker.store.statistics import StatisticsStore
 from tracker.store.timelines import TimelineStore
 
@@ -112,7 +113,7 @@ async def _round(n: int) -> tuple[float, float]:
         expected = sum(isinstance(event, events.EmailSent) for event in told)
         assert overall is not None
         assert overall["sent"] == expected, (overall, expected)
-        keep = history.HistoryHandler(deliveries, timelines)
+        keep = history.HistoryHandler(deliveries, timelines, PeopleStore(database))
         kept = await _consume(nats.url, history.DURABLE, keep, len(told), PullLimits())
         await publisher.stop()
         await mongo.close()

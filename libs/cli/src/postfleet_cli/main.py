@@ -19,7 +19,9 @@ from postfleet_cli import (
     keys,
     ledger,
     mailboxes,
+    people,
     senders,
+    webhooks,
 )
 from postfleet_cli.api import Api
 from postfleet_cli.exits import EXIT_CODES_HELP, Refused
@@ -66,6 +68,8 @@ app.add_typer(event_log.app, name="events")
 app.add_typer(dead_letters.app, name="dead-letters")
 app.add_typer(ledger.app, name="ledger")
 app.add_typer(inbox.app, name="inbox")
+app.add_typer(people.app, name="people")
+app.add_typer(webhooks.app, name="webhooks")
 app.add_typer(bus, name="bus")
 
 

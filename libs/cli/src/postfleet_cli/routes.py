@@ -25,6 +25,7 @@ API_RESOURCES: Final = {
     "inbound": "inbox-watcher",
     "analytics": "tracker",
     "webhooks": "tracker",
+    "people": "tracker",
     "domains": "mail-provisioner",
     "mailboxes": "mail-provisioner",
     "aliases": "mail-provisioner",

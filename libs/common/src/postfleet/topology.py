@@ -125,7 +125,7 @@ DURABLES = (
         "tracker-history",
         "EVENTS",
         "tracker",
-        _events("email", "bounce", "reply", "complaint", "delivery", "recipient"),
+        _events("email", "bounce", "reply", "complaint", "delivery", "recipient", "person"),
     ),
     Durable("tracker-hits", "HITS", "tracker", ("hit.>",)),
 )

@@ -18,7 +18,7 @@ from postfleet.pull import PullLimits
 from postfleet.reachable import parse_networks
 from postfleet.tls import client_context
 from postfleet.tokens import TokenKeys
-from tracker.api import analytics, console, dashboard, unsubscribe, webhooks
+from tracker.api import analytics, console, dashboard, people, unsubscribe, webhooks
 from tracker.api.clients import Clients
 from tracker.api.pages import PACKAGE, build_pages
 from tracker.api.protocol import protocol_for
@@ -38,6 +38,7 @@ from tracker.store.campaigns import CampaignStore
 from tracker.store.deliveries import DeliveryStore
 from tracker.store.hits import HitStore
 from tracker.store.links import LinkStore
+from tracker.store.people import PeopleStore
 from tracker.store.statistics import StatisticsStore
 from tracker.store.timelines import TimelineStore
 from tracker.store.webhooks import WebhookStore
@@ -77,6 +78,8 @@ class Tracker:
         self.statistics = StatisticsStore(database)
         self.timelines = TimelineStore(database)
         self.webhooks = WebhookStore(database)
+        self.people = PeopleStore(database)
+        self.people_relay = OutboxRelay(self.people.erasures, self.bus)
         self.relay = OutboxRelay(self.hits.hits, self.bus)
         self.webhook_relay = OutboxRelay(self.webhooks.endpoints, self.bus)
         self.sender = WebhookSender(
@@ -101,14 +104,14 @@ class Tracker:
 
     def _consume(self) -> None:
         handle_hits = hits.HitHandler(
-            self.bus, self.hits, self.deliveries, self.links, self.relay, self._behind
+            self.bus, self.hits, self.deliveries, self.links, self.people, self.relay, self._behind
         )
         self.bus.consume_messages(hits.DURABLE, handle_hits)
         handle_events = events.EventHandler(
             self.destinations, self.links, self.campaigns, self.statistics
         )
         self.bus.consume_batches(events.DURABLE, handle_events, COUNTED)
-        handle_history = history.HistoryHandler(self.deliveries, self.timelines)
+        handle_history = history.HistoryHandler(self.deliveries, self.timelines, self.people)
         self.bus.consume_batches(history.DURABLE, handle_history)
         self.bus.consume_batches(webhook_queue.DURABLE, webhook_queue.WebhookHandler(self.webhooks))
 
@@ -140,6 +143,7 @@ class Tracker:
                 await self.consumption.stop()
             await self.relay.stop()
             await self.webhook_relay.stop()
+            await self.people_relay.stop()
             await self.bus.stop()
         finally:
             await self.mongo.close()
@@ -152,6 +156,7 @@ class Tracker:
             return
         await self.relay.start()
         await self.webhook_relay.start()
+        await self.people_relay.start()
         self._tasks = [
             asyncio.create_task(self._fold(), name="fold statistics"),
             asyncio.create_task(self.sender.run(), name="webhooks"),
@@ -221,6 +226,7 @@ def build(settings: Settings) -> FastAPI:
             analytics.build_router(
                 figures, tracker.campaigns, tracker.timelines, tracker.deliveries
             ),
+            people.build_router(tracker.people, tracker.people_relay),
             webhooks.build_router(
                 tracker.webhooks,
                 settings.key_ring,

@@ -11,6 +11,7 @@ from postfleet.events import Event
 from tracker.domain.deliveries import delivery_of
 from tracker.domain.timeline import entry_of
 from tracker.store.deliveries import DeliveryStore
+from tracker.store.people import PeopleStore
 from tracker.store.timelines import TimelineStore
 
 DURABLE = "tracker-history"
@@ -20,10 +21,16 @@ DURABLE = "tracker-history"
 class HistoryHandler:
     deliveries: DeliveryStore
     timelines: TimelineStore
+    people: PeopleStore
 
     async def __call__(self, batch: list[Received[Event]]) -> None:
         """Apply a batch; every step may be repeated, in any order."""
-        entries = [(received.event, entry_of(received)) for received in batch]
+        erased = [r.event.recipient for r in batch if isinstance(r.event, events.PersonErased)]
+        entries = [
+            (received.event, entry_of(received))
+            for received in batch
+            if not isinstance(received.event, events.PersonErased)
+        ]
         await self.deliveries.accept(
             [(delivery_of(e), x) for e, x in entries if isinstance(e, events.EmailSent) and x]
         )
@@ -34,3 +41,5 @@ class HistoryHandler:
         await self.timelines.add(
             [x for e, x in entries if x is not None and not isinstance(e, events.EmailSent)]
         )
+        for recipient in erased:
+            await self.people.erase(recipient)

@@ -15,6 +15,7 @@ from tracker.domain.verdicts import judge
 from tracker.store.deliveries import DeliveryStore
 from tracker.store.hits import HitStore
 from tracker.store.links import LinkStore
+from tracker.store.people import PeopleStore
 
 log = logging.getLogger(__name__)
 
@@ -33,6 +34,7 @@ class HitHandler:
     hits: HitStore
     deliveries: DeliveryStore
     links: LinkStore
+    people: PeopleStore
     relay: OutboxRelay
     behind: Callable[[], Awaitable[bool]]
 
@@ -42,6 +44,8 @@ class HitHandler:
         try:
             judged = await self.judge([hit for _, hits, _ in told for hit in hits])
             await self.record(list(judged.values()))
+            unknown = {h.delivery_id for _, hits, _ in told for h in hits if h.id not in judged}
+            gone = await self.people.erased(sorted(unknown))
         except PyMongoError as error:
             log.warning("%d messages of hits wait for the database: %s", len(messages), error)
             for message in messages:
@@ -49,7 +53,11 @@ class HitHandler:
             return
         self.relay.wake()
         for message, hits, wrong in told:
-            await self._end(message, [hit for hit in hits if hit.id not in judged], wrong)
+            await self._end(
+                message,
+                [h for h in hits if h.id not in judged and h.delivery_id not in gone],
+                wrong,
+            )
 
     async def _end(self, message: Msg, waiting: list[Hit], wrong: str) -> None:
         """Let go of a message whose hits are recorded but for those that wait for their delivery."""
