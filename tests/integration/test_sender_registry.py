@@ -3,11 +3,13 @@
 import logging
 import secrets
 from collections.abc import AsyncIterator, Iterator
+from datetime import timedelta
 from typing import Any
 
 import orjson
 import pytest
 
+from postfleet import instants
 from postfleet.settings import load
 from sender_registry.settings import Settings
 from tests.support.mailpair import MailPair
@@ -363,6 +365,21 @@ async def test_api_keys_are_shown_once_and_kept_as_hashes(running: Registry) -> 
     stored = [await documents(running, name) for name in ("api_keys", "idempotency")]
     assert made["key"] not in repr(stored)
     assert made["key"] not in repr(listed)
+
+
+async def test_a_key_may_have_an_end(running: Registry) -> None:
+    past = {"scopes": ["read"], "expires_at": "2020-01-01T00:00:00Z"}
+    refused = await running.http.post(KEYS, json=past)
+    assert refused.json()["errors"][0]["field"] == "expires_at"
+    soon = (instants.now() + timedelta(seconds=0.5)).isoformat()
+    made = (await running.http.post(KEYS, json={"scopes": ["read"], "expires_at": soon})).json()
+    reading = {"X-API-Key": made["key"]}
+
+    async def ended() -> bool:
+        return (await running.http.get(ACCOUNTS, headers=reading)).status_code == 401
+
+    assert not await ended()
+    await until(ended, "the end of the key", 5)
 
 
 async def test_other_services_learn_whose_a_key_is(running: Registry) -> None:

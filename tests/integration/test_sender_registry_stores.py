@@ -201,3 +201,15 @@ async def test_api_keys_are_found_by_their_hash(database: Database) -> None:
     assert await keys.delete(key.id)
     assert not await keys.delete(key.id)
     assert await keys.by_hash(hash_key("secret")) is None
+
+
+@pytest.mark.parametrize(
+    ("offset_ms", "known"), [(-1, False), (60_000, True)], ids=["past", "to come"]
+)
+async def test_a_key_ends_at_its_time(database: Database, offset_ms: int, known: bool) -> None:
+    keys = KeyStore(database["api_keys"])
+    ends = instants.now_ms() + offset_ms
+    key = StoredKey(new_id(), "ci", (Scope.READ,), "abcd", 5, ends)
+    await keys.insert(key, hash_key("secret"))
+    assert (await keys.by_hash(hash_key("secret")) is not None) is known
+    assert await keys.after("", 10) == [key]

@@ -4,13 +4,13 @@ import secrets
 from typing import Annotated, Any, Literal
 
 from fastapi import APIRouter, Query, Response
-from pydantic import Field
+from pydantic import AwareDatetime, Field
 
 from postfleet.api_keys import Scope, hash_key, require
 from postfleet.events import iso
 from postfleet.http import API, Strict, decode_cursor, page
-from postfleet.instants import from_ms, now_ms
-from postfleet.problems import not_found
+from postfleet.instants import from_ms, now_ms, to_ms
+from postfleet.problems import invalid, not_found
 from sender_registry.identity import new_id
 from sender_registry.key_store import KeyStore, StoredKey
 
@@ -22,6 +22,7 @@ class NewKey(Strict):
 
     name: Annotated[str, Field(max_length=200)] = ""
     scopes: Annotated[list[Literal["read", "send", "admin"]], Field(min_length=1, max_length=3)]
+    expires_at: Annotated[AwareDatetime, Field(strict=False)] | None = None
 
 
 def build_key_router(keys: KeyStore) -> APIRouter:
@@ -31,9 +32,12 @@ def build_key_router(keys: KeyStore) -> APIRouter:
     @router.post("", status_code=201)
     async def create(form: NewKey, response: Response) -> dict[str, Any]:
         """The key is in this answer and nowhere else."""
+        expires_ms = to_ms(form.expires_at) if form.expires_at else 0
+        if form.expires_at and expires_ms <= now_ms():
+            raise invalid("expires_at", "IN_THE_PAST", "such a key would never work")
         scopes = tuple(sorted({Scope(scope) for scope in form.scopes}))
         secret = secrets.token_urlsafe(32)  # 256 bits: a plain hash is enough
-        stored = StoredKey(new_id(), form.name, scopes, secret[-4:], now_ms())
+        stored = StoredKey(new_id(), form.name, scopes, secret[-4:], now_ms(), expires_ms)
         key = f"pf_{stored.id[-8:]}_{secret}"
         await keys.insert(stored, hash_key(key))
         response.headers["Cache-Control"] = "no-store"
@@ -60,4 +64,5 @@ def _view(key: StoredKey) -> dict[str, Any]:
         "scopes": [scope.value for scope in key.scopes],
         "hint": f"…{key.hint}",
         "created_at": iso(from_ms(key.created_ms)),
+        "expires_at": iso(from_ms(key.expires_ms)) if key.expires_ms else None,
     }

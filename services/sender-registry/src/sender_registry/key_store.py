@@ -3,6 +3,7 @@
 from dataclasses import dataclass
 
 from postfleet.api_keys import ApiKey, Scope
+from postfleet.instants import now_ms
 from postfleet.mongo import Collection, Document, ensure_indexes
 
 
@@ -15,6 +16,7 @@ class StoredKey:
     scopes: tuple[Scope, ...]
     hint: str
     created_ms: int
+    expires_ms: int = 0  # 0: it does not
 
     @property
     def api_key(self) -> ApiKey:
@@ -39,12 +41,17 @@ class KeyStore:
                 "scopes": [scope.value for scope in key.scopes],
                 "hint": key.hint,
                 "created_at": key.created_ms,
+                "expires_at": key.expires_ms,
             }
         )
 
     async def by_hash(self, hashed: str) -> ApiKey | None:
+        """The key, unless it is unknown, revoked or past its time."""
         document = await self._collection.find_one({"hash": hashed})
-        return _key(document).api_key if document else None
+        key = _key(document) if document else None
+        if key is None or 0 < key.expires_ms <= now_ms():
+            return None
+        return key.api_key
 
     async def after(self, key_id: str, limit: int) -> list[StoredKey]:
         """Up to `limit` keys whose id follows, in the order of ids."""
@@ -63,4 +70,5 @@ def _key(document: Document) -> StoredKey:
         tuple(Scope(scope) for scope in document["scopes"]),
         document["hint"],
         document["created_at"],
+        document.get("expires_at", 0),
     )
