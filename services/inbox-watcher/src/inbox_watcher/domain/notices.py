@@ -6,7 +6,8 @@ from dataclasses import dataclass
 from inbox_watcher.domain.header_fields import Fields, addresses_of, decode_words, message_ids_of
 from inbox_watcher.domain.tables import notices
 
-MAX_NOTICE = 20_000  # characters of a notice that are read
+MAX_NOTICE = 20_000  # characters of a notice that are read …
+MAX_SAID = 4000  # … and of its own words, before the copy of our mail
 MAX_ADDRESSES = 20
 
 _SUBJECT = re.compile(notices.BOUNCE_SUBJECTS, re.IGNORECASE)
@@ -67,6 +68,7 @@ def read_notice(fields: Fields, text: str, own: frozenset[str]) -> Notice | None
     words = text[:MAX_NOTICE]
     copy = _COPY.search(words, 1)
     said, returned = (words[: copy.start()], words[copy.start() :]) if copy else (words, "")
+    said = said[:MAX_SAID]
     outcome = _outcome(fields.text("subject"), said)
     if not outcome:
         return None

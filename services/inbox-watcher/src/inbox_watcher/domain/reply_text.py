@@ -28,7 +28,9 @@ _SEPARATOR = re.compile(rf"\s*(?:{'|'.join(quoting.SEPARATORS)})\s*$", re.IGNORE
 _HEADER_FIRST = re.compile(rf"\s*{quoting.HEADER_FIRST}", re.IGNORECASE)
 _HEADER_NEXT = re.compile(rf"\s*{quoting.HEADER_NEXT}", re.IGNORECASE)
 _DEVICE = re.compile(rf"\s*(?:{'|'.join(quoting.DEVICE_SIGNATURES)})\s*$", re.IGNORECASE)
+_COLONS = (":", "：")
 _MAX_ATTRIBUTION_LINES = 3
+_MAX_ATTRIBUTION = 400  # characters
 _MAX_LINE = 1000  # a longer line is prose, not a marker
 
 
@@ -52,14 +54,18 @@ def new_text(text: str) -> str:
 
 def _attribution_size(lines: list[str], start: int) -> int:
     """How many lines the "On …, X wrote:" takes that begins here; 0 if none does."""
+    if not any(line.endswith(_COLONS) for line in lines[start : start + _MAX_ATTRIBUTION_LINES]):
+        return 0
     joined = ""
     for size in range(1, _MAX_ATTRIBUTION_LINES + 1):
         if start + size > len(lines):
             return 0
         line = lines[start + size - 1].strip()
-        if not line or len(line) > _MAX_LINE:
+        if not line or len(line) > _MAX_LINE or line[0] == ">":
             return 0
         joined = f"{joined} {line}".strip()
+        if len(joined) > _MAX_ATTRIBUTION:
+            return 0
         if _is_attribution(joined, lines, start + size):
             return size
     return 0
@@ -67,20 +73,20 @@ def _attribution_size(lines: list[str], start: int) -> int:
 
 def _is_attribution(text: str, lines: list[str], following: int) -> bool:
     """Who wrote it and when; prose that merely ends in "wrote:" has no date, or no quote below."""
-    if not text.endswith((":", "：")):
+    if not text.endswith(_COLONS):
         return False
     dated = bool(_DIGIT.search(text))
     starts = bool(_START.match(text))
     addressed = bool(_ADDRESS.search(text))
-    if _VERB_LAST.search(text):
+    if _VERB_LAST.search(text[-60:]):
         return (dated and (starts or addressed)) or _next_is_quoted(lines, following)
-    if _VERB.search(text):
+    if _VERB.search(text[-220:]):
         return (dated and addressed) or _next_is_quoted(lines, following)
     if _QUOTING.match(text):
         return addressed or _next_is_quoted(lines, following)
     if addressed and _DATED.search(text):
         return True
-    return dated and bool(_ADDRESS_LAST.search(text))
+    return dated and bool(_ADDRESS_LAST.search(text[-260:]))
 
 
 def _next_is_quoted(lines: list[str], index: int) -> bool:

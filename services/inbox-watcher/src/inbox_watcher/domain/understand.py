@@ -36,7 +36,7 @@ from inbox_watcher.domain.return_date import return_date
 from postfleet.smtp_reply import Severity, judge, status_in
 
 MAX_DIAGNOSTIC = 1000
-MAX_WORDS = 2000
+MAX_WORDS = 1200
 _ANSWER = re.compile(
     r"\s*(?:re|aw|antw|sv|vs|odp|rif|res|ref|ответ|回复|答复|回覆|返信|회신)\s*(?:\[\d+\])?\s*[:：]",
     re.IGNORECASE,
