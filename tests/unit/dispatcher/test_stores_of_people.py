@@ -9,7 +9,7 @@ from dispatcher.domain.campaigns import LeadState
 from dispatcher.domain.identity import lead_id
 from dispatcher.domain.leads_csv import LeadRow
 from dispatcher.store.leads import NEVER, Leads
-from dispatcher.store.quotas import Period, Quotas
+from dispatcher.store.quotas import Limits, Quotas
 from dispatcher.store.senders import Senders
 from dispatcher.store.suppressions import Suppressions
 from tests.unit.dispatcher.test_planning import sender
@@ -140,49 +140,64 @@ async def test_revisions_heard_by_many_replicas_at_once_end_in_the_newest(databa
         assert fresh.revision == 8
 
 
-def periods(daily: int | None, monthly: int | None = None) -> list[Period]:
-    return [Period(DAY, daily), Period(MONTH, monthly)]
+def limits(daily: int | None, monthly: int | None = None) -> Limits:
+    return Limits(DAY, daily, monthly)
+
+
+async def used(quotas: Quotas, sender_id: str = "s1") -> tuple[int, int]:
+    """What the sender has used of its day and of its month."""
+    found = (await quotas.used([sender_id, "another"], DAY))[sender_id]
+    return found.day, found.month
 
 
 @pytest.mark.seed("S28")
 async def test_twenty_batches_at_once_get_exactly_the_limit(database: Any) -> None:
     quotas = Quotas(database.quotas)
     got = await asyncio.gather(
-        *(quotas.reserve("s1", f"b{n}", 7, periods(50, 1000)) for n in range(20))
+        *(quotas.reserve("s1", f"b{n}", 7, limits(50, 1000)) for n in range(20))
     )
     assert sum(got) == 50
-    assert await quotas.used(["s1", "s2"], DAY) == {"s1": 50}
-    assert await quotas.used(["s1"], MONTH) == {"s1": 50}
+    assert await used(quotas) == (50, 50)
 
 
 @pytest.mark.seed("S28")
 async def test_the_tighter_of_day_and_month_counts(database: Any) -> None:
     quotas = Quotas(database.quotas)
     got = await asyncio.gather(
-        *(quotas.reserve("s1", f"b{n}", 5, periods(50, 18)) for n in range(20))
+        *(quotas.reserve("s1", f"b{n}", 5, limits(50, 18)) for n in range(20))
     )
     assert sum(got) == 18
-    assert await quotas.used(["s1"], DAY) == {"s1": 18}
-    assert await quotas.used(["s1"], MONTH) == {"s1": 18}
+    assert await used(quotas) == (18, 18)
 
 
 async def test_repeating_a_reservation_changes_nothing(database: Any) -> None:
     quotas = Quotas(database.quotas)
-    assert [await quotas.reserve("s1", "b1", 8, periods(10)) for _ in range(3)] == [8, 8, 8]
-    assert [await quotas.reserve("s1", "b2", 8, periods(10)) for _ in range(3)] == [2, 2, 2]
-    assert await quotas.reserve("s1", "b1", 3, periods(10)) == 3
-    assert await quotas.used(["s1"], DAY) == {"s1": 10}
+    assert [await quotas.reserve("s1", "b1", 8, limits(10)) for _ in range(3)] == [8, 8, 8]
+    assert [await quotas.reserve("s1", "b2", 8, limits(10)) for _ in range(3)] == [2, 2, 2]
+    assert await quotas.reserve("s1", "b1", 3, limits(10)) == 3
+    assert await used(quotas) == (10, 10)
 
 
 async def test_what_was_not_used_is_given_back_once(database: Any) -> None:
     quotas = Quotas(database.quotas)
-    await quotas.reserve("s1", "b1", 8, periods(10, 20))
+    await quotas.reserve("s1", "b1", 8, limits(10, 20))
     for _ in range(3):
-        await quotas.settle("s1", "b1", 5, [DAY, MONTH])
-        await quotas.settle("s1", "another", 0, [DAY, MONTH])
-    assert await quotas.used(["s1"], DAY) == {"s1": 5}
-    assert await quotas.used(["s1"], MONTH) == {"s1": 5}
-    assert await quotas.reserve("s1", "b2", 9, periods(10, 20)) == 5
+        await quotas.settle("s1", "b1", 5, limits(10, 20), reserved=8)
+        await quotas.settle("s1", "another", 0, limits(10, 20), reserved=3)
+    assert await used(quotas) == (5, 5)
+    assert await quotas.reserve("s1", "b2", 9, limits(10, 20)) == 5
+
+
+async def test_a_batch_that_outlives_its_day_gives_back_to_the_day_it_took_from(
+    database: Any,
+) -> None:
+    quotas = Quotas(database.quotas)
+    await quotas.reserve("s1", "b1", 8, limits(10))
+    tomorrow = Limits("2026-11-22", 10)
+    assert await quotas.reserve("s1", "b1", 8, tomorrow) == 8
+    await quotas.settle("s1", "b1", 3, tomorrow, reserved=8)
+    assert await used(quotas) == (3, 3)
+    assert (await quotas.used(["s1"], tomorrow.day))["s1"].day == 0
 
 
 @pytest.mark.parametrize(
@@ -192,12 +207,12 @@ async def test_limits_of_nothing_and_no_limits(
     database: Any, daily: int | None, monthly: int | None, granted: int
 ) -> None:
     quotas = Quotas(database.quotas)
-    assert await quotas.reserve("s1", "b1", 4, periods(daily, monthly)) == granted
-    assert await quotas.used(["s1"], DAY) == {"s1": granted}
+    assert await quotas.reserve("s1", "b1", 4, limits(daily, monthly)) == granted
+    assert await used(quotas) == (granted, granted)
 
 
 async def test_a_limit_that_was_lowered_grants_nothing(database: Any) -> None:
     quotas = Quotas(database.quotas)
-    await quotas.reserve("s1", "b1", 8, periods(10))
-    assert await quotas.reserve("s1", "b2", 3, periods(5)) == 0
-    assert await quotas.used(["s1"], DAY) == {"s1": 8}
+    await quotas.reserve("s1", "b1", 8, limits(10))
+    assert await quotas.reserve("s1", "b2", 3, limits(5)) == 0
+    assert await used(quotas) == (8, 8)

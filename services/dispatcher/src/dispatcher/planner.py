@@ -25,13 +25,13 @@ from dispatcher.store.batches import Batches, job
 from dispatcher.store.campaigns import Campaigns
 from dispatcher.store.deliveries import Deliveries, Row
 from dispatcher.store.leads import NEVER, Lead, Leads
-from dispatcher.store.quotas import Quotas
+from dispatcher.store.quotas import Quotas, Used
 from dispatcher.store.senders import Senders
 from dispatcher.store.suppressions import Suppressions
 from postfleet.bus import Bus
 from postfleet.cloudevents import Announcement
 from postfleet.events import CampaignCompleted, SenderSnapshot
-from postfleet.instants import day_of, from_ms, month_of, now, now_ms
+from postfleet.instants import day_of, from_ms, now, now_ms
 
 log = logging.getLogger(__name__)
 
@@ -229,16 +229,15 @@ class Planner:
         self, senders: Sequence[SenderSnapshot], planned: dict[str, int], moment: int
     ) -> dict[str, Capacity]:
         ids = [sender.sender_id for sender in senders]
-        today = await self._stores.quotas.used(ids, day_of(moment))
-        month = await self._stores.quotas.used(ids, month_of(moment))
-        return {
-            sender.sender_id: _capacity(
-                sender,
-                today.get(sender.sender_id, 0) + planned.get(sender.sender_id, 0),
-                month.get(sender.sender_id, 0) + planned.get(sender.sender_id, 0),
+        used = await self._stores.quotas.used(ids, day_of(moment))
+        capacities = {}
+        for sender in senders:
+            known = used.get(sender.sender_id, Used())
+            waiting = planned.get(sender.sender_id, 0)
+            capacities[sender.sender_id] = _capacity(
+                sender, known.day + waiting, known.month + waiting
             )
-            for sender in senders
-        }
+        return capacities
 
     # -- further attempts ------------------------------------------------------------------------
 

@@ -15,11 +15,11 @@ from dispatcher.domain.outcomes import Outcome
 from dispatcher.doubt import Doubt
 from dispatcher.gate import Gate, Verdict
 from dispatcher.store.batches import Batches, batch_of
-from dispatcher.store.quotas import Period, Quotas
+from dispatcher.store.quotas import Limits, Quotas
 from dispatcher.store.senders import Senders
 from postfleet.bus import Bus
 from postfleet.failpoints import reach
-from postfleet.instants import day_of, month_of, now_ms
+from postfleet.instants import day_of, now_ms
 
 log = logging.getLogger(__name__)
 
@@ -156,8 +156,8 @@ class Worker:
             await self._announcer.settle(batch, await self._doubt.taken(batch, taken))
         used += sum(one is None or one in _USED for one in outcomes)
         if granted or not first:
-            periods = [period.name for period in periods_of(now)]
-            await self._quotas.settle(batch.origin.sender_id, batch.id, used, periods)
+            sender_id, day = batch.origin.sender_id, Limits(day_of(now))
+            await self._quotas.settle(sender_id, batch.id, used, day, granted if first else 0)
 
     async def _send(self, batch: Batch, item: Item, verdict: Verdict) -> Outcome | None:
         """What became of it, settled; None if another worker has it, or had."""
@@ -172,8 +172,8 @@ class Worker:
         sender = self._senders.get(batch.origin.sender_id)
         if not wanted or sender is None:
             return 0
-        periods = periods_of(now, sender.effective_limit, sender.monthly_limit)
-        share = await self._quotas.reserve(sender.sender_id, batch.id, wanted + used, periods)
+        limits = Limits(day_of(now), sender.effective_limit, sender.monthly_limit)
+        share = await self._quotas.reserve(sender.sender_id, batch.id, wanted + used, limits)
         return max(0, share - used)
 
 
@@ -181,10 +181,6 @@ async def _keep_alive(message: Msg) -> None:
     while True:
         await asyncio.sleep(_PROGRESS_SECONDS)
         await message.in_progress()
-
-
-def periods_of(now: int, daily: int | None = None, monthly: int | None = None) -> list[Period]:
-    return [Period(day_of(now), daily), Period(month_of(now), monthly)]
 
 
 def _next_day(now: int) -> int:

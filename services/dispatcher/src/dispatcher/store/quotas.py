@@ -1,90 +1,144 @@
 """What each sender has used of its day and month: reserved before sending, given back if unused.
 
-One document per sender and UTC day (and one per month): `used`, and `held`, a map of what each open
-batch has reserved. Reserving and releasing name the batch, so that repeating them changes nothing.
+One document per sender and UTC month: `used`, `days` with a number for each day, and `held`, a map
+of what each open batch has reserved, and for which day. Reserving and settling name the batch, so
+that repeating them changes nothing; each is one statement when nobody is in the way.
 """
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 
 from pymongo.errors import DuplicateKeyError
 
-from postfleet.mongo import Collection
+from postfleet.mongo import Collection, Document
+
+_MOST = 1_000_000  # above any batch
+_KNOWN = 10_000  # counters that this process has seen; more are only looked at again
 
 
 @dataclass(frozen=True, slots=True)
-class Period:
-    """`name` is a UTC day or month; `limit` is None where there is none."""
+class Limits:
+    """What a sender may send on a UTC `day` (`2026-11-21`) and in its month; None: as much as it likes."""
 
-    name: str
-    limit: int | None
+    day: str
+    daily: int | None = None
+    monthly: int | None = None
+
+    @property
+    def month(self) -> str:
+        return self.day[:7]
+
+
+@dataclass(frozen=True, slots=True)
+class Used:
+    day: int = 0
+    month: int = 0
 
 
 class Quotas:
     def __init__(self, collection: Collection) -> None:
         self._collection = collection
+        self._known: set[str] = set()
 
-    async def used(self, sender_ids: list[str], period: str) -> dict[str, int]:
-        ids = [f"{sender}:{period}" for sender in sender_ids]
-        found = self._collection.find({"_id": {"$in": ids}}).limit(max(1, len(ids)))
-        return {d["_id"].rpartition(":")[0]: d["used"] async for d in found}
+    async def used(self, sender_ids: Sequence[str], day: str) -> dict[str, Used]:
+        """sender id -> what is used on that day and in its month, reservations included."""
+        ids = [f"{sender}:{day[:7]}" for sender in sender_ids]
+        if not ids:
+            return {}
+        found = self._collection.find({"_id": {"$in": ids}}).limit(len(ids))
+        return {
+            d["_id"].rpartition(":")[0]: Used(d["days"].get(day, 0), d["used"]) async for d in found
+        }
 
-    async def reserve(
-        self, sender_id: str, batch_id: str, wanted: int, periods: list[Period]
-    ) -> int:
+    async def reserve(self, sender_id: str, batch_id: str, wanted: int, limits: Limits) -> int:
         """How many of `wanted` the batch may send: all, some or none. Repeating it is harmless."""
-        granted = wanted
-        for index, period in enumerate(periods):
-            allowed = await self._reserve_one(sender_id, batch_id, granted, period)
-            if allowed < granted:
-                for earlier in periods[:index]:
-                    await self._shrink(sender_id, batch_id, earlier, allowed)
-            granted = allowed
-        return granted
-
-    async def _reserve_one(self, sender_id: str, batch_id: str, wanted: int, period: Period) -> int:
-        key = f"{sender_id}:{period.name}"
-        await self._ensure(key)
+        key = f"{sender_id}:{limits.month}"
+        await self._ensure(key, limits.day)
+        wanted = min([wanted, *(n for n in (limits.daily, limits.monthly) if n is not None)])
         while wanted > 0:
-            guard = {"_id": key, f"held.{batch_id}": {"$exists": False}}
-            if period.limit is not None:
-                guard["used"] = {"$lte": period.limit - wanted}
-            update = {"$inc": {"used": wanted}, "$set": {f"held.{batch_id}": wanted}}
-            result = await self._collection.update_one(guard, update)
-            if result.modified_count:
+            if await self._take(key, batch_id, wanted, limits):
                 return wanted
             document = await self._collection.find_one({"_id": key})
-            held = (document.get("held") or {}).get(batch_id)
+            held = _held(document, batch_id)
             if held is not None:
-                return int(min(held, wanted))
-            wanted = min(wanted, (period.limit or 0) - document["used"])
+                return min(held[1], wanted)
+            wanted = min(wanted, _left(document, limits))
         return 0
 
-    async def _ensure(self, key: str) -> None:
-        if await self._collection.find_one({"_id": key}):
+    async def _take(self, key: str, batch_id: str, wanted: int, limits: Limits) -> bool:
+        guard: Document = {"_id": key, f"held.{batch_id}": {"$exists": False}}
+        if limits.daily is not None:
+            guard[f"days.{limits.day}"] = {"$lte": limits.daily - wanted}
+        if limits.monthly is not None:
+            guard["used"] = {"$lte": limits.monthly - wanted}
+        update = {
+            "$inc": {"used": wanted, f"days.{limits.day}": wanted},
+            "$set": {f"held.{batch_id}": _hold(limits.day, wanted)},
+        }
+        result = await self._collection.update_one(guard, update)
+        return bool(result.modified_count)
+
+    async def _ensure(self, key: str, day: str) -> None:
+        """The document and the day's counter are there."""
+        if f"{key} {day}" in self._known:
             return
         try:
-            await self._collection.insert_one({"_id": key, "used": 0, "held": {}})
+            await self._collection.insert_one({"_id": key, "used": 0, "days": {day: 0}, "held": {}})
         except DuplicateKeyError:
-            return
-
-    async def _shrink(self, sender_id: str, batch_id: str, period: Period, keep: int) -> None:
-        key = f"{sender_id}:{period.name}"
-        document = await self._collection.find_one({"_id": key})
-        held = (document.get("held") or {}).get(batch_id, 0) if document else 0
-        if held > keep:
             await self._collection.update_one(
-                {"_id": key, f"held.{batch_id}": held},
-                {"$inc": {"used": keep - held}, "$set": {f"held.{batch_id}": keep}},
+                {"_id": key, f"days.{day}": {"$exists": False}}, {"$set": {f"days.{day}": 0}}
             )
+        if len(self._known) >= _KNOWN:
+            self._known.clear()
+        self._known.add(f"{key} {day}")
 
-    async def settle(self, sender_id: str, batch_id: str, used: int, periods: list[str]) -> None:
-        """The batch is done and used `used` of what it reserved; the rest is given back."""
-        for period in periods:
-            key = f"{sender_id}:{period}"
-            document = await self._collection.find_one({"_id": key})
-            held = (document.get("held") or {}).get(batch_id) if document else None
-            if held is not None:
-                await self._collection.update_one(
-                    {"_id": key, f"held.{batch_id}": held},
-                    {"$inc": {"used": used - held}, "$unset": {f"held.{batch_id}": ""}},
-                )
+    async def settle(
+        self, sender_id: str, batch_id: str, used: int, limits: Limits, reserved: int = 0
+    ) -> None:
+        """The batch is done and used `used` of what it reserved; the rest is given back.
+
+        `reserved` is what the caller believes: if it is right, this is one statement.
+        """
+        key = f"{sender_id}:{limits.month}"
+        if reserved and await self._release(key, batch_id, used, (limits.day, reserved)):
+            return
+        held = _held(await self._collection.find_one({"_id": key}), batch_id)
+        if held is not None:
+            await self._release(key, batch_id, used, held)
+
+    async def _release(self, key: str, batch_id: str, used: int, held: tuple[str, int]) -> bool:
+        day, reserved = held
+        result = await self._collection.update_one(
+            {"_id": key, f"held.{batch_id}": _hold(day, reserved)},
+            {
+                "$inc": {"used": used - reserved, f"days.{day}": used - reserved},
+                "$unset": {f"held.{batch_id}": ""},
+            },
+        )
+        return bool(result.modified_count)
+
+
+def _hold(day: str, number: int) -> int:
+    """Day and number as one integer: the embedded server finds no text that looks like a date."""
+    return int(day.replace("-", "")) * _MOST + number
+
+
+def _held(document: Document | None, batch_id: str) -> tuple[str, int] | None:
+    """The day and the number that the batch holds."""
+    hold = ((document or {}).get("held") or {}).get(batch_id)
+    if hold is None:
+        return None
+    day, number = divmod(hold, _MOST)
+    return f"{day // 10_000:04}-{day // 100 % 100:02}-{day % 100:02}", number
+
+
+def _left(document: Document, limits: Limits) -> int:
+    left = [
+        limit - used
+        for limit, used in (
+            (limits.daily, document["days"].get(limits.day, 0)),
+            (limits.monthly, document["used"]),
+        )
+        if limit is not None
+    ]
+    return max(0, min(left, default=0))
