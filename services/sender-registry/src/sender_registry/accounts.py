@@ -5,7 +5,7 @@ from dataclasses import dataclass, field, replace
 from postfleet.addresses import domain_of
 from postfleet.events import MailServer
 from postfleet.instants import to_ms
-from postfleet.problems import FieldError, Problem, invalid, not_found
+from postfleet.problems import Problem, invalid, not_found
 from postfleet.secrets import CannotOpen
 from sender_registry import forms
 from sender_registry.changing import Changes, Decide
@@ -17,15 +17,18 @@ from sender_registry.domain.policy import Policy
 from sender_registry.domain.presets import PRESETS
 from sender_registry.domain.relay import RelayAccess, RelayLogin
 from sender_registry.domain.sender import Profile, Sender, Suspension, suspended
-from sender_registry.domain.validation import Code
 from sender_registry.domain_store import DomainStore
-from sender_registry.identity import new_id
+from sender_registry.log_in_results import (
+    new_sender,
+    refuse_without_smtp,
+    taken,
+    tested,
+)
 from sender_registry.providers import Providers
 from sender_registry.relay import issued, wants_login
 from sender_registry.store import AddressTaken
 from sender_registry.validating import LogIn, Validation, validate
 from sender_registry.vault import Vault
-from sender_registry.views import validation_view
 
 
 @dataclass(frozen=True, slots=True)
@@ -74,16 +77,16 @@ class Accounts:
         if imap is None:
             credentials = credentials.without_imap()
         validation = await self._validate(smtp, imap, credentials)
-        _refuse_without_smtp(validation)
+        refuse_without_smtp(validation)
         now_ms = to_ms(self.changes.clock())
         password: str | None = None
 
-        def tested(sender: Sender) -> Sender:
+        def accepted(sender: Sender) -> Sender:
             nonlocal password
             sender, password = self._with_login(sender)
-            return _tested(sender, validation, now_ms)
+            return tested(sender, validation, now_ms)
 
-        sender = await self.store_new(profile, smtp, imap, credentials, tested)
+        sender = await self.store_new(profile, smtp, imap, credentials, accepted)
         return Registered(sender, validation, password)
 
     async def check_eligible(self, address: str) -> None:
@@ -94,7 +97,7 @@ class Accounts:
             detail = f"{found.domain} is suspended: {found.reason}".rstrip(": ")
             raise Problem(409, "DOMAIN_SUSPENDED", detail)
         if await self.changes.store.by_address(address):
-            raise _taken()
+            raise taken()
 
     async def store_new(
         self,
@@ -107,12 +110,12 @@ class Accounts:
         """Store a sender that `prepare` has completed, with its secrets and its event."""
         await self.check_eligible(profile.email_address)
         now = self.changes.clock()
-        sender = prepare(_new(profile, smtp, imap, credentials, to_ms(now)))
+        sender = prepare(new_sender(profile, smtp, imap, credentials, to_ms(now)))
         change = created(sender, now, self.changes.rules)
         try:
             await self.changes.store.insert(change, self.vault.seal(sender.id, credentials.plain))
         except AddressTaken as error:
-            raise _taken() from error
+            raise taken() from error
         self.changes.relay.wake()
         return change.after
 
@@ -155,7 +158,7 @@ class Accounts:
         return issued(sender, self.rules.relay)
 
     async def revalidate(
-        self, sender_id: str, then: Decide = lambda tested: tested
+        self, sender_id: str, then: Decide = lambda sender: sender
     ) -> tuple[Sender, Validation]:
         """Test the log-ins now; the status follows from the result, `then` in the same write."""
         sender = await self.get(sender_id)
@@ -165,12 +168,12 @@ class Accounts:
         validation = await self._validate(sender.smtp, sender.imap, credentials)
         now_ms = to_ms(self.changes.clock())
 
-        def tested(found: Sender) -> Sender:
+        def retested(found: Sender) -> Sender:
             """Unless the servers were changed meanwhile."""
             same = (found.smtp, found.imap) == (sender.smtp, sender.imap)
-            return then(_tested(found, validation, now_ms)) if same else found
+            return then(tested(found, validation, now_ms)) if same else found
 
-        return await self._change(sender_id, tested), validation
+        return await self._change(sender_id, retested), validation
 
     async def look_at_certificates(self, sender_id: str) -> None:
         """Take note of the certificates that the servers have now; a failure says nothing."""
@@ -239,7 +242,7 @@ class Accounts:
         if imap is None:
             credentials = credentials.without_imap()
         validation = await self._validate(smtp, imap, credentials)
-        _refuse_without_smtp(validation)
+        refuse_without_smtp(validation)
         now_ms = to_ms(self.changes.clock())
 
         def connected(sender: Sender) -> Sender:
@@ -254,7 +257,7 @@ class Accounts:
                 secrets_ms=now_ms,
                 grant=credentials.grant,
             )
-            return _tested(moved, validation, now_ms)
+            return tested(moved, validation, now_ms)
 
         secrets = self.vault.seal(sender_id, credentials.plain)
         return await self._change(sender_id, connected, secrets)
@@ -280,57 +283,3 @@ class Accounts:
         except CannotOpen as error:
             remedy = "its secret opens with no key of MASTER_KEY; set the password again"
             raise Problem(409, "SECRET_UNREADABLE", remedy) from error
-
-
-def _new(
-    profile: Profile,
-    smtp: MailServer,
-    imap: MailServer | None,
-    credentials: Credentials,
-    now_ms: int,
-) -> Sender:
-    return Sender(
-        id=new_id(),
-        revision=0,
-        profile=profile,
-        smtp=smtp,
-        imap=imap,
-        created_ms=now_ms,
-        validated_ms=now_ms,
-        secrets_ms=now_ms,
-        grant=credentials.grant,
-    )
-
-
-def _tested(sender: Sender, validation: Validation, now_ms: int) -> Sender:
-    imap = validation.imap
-    return replace(
-        sender,
-        smtp_code=validation.smtp_code,
-        imap_code=validation.imap_code,
-        smtp_certificate_ms=validation.smtp.certificate_until_ms,
-        imap_certificate_ms=imap.certificate_until_ms if imap else 0,
-        validated_ms=now_ms,
-    )
-
-
-def _taken() -> Problem:
-    return Problem(409, "ALREADY_EXISTS", "a sender with this email_address exists")
-
-
-#: the field that an operator would look at first
-_FIELDS = {Code.AUTH_FAILED: "smtp_password", Code.CONNECTION_REFUSED: "smtp_port"}
-
-
-def _refuse_without_smtp(validation: Validation) -> None:
-    check = validation.smtp
-    if check.code is None:
-        return
-    field = _FIELDS.get(check.code, "smtp_host")
-    raise Problem(
-        422,
-        check.code.value,
-        f"the SMTP log-in fails: {check.detail}",
-        [FieldError(field, check.code.value, check.detail)],
-        validation=validation_view(validation),
-    )
