@@ -150,3 +150,23 @@ async def test_follow_ups_go_in_the_thread_of_the_first_mail(world: DispatcherWo
     second = world.box.mail(mails[1])
     assert f"In-Reply-To: {mails[0].message_id}\r\n".encode() in second
     assert b"Subject: Re: Hello\r\n" in second
+
+
+async def test_a_campaign_goes_on_for_leads_that_are_added_after_its_end(
+    world: DispatcherWorld,
+) -> None:
+    one = world.dispatcher()
+    await one.start()
+    campaign_id = await world.campaign(one, people(3))
+    await world.settled(campaign_id, 3)
+
+    async def completed() -> bool:
+        found = await one.api("GET", f"/campaigns/{campaign_id}")
+        return bool(found["status"] == "completed")
+
+    await world.until(completed, "the campaign is completed", one.tail)
+    leads = [{"email": "accept+late@people.test"}, {"email": "accept+0@people.test"}]
+    report = await one.api("POST", f"/campaigns/{campaign_id}/leads", json=leads)
+    assert (report["imported"], report["duplicates"]) == (1, 1)
+    await world.settled(campaign_id, 4)
+    assert world.accepted() == dict.fromkeys([*people(3), "accept+late@people.test"], 1)

@@ -119,6 +119,8 @@ class _CampaignService:
             return _shown(campaign)
         await self._senders(campaign)
         count = sum((await self._parts.leads.counts(campaign_id)).values())
+        if not count:
+            raise Problem(409, "NO_LEADS", "the campaign has no leads; add some, then start it")
         started = CampaignStarted(
             occurred_at=now(), campaign_id=campaign.id, name=campaign.name, leads=count
         )
@@ -156,8 +158,18 @@ class _CampaignService:
         else:
             raise Problem(415, "UNSUPPORTED_MEDIA_TYPE", "send text/csv or application/json")
         report = await self._import(campaign, rows)
+        await self._go_on(campaign_id, report["imported"])
         self._parts.wake_planner()
         return report
+
+    async def _go_on(self, campaign_id: str, imported: int) -> None:
+        """New leads of a campaign that had come to its end are mailed too."""
+        campaign = await self._get(campaign_id)  # as it is after the import, which may take long
+        if imported and campaign.state is CampaignState.COMPLETED:
+            resumed = CampaignResumed(
+                occurred_at=now(), campaign_id=campaign.id, name=campaign.name
+            )
+            await self._run(campaign, CampaignState.COMPLETED, resumed)
 
     async def _import(
         self, campaign: Campaign, rows: AsyncIterator[LeadRow | BadRow]
