@@ -21,6 +21,7 @@ from inbox_watcher.handlers import Feed
 from inbox_watcher.leases import Leases
 from inbox_watcher.mailbox_store import MailboxStore
 from inbox_watcher.question_store import QuestionStore
+from inbox_watcher.replica_store import ReplicaStore
 from inbox_watcher.settings import Settings
 from inbox_watcher.store import InboundStore, SentStore
 from inbox_watcher.sweeps import Sweeps
@@ -67,7 +68,8 @@ def build(settings: Settings) -> FastAPI:
         settings.raw_kept_bytes,
         int(settings.match_minutes * 60_000),
     )
-    leases = _leases(settings, bus, mailboxes, arrivals, evidence)
+    replicas = ReplicaStore(database.replicas)
+    leases = _leases(settings, bus, mailboxes, replicas, arrivals, evidence)
     sweeps = Sweeps(settings, arrivals, mailboxes, inbound, sent, questions, state_relay.wake)
     feed = Feed(sent, mailboxes, questions, after_ms, leases.wake, sweeps.wake)
     bus.consume_batches("inbox-watcher-feed", feed.apply)
@@ -75,7 +77,7 @@ def build(settings: Settings) -> FastAPI:
 
     async def start() -> None:
         await mongo.connect()
-        for store in (inbound, sent, mailboxes, questions):
+        for store in (inbound, sent, mailboxes, questions, replicas):
             await store.ensure_indexes()
         for relay in relays:
             await relay.start()
@@ -134,6 +136,7 @@ def _leases(
     settings: Settings,
     bus: Bus,
     mailboxes: MailboxStore,
+    replicas: ReplicaStore,
     arrivals: Arrivals,
     evidence: Evidence,
 ) -> Leases:
@@ -151,7 +154,7 @@ def _leases(
         return await mailboxes.save_cursor(owner, sender_id, folder, cursor)
 
     tools = Tools(settings, arrivals, evidence, credentials, save_cursor)
-    return Leases(owner, mailboxes, tools, settings)
+    return Leases(owner, mailboxes, replicas, tools, settings)
 
 
 def _end_if_failed(starting: asyncio.Task[None]) -> None:

@@ -8,8 +8,9 @@ import time
 from pymongo.errors import PyMongoError
 
 from inbox_watcher import metrics
-from inbox_watcher.domain.mailbox import Mailbox
+from inbox_watcher.domain.mailbox import Mailbox, share_of
 from inbox_watcher.mailbox_store import MailboxStore
+from inbox_watcher.replica_store import ReplicaStore
 from inbox_watcher.settings import Settings
 from inbox_watcher.watching import Tools, Watch
 from postfleet.instants import now_ms
@@ -21,11 +22,24 @@ _STATES = ("connecting", "watching", "failing")
 
 
 class Leases:
-    """Runs a Watch for each mailbox whose lease is ours. A lease ends by itself when we die."""
+    """Runs a Watch for each mailbox whose lease is ours. A lease ends by itself when we die.
 
-    def __init__(self, owner: str, store: MailboxStore, tools: Tools, settings: Settings) -> None:
+    Each replica takes its share and gives back what is more, so that a new one gets work too. A
+    mailbox that nobody takes for a whole lease is taken beyond the share.
+    """
+
+    def __init__(
+        self,
+        owner: str,
+        store: MailboxStore,
+        replicas: ReplicaStore,
+        tools: Tools,
+        settings: Settings,
+    ) -> None:
         self._owner = owner
         self._store = store
+        self._replicas = replicas
+        self._wanted = 0  # mailboxes of the whole fleet, as they were counted last
         self._tools = tools
         self._settings = settings
         self._watches: dict[str, tuple[Watch, asyncio.Task[None]]] = {}
@@ -50,6 +64,7 @@ class Leases:
         await self._end(held)
         try:
             await self._store.release(self._owner, held)
+            await self._replicas.leave(self._owner, now_ms())
         except PyMongoError as error:
             log.warning("leases end by themselves: %s", error)
 
@@ -67,7 +82,7 @@ class Leases:
             self._wake.clear()
             try:
                 renewal_due = time.monotonic() - self._renewed > self._settings.lease_seconds / 3
-                if renewal_due or changed:
+                if renewal_due or changed or not self._wanted:
                     await self._renew()
                 await self._claim()
                 await self._note_changes()
@@ -83,6 +98,8 @@ class Leases:
     async def _renew(self) -> None:
         started = time.monotonic()
         await self._note(list(self._watches))
+        await self._replicas.beat(self._owner, now_ms() + self.lease_ms)
+        self._wanted = await self._store.wanted()
         held = await self._store.renew(self._owner, now_ms() + self.lease_ms)
         self._renewed = started
         gone = [id_ for id_ in self._watches if id_ not in held]
@@ -91,6 +108,18 @@ class Leases:
         await self._store.release(self._owner, gone)
         for sender_id in held.keys() - self._watches.keys():
             self._begin(held[sender_id])
+        await self._give_back()
+
+    async def _give_back(self) -> None:
+        """A few of those above our share, so that other replicas can take them up."""
+        surplus = len(self._watches) - await self._share()
+        given = list(self._watches)[: max(0, min(surplus, self._settings.connects_per_second))]
+        await self._end(given)
+        await self._store.release(self._owner, given)
+
+    async def _share(self) -> int:
+        alive = await self._replicas.alive(now_ms())
+        return share_of(self._wanted, alive, self._settings.max_mailboxes)
 
     async def _note_changes(self) -> None:
         """Trouble, and its end, are written at once; when it was looked at, with the renewals."""
@@ -112,12 +141,18 @@ class Leases:
         return task.done() or not same
 
     async def _claim(self) -> None:
-        room = self._settings.max_mailboxes - len(self._watches)
-        limit = min(room, self._settings.connects_per_second)
+        now, held = now_ms(), len(self._watches)
+        share = await self._share()
+        room = share - held
+        unclaimed_since = now if room > 0 else now - self.lease_ms
+        limit = min(
+            room if room > 0 else self._settings.max_mailboxes - held,
+            self._settings.connects_per_second,
+        )
         if limit <= 0:
             return
-        now = now_ms()
-        for mailbox in await self._store.claim(self._owner, now, now + self.lease_ms, limit):
+        until = now + self.lease_ms
+        for mailbox in await self._store.claim(self._owner, unclaimed_since, until, limit):
             self._begin(mailbox)
 
     async def _ask(self) -> None:

@@ -83,6 +83,12 @@ class MailboxStore:
                 claimed.append(_mailbox(document))
         return claimed
 
+    async def wanted(self) -> int:
+        """How many mailboxes are to be watched."""
+        steps = [{"$match": {"wanted": "yes"}}, {"$count": "count"}]
+        counted = [d async for d in self._mailboxes.aggregate(steps)]
+        return int(counted[0]["count"]) if counted else 0
+
     async def renew(self, owner: str, until: int) -> dict[str, Mailbox]:
         """Prolong all leases of this owner; return the mailboxes that it holds and should watch."""
         held = {"lease_owner": owner}

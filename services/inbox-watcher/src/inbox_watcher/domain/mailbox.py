@@ -49,6 +49,11 @@ def to_watch(sender: SenderSnapshot) -> MailServer | None:
     return sender.imap
 
 
+def share_of(mailboxes: int, replicas: int, most: int) -> int:
+    """How many mailboxes one of the replicas should watch, so that all are watched."""
+    return min(-(-mailboxes // max(replicas, 1)), most)
+
+
 def start_of(cursor: Cursor | None, uid_validity: int) -> Cursor:
     """Where to go on: from the beginning if the folder is new or was made again (RFC 3501 §2.3.1.1)."""
     if cursor is None or cursor.uid_validity != uid_validity:
