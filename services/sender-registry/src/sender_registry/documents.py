@@ -28,6 +28,7 @@ def to_document(sender: Sender) -> Document:
     return {
         "revision": sender.revision,
         "alive": 0 if sender.deleted_ms else 1,
+        "list_key": "" if sender.deleted_ms else sender.id,  # "" comes after no id: never listed
         # A tombstone frees its address: the unique key then is its own id.
         "address_key": f"deleted:{sender.id}"
         if sender.deleted_ms

@@ -34,6 +34,7 @@ class SenderStore:
         await ensure_indexes(
             self._collection,
             "alive",
+            "list_key",
             "cooldown_until",
             "token_refresh_at",
             "domain",
@@ -118,8 +119,8 @@ class SenderStore:
 
     async def after(self, sender_id: str, limit: int) -> list[Sender]:
         """Up to `limit` living senders whose id follows, in the order of ids."""
-        query = {"alive": 1, "_id": {"$gt": sender_id}}
-        cursor = self._collection.find(query).sort("_id", 1).limit(limit)
+        query = {"list_key": {"$gt": sender_id}}  # the embedded server sorts ids by reading all
+        cursor = self._collection.find(query).sort("list_key", 1).limit(limit)
         return [to_sender(document) async for document in cursor]
 
     async def cooled_down(self, limit: int) -> list[Sender]:
