@@ -40,7 +40,7 @@ class AppliedStore:
         self._collection = collection
 
     async def ensure_indexes(self) -> None:
-        await ensure_indexes(self._collection, "at")
+        await ensure_indexes(self._collection, "at", "key")
 
     async def settle(self, sender_id: str, marks: Iterable[str]) -> None:
         """Insert marks; doing it again changes nothing."""
@@ -83,7 +83,8 @@ class AppliedStore:
         """Every document whose id is in [start, end), page by page."""
         after = {"$gte": start, "$lt": end}
         while True:
-            cursor = self._collection.find({"_id": after}).sort("_id", 1).limit(_PAGE)
+            # `key` is the id again: the embedded server sorts ids by reading all of them.
+            cursor = self._collection.find({"key": after}).sort("key", 1).limit(_PAGE)
             page: list[Document] = [row async for row in cursor]
             for row in page:
                 yield row
@@ -100,7 +101,8 @@ def _rows(sender_id: str, marks: list[str]) -> Iterator[Document]:
             yield from ({"_id": mark, "at": at} for mark in together)
         else:
             name = derived_id(*together)
-            yield {"_id": f"{sender_id}:{second}:{name}", "at": at, "marks": together}
+            key = f"{sender_id}:{second}:{name}"
+            yield {"_id": key, "key": key, "at": at, "marks": together}
 
 
 def _spans(seconds: set[int]) -> Iterator[tuple[int, int]]:
