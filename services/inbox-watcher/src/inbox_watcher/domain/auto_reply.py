@@ -8,6 +8,7 @@ from inbox_watcher.domain.tables import auto_replies
 _FIELDS = {name: re.compile(p, re.IGNORECASE) for name, p in auto_replies.FIELDS.items()}
 _HINTS = {name: re.compile(p, re.IGNORECASE) for name, p in auto_replies.HINTS.items()}
 _SUBJECT = re.compile(rf"\W{{0,3}}(?:{'|'.join(auto_replies.SUBJECTS)})", re.IGNORECASE)
+_WEAK_SUBJECT = re.compile(rf"\W{{0,3}}(?:{'|'.join(auto_replies.WEAK_SUBJECTS)})", re.IGNORECASE)
 _FIRST_WORDS = re.compile(rf"\W{{0,10}}{auto_replies.FIRST_WORDS}", re.IGNORECASE)
 _LIST_FIELDS = ("list-id", "list-post", "mailing-list")
 
@@ -21,8 +22,9 @@ def auto_reason(fields: Fields, null_reverse_path: bool, text: str = "") -> str:
     if any(name in fields for name in _LIST_FIELDS):
         return ""
     subject = fields.text("subject")
-    if _SUBJECT.match(subject):
-        return f"subject {subject[:80]!r}{_hint(fields)}"
+    hint = _hint(fields)
+    if _SUBJECT.match(subject) or (hint and _WEAK_SUBJECT.match(subject)):
+        return f"subject {subject[:80]!r}{hint}"
     words = _FIRST_WORDS.match(text)
     if words:
         return f"first words {words[0].strip()[:80]!r}"

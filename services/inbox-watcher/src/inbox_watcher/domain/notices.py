@@ -52,9 +52,10 @@ def looks_like_notice(author: str, null_reverse_path: bool, fields: Fields, repo
     """Written by a mail system: by its name, its usual subject, the null reverse-path, its form."""
     local = author.partition("@")[0]
     name = decode_words(fields.get("from")).partition("<")[0]
-    by_name = local.startswith(notices.BOUNCE_AUTHORS) or bool(_NAME.match(name))
     subject = fields.text("subject")
     usual = bool(_SUBJECT.search(subject) or _DELAY_SUBJECT.search(subject))
+    named = bool(_NAME.match(name)) and (usual or null_reverse_path)
+    by_name = local.startswith(notices.BOUNCE_AUTHORS) or named
     if report or "x-failed-recipients" in fields:
         return True
     if _ANSWERED.match(subject) and not null_reverse_path:

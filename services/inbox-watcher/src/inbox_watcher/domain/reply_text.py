@@ -45,11 +45,18 @@ def new_text(text: str) -> str:
         size = _attribution_size(lines, index)
         if size:
             index += size
+            if _only_history_below(kept, lines[index:]):
+                break
             continue
         if not lines[index].lstrip().startswith(">"):
             kept.append(lines[index])
         index += 1
     return _tidy(_without_signature(kept))
+
+
+def _only_history_below(kept: list[str], below: list[str]) -> bool:
+    """Some clients do not mark what they quote: below such an introduction nothing is new."""
+    return any(kept) and not any(line.lstrip().startswith(">") for line in below)
 
 
 def _attribution_size(lines: list[str], start: int) -> int:
@@ -81,7 +88,8 @@ def _is_attribution(text: str, lines: list[str], following: int) -> bool:
     if _VERB_LAST.search(text[-60:]):
         return (dated and (starts or addressed)) or _next_is_quoted(lines, following)
     if _VERB.search(text[-220:]):
-        return (dated and addressed) or _next_is_quoted(lines, following)
+        timed = starts and bool(_DATED.search(text))
+        return timed or (dated and addressed) or _next_is_quoted(lines, following)
     if _QUOTING.match(text):
         return addressed or _next_is_quoted(lines, following)
     if addressed and _DATED.search(text):
@@ -102,10 +110,11 @@ def _starts_original(lines: list[str], index: int) -> bool:
     if _SEPARATOR.match(line):
         below = [text for text in lines[index + 1 : index + 6] if text.strip()]
         return line.strip("_ ") != "" or any(_HEADER_FIRST.match(text) for text in below)
-    if not _HEADER_FIRST.match(line):
+    if not (_HEADER_FIRST.match(line) or _HEADER_NEXT.match(line)):
         return False
-    below = lines[index + 1 : index + 6]
-    return sum(1 for text in below if _HEADER_NEXT.match(text)) >= 2
+    block = lines[index : index + 6]
+    fields = sum(1 for text in block if _HEADER_NEXT.match(text) or _HEADER_FIRST.match(text))
+    return fields >= 3 and any(_HEADER_FIRST.match(text) for text in block)
 
 
 def _without_signature(lines: list[str]) -> list[str]:

@@ -73,6 +73,14 @@ SUBJECTS = (
     r"자동 ?(?:회신|응답)|부재중",
     r"תשובה אוטומטית|מענה אוטומטי",
     r"رد تلقائي|خارج المكتب",
+    r"ตอบกลับอัตโนมัติ|odgovor automatic|automatski odgovor|samodejni odgovor|"
+    r"automatiskā atbilde|automatinis atsakymas",
+    r"automaatvastus|resposta autom[àa]tica|automatická odpoveď|автоматски одговор",
+    r"trả lời tự động|balasan otomatis|jawapan automatik",
+)
+
+#: Such a subject may be a human's too: it counts where one of the weak signs is beside it.
+WEAK_SUBJECTS = (
     r"i am (?:currently )?(?:away|out of|on (?:leave|vacation|holiday))",
     r"thank you for (?:your (?:e-?mail|message)|contacting)\b.{0,40}(?:auto|received)",
     r"(?:your )?(?:message|e-?mail) (?:has been |was )?received\b.{0,20}(?:auto)",
@@ -83,10 +91,7 @@ SUBJECTS = (
     r"met vakantie\b|op vakantie\b|buiten kantoor|semester\b|på semester|på ferie|sommerferie",
     r"lomalla\b|vuosilomalla|na urlopie\b|urlop\b|dovolen[áé]\b|szabads[áa]g|concediu\b",
     r"в отпуске\b|отпуск\b|у відпустці|в отпуск|izinde\b|izindeyim|σε άδεια",
-    r"休暇|休假|度假|휴가|ลาพัก|ตอบกลับอัตโนมัติ|สำนักงาน",
-    r"odgovor automatic|automatski odgovor|samodejni odgovor|automatiskā atbilde|automatinis atsakymas",
-    r"automaatvastus|resposta autom[àa]tica|automatická odpoveď|автоматски одговор",
-    r"trả lời tự động|balasan otomatis|jawapan automatik",
+    r"休暇|休假|度假|휴가|ลาพัก",
 )
 
 #: The first words of a reply whose headers say nothing, and that only a machine writes.
