@@ -48,6 +48,8 @@ log = logging.getLogger(__name__)
 
 #: The larger the batch, the fewer writes a counter costs; a thousand events are half a megabyte.
 COUNTED = PullLimits(prefetch=4000, batch=2000)
+#: A message holds up to 500 hits: a batch must be recorded well within its `ack_wait`.
+_HITS = PullLimits(prefetch=40, batch=20)
 _FOLD_EVERY = 10.0  # seconds
 _LINKS_LOADED = 100_000  # the newest; older ones are looked up when they are clicked
 
@@ -106,7 +108,7 @@ class Tracker:
         handle_hits = hits.HitHandler(
             self.bus, self.hits, self.deliveries, self.links, self.people, self.relay, self._behind
         )
-        self.bus.consume_messages(hits.DURABLE, handle_hits)
+        self.bus.consume_messages(hits.DURABLE, handle_hits, _HITS)
         handle_events = events.EventHandler(
             self.destinations, self.links, self.campaigns, self.statistics
         )

@@ -5,6 +5,7 @@ requests take uvicorn's own way. A head must be complete in time and may not be 
 """
 
 import asyncio
+import re
 from typing import Any
 
 from uvicorn.protocols.http.httptools_impl import HttpToolsProtocol
@@ -14,6 +15,21 @@ from tracker.api.tracking import HOT_PATHS, Tracking
 _HEAD_SECONDS = 10.0
 _HEAD_BYTES = 32 * 1024
 _TOO_LARGE = b"HTTP/1.1 431 Too Large\r\ncontent-length: 0\r\nconnection: close\r\n\r\n"
+_END = b"\r\n\r\n"
+_HOT_LINES = tuple(b"GET " + path for path in HOT_PATHS)
+_NAME = re.compile(rb"[!#$%&'*+\-.^_`|~0-9a-z]+")
+#: With any of these it is no ordinary GET: the parser knows what to do.
+_UNUSUAL = frozenset(
+    {
+        b"content-length",
+        b"transfer-encoding",
+        b"upgrade",
+        b"expect",
+        b"connection",
+        b"te",
+        b"trailer",
+    }
+)
 _CLOSE = b"connection: close\r\n\r\n"
 
 
@@ -21,12 +37,15 @@ class TrackingProtocol(HttpToolsProtocol):
     """`tracking` is set by the subclass that `protocol_for` makes."""
 
     tracking: Tracking
+    _in_message = False
     _in_head = False
     _hot = False
     _head_bytes = 0
     _head_timer: asyncio.TimerHandle | None = None
 
     def data_received(self, data: bytes) -> None:
+        if data.startswith(_HOT_LINES) and not self._in_message and self._quick(data):
+            return
         super().data_received(data)
         if not self._in_head:
             return
@@ -47,13 +66,15 @@ class TrackingProtocol(HttpToolsProtocol):
 
     def on_message_begin(self) -> None:
         self.url, self.headers, self.expect_100_continue = b"", [], False
-        self._in_head, self._hot = True, False
+        self._in_message, self._in_head, self._hot = True, True, False
 
     def on_headers_complete(self) -> None:
         self._head_is_read()
-        if self.url.startswith(HOT_PATHS) and self._answer():
-            self._hot = True
-            return
+        if self.url.startswith(HOT_PATHS):
+            keep = self.parser.should_keep_alive() and self.parser.get_http_version() == "1.1"
+            if self._answer(self.parser.get_method(), self.url, self.headers, keep=keep):
+                self._hot = True
+                return
         url, headers, expects = self.url, self.headers, self.expect_100_continue
         super().on_message_begin()  # makes the scope
         self.url, self.expect_100_continue = url, expects
@@ -65,6 +86,7 @@ class TrackingProtocol(HttpToolsProtocol):
             super().on_body(body)
 
     def on_message_complete(self) -> None:
+        self._in_message = False
         if not self._hot:
             super().on_message_complete()
 
@@ -74,17 +96,40 @@ class TrackingProtocol(HttpToolsProtocol):
             self._head_timer.cancel()
             self._head_timer = None
 
-    def _answer(self) -> bool:
+    def _quick(self, data: bytes) -> bool:
+        """Answer a whole and ordinary GET without the parser; False if it is anything else."""
+        if not data.endswith(_END) or data.count(b"\n") != data.count(b"\r\n"):
+            return False
+        lines = data[:-4].lower().split(b"\r\n")
+        first = data[: len(lines[0])].split(b" ")
+        if len(first) != 3 or first[2] != b"HTTP/1.1":
+            return False
+        headers = []
+        place = len(lines[0]) + 2
+        for line in lines[1:]:
+            name, colon, _ = line.partition(b":")
+            if not colon or name in _UNUSUAL or not _NAME.fullmatch(name):
+                return False
+            headers.append((name, data[place + len(name) + 1 : place + len(line)].strip(b" \t")))
+            place += len(line) + 2
+        self._unset_keepalive_if_required()
+        if self._head_timer is not None:
+            self._head_is_read()
+        return self._answer(first[0], first[1], headers, keep=True)
+
+    def _answer(
+        self, method: bytes, url: bytes, headers: list[tuple[bytes, bytes]], *, keep: bool
+    ) -> bool:
         """Answer a hit from memory; False if it must go the long way."""
         if self.pipeline or (self.cycle is not None and not self.cycle.response_complete):
             return False
-        parser = self.parser
-        head = self.tracking.at_once(parser.get_method(), self.url, self.client, self.headers)
-        if head is None or self.flow.write_paused:
+        if self.flow.write_paused or self.transport.is_closing():
+            return False
+        head = self.tracking.at_once(method, url, self.client, headers)
+        if head is None:
             return False
         fields, body = head
-        keep = parser.should_keep_alive() and parser.get_http_version() == "1.1"
-        date = b"".join(b"%b: %b\r\n" % pair for pair in self.server_state.default_headers)
+        date = b"".join([b"%b: %b\r\n" % pair for pair in self.server_state.default_headers])
         self.transport.write(b"".join((fields, date, b"\r\n" if keep else _CLOSE, body)))
         if keep:
             self.on_response_complete()
