@@ -1,5 +1,7 @@
 """Hard cases of clients that mark what they quote badly, or not at all."""
 
+# ruff: noqa: E501, RUF001 (the cases are as they were sent)
+
 import pytest
 
 from inbox_watcher.domain.reply_text import new_text
