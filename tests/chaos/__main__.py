@@ -45,7 +45,7 @@ def _play(scenario: Scenario, runs: int, mails: int, rng: random.Random) -> list
         return [_at_point(scenario, mails, rng) for _ in range(runs)]
     with (
         tempfile.TemporaryDirectory(prefix="chaos.") as directory,
-        open_stage(Path(directory)) as stage,
+        open_stage(Path(directory), small_disk=scenario.small_disk) as stage,
     ):
         return [_run(stage, scenario, mails, rng) for _ in range(runs)]
 
@@ -68,6 +68,8 @@ def _run(stage: Stage, scenario: Scenario, mails: int, rng: random.Random) -> Re
     stage.wait_ready()
     recovered = time.monotonic() - over
     stage.wait_finished(run)
+    if scenario.after:
+        scenario.after(stage)
     return account(stage, run, recovered)
 
 

@@ -3,7 +3,7 @@
 import contextlib
 import csv
 import io
-import time
+import subprocess
 from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
@@ -15,6 +15,7 @@ from tests.support.platform import Platform
 
 _SENDERS = ("ann@one.test", "ben@two.test", "cat@three.test", "dan@four.test")
 _ENVIRONMENT = {
+    "POSTFLEET_SENDER_REGISTRY_ENFORCE_AGE_RAMP": "false",
     "POSTFLEET_DISPATCHER_RETRY_BASE_SECONDS": "2",
     "POSTFLEET_DISPATCHER_LEASE_SECONDS": "10",
     "POSTFLEET_DISPATCHER_CONNECTIONS_PER_SENDER": "5",
@@ -123,8 +124,13 @@ def _ok(answer: httpx.Response) -> dict[str, Any]:
 
 
 @contextlib.contextmanager
-def open_stage(directory: Path, fail_point: str = "") -> Iterator[Stage]:
+def open_stage(directory: Path, fail_point: str = "", small_disk: str = "") -> Iterator[Stage]:
     stage = Stage(directory, fail_point)
+    with _disk(stage.platform.data / small_disk) if small_disk else contextlib.nullcontext():
+        yield from _running(stage)
+
+
+def _running(stage: Stage) -> Iterator[Stage]:
     try:
         stage.start()
         yield stage
@@ -134,5 +140,13 @@ def open_stage(directory: Path, fail_point: str = "") -> Iterator[Stage]:
         stage.platform.kill_all()
 
 
-def wait(seconds: float) -> None:
-    time.sleep(seconds)
+@contextlib.contextmanager
+def _disk(place: Path) -> Iterator[None]:
+    """A disk of 48 MB, in memory; needs root."""
+    place.mkdir(parents=True, mode=0o700)
+    mount = ["mount", "-t", "tmpfs", "-o", "size=48m,mode=700", "tmpfs", str(place)]
+    subprocess.run(mount, check=True, capture_output=True)
+    try:
+        yield
+    finally:
+        subprocess.run(["umount", "-l", str(place)], check=False, capture_output=True)

@@ -74,6 +74,12 @@ class Child:
         await asyncio.wait({self._keeper}, timeout=2)
         return False
 
+    def interrupt(self) -> None:
+        """SIGTERM; it is started again as after any death."""
+        if pid := self.pid:
+            with contextlib.suppress(ProcessLookupError):
+                os.kill(pid, signal.SIGTERM)
+
     def kill(self) -> None:
         """SIGKILL to the child's whole group."""
         self._stopping.set()

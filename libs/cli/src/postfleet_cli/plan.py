@@ -79,12 +79,18 @@ def addresses(options: Options, environ: Mapping[str, str]) -> Addresses:
     )
 
 
-def nats(data: DataDir, port: int, environ: Mapping[str, str]) -> Program:
-    """JetStream on disk: one node, so a PubAck means that the message is on disk."""
+def nats(
+    data: DataDir, port: int, environ: Mapping[str, str], monitor_port: int | None = None
+) -> Program:
+    """JetStream on disk: one node, so a PubAck means that the message is on disk.
+
+    `monitor_port` serves `/healthz`: a full disk freezes a stream until the server is started again.
+    """
     data.nats.mkdir(exist_ok=True, mode=0o700)
     config = data.path / "nats.conf"
+    monitor = f"http: {json.dumps(f'{HOST}:{monitor_port}')}\n" if monitor_port else ""
     config.write_text(
-        f"listen: {json.dumps(f'{HOST}:{port}')}\n"
+        monitor + f"listen: {json.dumps(f'{HOST}:{port}')}\n"
         "server_name: postfleet\n"
         f"jetstream {{ store_dir: {json.dumps(str(data.nats))}, sync_interval: always }}\n"
     )

@@ -8,7 +8,7 @@ from collections.abc import Mapping, Sequence
 
 import httpx
 
-from postfleet_cli import bus_apply, plan
+from postfleet_cli import bus_apply, plan, ports
 from postfleet_cli.child import Child, Program, Say
 from postfleet_cli.datadir import DataDir, Keys
 from postfleet_cli.exits import ExitCode, Refused
@@ -19,6 +19,8 @@ _DRAIN_S = 25.0
 _SERVERS_END_S = 2.0
 _REMIND_EVERY_S = 20.0
 _POLL_S = 0.2
+_HEALTH_EVERY_S = 3.0
+_UNHEALTHY_LOOKS = 3
 
 
 class Supervisor:
@@ -37,6 +39,7 @@ class Supervisor:
         self._options, self._environ, self._say = options, environ, say
         self._children: dict[str, Child] = {}
         self._housekeeping: list[asyncio.Task[None]] = []
+        [self._nats_monitor] = ports.free(1)
 
     async def start(self) -> None:
         """Servers first, side by side; then streams and durables; then the services."""
@@ -47,6 +50,7 @@ class Supervisor:
         )
         if "nats" in self._children:
             self._housekeeping.append(asyncio.create_task(self._apply_bus_again()))
+            self._housekeeping.append(asyncio.create_task(self._watch_nats()))
         services = plan.services(
             self._options, self.data, self.where, self.keys, ca_file, self._environ
         )
@@ -87,7 +91,7 @@ class Supervisor:
     def _servers(self) -> list[Program]:
         programs = [plan.gateway(self.where, self._environ)]
         if port := self.where.embedded_nats_port:
-            programs.append(plan.nats(self.data, port, self._environ))
+            programs.append(plan.nats(self.data, port, self._environ, self._nats_monitor))
         if port := self.where.embedded_mongo_port:
             programs.append(plan.database(self.data, port, self._environ))
         if self._options.with_sandbox:
@@ -123,6 +127,22 @@ class Supervisor:
                 applied = starting
             except Refused as refusal:
                 self._say(f"streams are not made again yet: {refusal.lines[0]}")
+
+    async def _watch_nats(self) -> None:
+        """Start NATS again when a stream is frozen: after a full disk it does not go on by itself."""
+        nats, bad = self._children["nats"], 0
+        async with httpx.AsyncClient(timeout=2, trust_env=False) as client:
+            while True:
+                await asyncio.sleep(_HEALTH_EVERY_S)
+                try:
+                    answer = await client.get(f"http://{ports.HOST}:{self._nats_monitor}/healthz")
+                except httpx.HTTPError:
+                    continue  # it is being started, or does not answer: its own end is noticed
+                bad = bad + 1 if answer.status_code == httpx.codes.SERVICE_UNAVAILABLE else 0
+                if bad >= _UNHEALTHY_LOOKS:
+                    self._say(f"nats is not healthy: {answer.text[:300]}")
+                    nats.interrupt()
+                    bad = 0
 
     async def _database_answers(self) -> None:
         from postfleet.mongo import Mongo  # takes a while to import: the servers start meanwhile
