@@ -80,6 +80,16 @@ async def test_figures_per_campaign_day_variant_and_lead(tracker: RunningTracker
         ("a", 2, 0.5, 0.5),
         ("b", 2, 0.0, 0.0),
     ]
+    assert variants["items"][0]["intervals"]["open_rate"] == [0.0945, 0.9055]
+
+    for scope, name in (
+        ("senders", "sender-0"),
+        ("domains", "example.net"),
+        ("receivers", "other"),
+    ):
+        items = (await tracker.get(scope))["items"]
+        assert name in [item[scope.removesuffix("s")] for item in items]
+        assert sum(item["sent"] for item in items) == 4
 
 
 @pytest.mark.seed("S203")
@@ -159,7 +169,9 @@ async def test_a_forged_or_damaged_session_is_no_session(tracker: RunningTracker
     cookie = answer.cookies["postfleet_session"]
     assert (await tracker.http.get("/dashboard/data.json")).status_code == 200
     tracker.http.cookies.clear()
-    for forged in ("", "x", cookie[:-1], cookie[:-1] + ("A" if cookie[-1] != "A" else "B")):
+    middle = len(cookie) // 2  # not the end: its last character holds bits that say nothing
+    damaged = cookie[:middle] + ("A" if cookie[middle] != "A" else "B") + cookie[middle + 1 :]
+    for forged in ("", "x", cookie[:-1], damaged):
         answer = await tracker.http.get(
             "/dashboard/data.json", headers={"Cookie": f"postfleet_session={forged}"}
         )

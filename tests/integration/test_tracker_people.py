@@ -1,10 +1,12 @@
 """A person asks what is kept, and has it erased; files for spreadsheets run nothing."""
 
 from collections.abc import AsyncIterator
+from datetime import UTC, datetime, timedelta
 from pathlib import Path
 
 import pytest
 
+from postfleet.instants import now_ms
 from tests.support.mongo import MongoServer
 from tests.support.natsserver import NatsServer
 from tests.support.tracker import (
@@ -16,6 +18,7 @@ from tests.support.tracker import (
     running_tracker,
     sent,
 )
+from tracker.store.people import PeopleStore
 
 pytestmark = pytest.mark.skipif(bool(NatsServer.missing()), reason=NatsServer.missing() or "")
 
@@ -92,3 +95,21 @@ async def test_a_spreadsheet_gets_no_formula(tracker: RunningTracker) -> None:
     heading, line = answer.text.splitlines()
     assert heading.startswith("id,name,status,sent")
     assert line.startswith("spring,\"'=HYPERLINK(")
+
+
+async def test_what_is_too_old_is_forgotten_and_still_counted(
+    mongo_server: MongoServer, tmp_path: Path
+) -> None:
+    old, young = new_id(), new_id()
+    async with running_tracker(mongo_server.url, tmp_path, retention_days=30) as tracker:
+        long_ago = datetime.now(UTC) - timedelta(days=31)
+        await tracker.say(sent(old, occurred_at=long_ago), sent(young))
+        await tracker.counted(sent=2)
+        await tracker.until(lambda: _known(tracker, 2))
+        await PeopleStore(tracker.app_database()).forget(now_ms() - 30 * 24 * 3600 * 1000)
+        assert await _known(tracker, 1)
+        assert (await tracker.get("overview"))["sent"] == 2
+
+
+async def _known(tracker: RunningTracker, deliveries: int) -> bool:
+    return (await _kept(tracker))["deliveries"] == deliveries

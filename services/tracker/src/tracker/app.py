@@ -12,6 +12,7 @@ from pymongo.errors import PyMongoError
 from postfleet.api_keys import Authenticator, registry_lookup
 from postfleet.bus import Bus
 from postfleet.http import create_app
+from postfleet.instants import now_ms
 from postfleet.mongo import Mongo
 from postfleet.outbox import OutboxRelay
 from postfleet.pull import PullLimits
@@ -51,6 +52,8 @@ COUNTED = PullLimits(prefetch=4000, batch=2000)
 #: A message holds up to 500 hits: a batch must be recorded well within its `ack_wait`.
 _HITS = PullLimits(prefetch=40, batch=20)
 _FOLD_EVERY = 10.0  # seconds
+_FORGET_EVERY = 3600.0
+_DAY_MS = 24 * 3600 * 1000
 _LINKS_LOADED = 100_000  # the newest; older ones are looked up when they are clicked
 
 
@@ -162,6 +165,7 @@ class Tracker:
         self._tasks = [
             asyncio.create_task(self._fold(), name="fold statistics"),
             asyncio.create_task(self.sender.run(), name="webhooks"),
+            asyncio.create_task(self._forget(), name="retention"),
         ]
         self._running = True
 
@@ -173,6 +177,15 @@ class Tracker:
                 await self.statistics.fold()
             except PyMongoError as error:
                 log.warning("the counters are brought up to date later: %s", error)
+
+    async def _forget(self) -> None:
+        """Remove what is older than it may be kept."""
+        while True:
+            try:
+                await self.people.forget(now_ms() - self.settings.retention_days * _DAY_MS)
+            except PyMongoError as error:
+                log.warning("what is too old is removed later: %s", error)
+            await asyncio.sleep(_FORGET_EVERY)
 
     async def _open_database(self) -> None:
         await self.mongo.connect()

@@ -5,7 +5,8 @@ from typing import Any
 
 from postfleet.instants import now
 from tracker.domain.facts import OVERALL, Counter
-from tracker.domain.figures import Bucket, activity, buckets, figures, recent
+from tracker.domain.figures import RATES, Bucket, activity, buckets, figures, recent
+from tracker.domain.intervals import interval
 from tracker.store.campaigns import CampaignStore
 from tracker.store.statistics import StatisticsStore
 
@@ -64,7 +65,15 @@ class Figures:
             return None
         found = await self._statistics.of_campaign("variant", campaign_id)
         return [
-            {"step": int(v["step"]), "variant": v["variant"] or None, **figures(v)}
+            {
+                "step": int(v["step"]),
+                "variant": v["variant"] or None,
+                **figures(v),
+                "intervals": {
+                    rate: interval(int(v.get(metric, 0)), int(v.get("sent", 0)))
+                    for rate, metric in RATES.items()
+                },
+            }
             for v in _by_step(found)
         ]
 

@@ -34,6 +34,8 @@ class Settings(ServiceSettings):
     #: Webhooks may go to these networks too, and over http: for receivers beside us. None by default.
     webhook_networks: str = ""
 
+    #: Deliveries, timelines and hits are kept for so long: a year's campaigns can be compared.
+    retention_days: int = Field(400, ge=1)
     #: Where the dashboard asks the other services; the public address if there is none.
     gateway_url: str = ""
 

@@ -8,7 +8,7 @@ from tracker.domain.facts import METRICS
 
 Bucket = Literal["day", "hour"]
 
-_RATES = {
+RATES = {
     "open_rate": "opened",
     "click_rate": "clicked",
     "reply_rate": "replied",
@@ -30,7 +30,7 @@ def figures(counter: Mapping[str, Any] | None) -> dict[str, int | float]:
     sent = found["sent"]
     rates = {
         name: round(min(1.0, found[metric] / sent), 4) if sent else 0.0
-        for name, metric in _RATES.items()
+        for name, metric in RATES.items()
     }
     return {**found, **rates}
 

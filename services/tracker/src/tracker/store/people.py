@@ -50,6 +50,15 @@ class PeopleStore:
             await self._firsts.delete_many({"_id": {"$in": firsts}})
             await self._deliveries.delete_many({"_id": {"$in": ids}})
 
+    async def forget(self, before_ms: int) -> None:
+        """Remove deliveries, timeline entries and hits that are older; the figures stay."""
+        for collection, field in (
+            (self._hits, "at_ms"),
+            (self._timelines, "at_ms"),
+            (self._deliveries, "sent_ms"),
+        ):
+            await collection.delete_many({field: {"$lt": before_ms}})
+
     async def erased(self, delivery_ids: list[str]) -> set[str]:
         """Those of the deliveries that were removed: their hits are nobody's."""
         if not delivery_ids:
