@@ -11,6 +11,7 @@ from typing import Any
 
 import httpx
 
+from postfleet.secrets import KeyRing
 from tests.support.platform import Platform
 
 _SENDERS = ("ann@one.test", "ben@two.test", "cat@three.test", "dan@four.test")
@@ -37,7 +38,10 @@ class Stage:
     """A platform with four senders whose providers keep Sent copies, as Gmail does."""
 
     def __init__(self, directory: Path, fail_point: str = "") -> None:
-        env = _ENVIRONMENT | ({"POSTFLEET_FAIL_POINT": fail_point} if fail_point else {})
+        # A key of its own: with a disk already in its place the directory does not look new.
+        env = {**_ENVIRONMENT, "MASTER_KEY": KeyRing.generate()} | (
+            {"POSTFLEET_FAIL_POINT": fail_point} if fail_point else {}
+        )
         self.platform = Platform(directory / "data", sandbox=True, env=env)
         self._number = 0
 

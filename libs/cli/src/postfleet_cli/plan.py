@@ -164,6 +164,7 @@ def services(
         **(_DEMO_PACE if options.demo else {}),
         "POSTFLEET_PUBLIC_URL": where.url,
         "POSTFLEET_SENDER_REGISTRY_ALLOWED_NETWORKS": "127.0.0.0/8,::1/128",
+        "POSTFLEET_SENDER_REGISTRY_RELAY_SUBMISSION_PORT": str(where.smtp_port),
         "POSTFLEET_TRACKER_SPOOL_DIR": str(data.spool),
         **({"POSTFLEET_TLS_CA_FILE": ca_file} if ca_file else {}),
         **environ,
