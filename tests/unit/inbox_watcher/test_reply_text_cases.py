@@ -1,6 +1,6 @@
 """Hard cases of clients that mark what they quote badly, or not at all."""
 
-# ruff: noqa: E501, RUF001 (the cases are as they were sent)
+# ruff: noqa: E501 (the cases are as they were sent)
 
 import pytest
 
