@@ -53,6 +53,7 @@ COUNTED = PullLimits(prefetch=4000, batch=2000)
 _HITS = PullLimits(prefetch=40, batch=20)
 _FOLD_EVERY = 10.0  # seconds
 _FORGET_EVERY = 3600.0
+_WEBHOOKS_KEPT_DAYS = 30  # they can be replayed, and their log read, for so long
 _DAY_MS = 24 * 3600 * 1000
 _LINKS_LOADED = 100_000  # the newest; older ones are looked up when they are clicked
 
@@ -183,6 +184,7 @@ class Tracker:
         while True:
             try:
                 await self.people.forget(now_ms() - self.settings.retention_days * _DAY_MS)
+                await self.webhooks.forget(now_ms() - _WEBHOOKS_KEPT_DAYS * _DAY_MS)
             except PyMongoError as error:
                 log.warning("what is too old is removed later: %s", error)
             await asyncio.sleep(_FORGET_EVERY)

@@ -35,7 +35,6 @@ _AT_ONCE = 8  # of them, each of another key
 _IDLE_S = 1.0
 _REFRESH_S = 2.0
 _ENDPOINTS = 1000
-_KEPT_MS = 30 * 24 * 3600 * 1000  # messages can be replayed, and the log read, for so long
 
 
 def seal_secret(ring: KeyRing, endpoint_id: str, secret: str) -> str:
@@ -75,7 +74,6 @@ class WebhookSender:
             self._queues.pop(id_).cancel()
         for id_ in active - set(self._queues):
             self._queues[id_] = asyncio.create_task(self._serve(id_), name=f"webhook {id_}")
-        await self._store.forget(now_ms() - _KEPT_MS)
 
     async def _serve(self, endpoint_id: str) -> None:
         while True:

@@ -13,8 +13,18 @@ from fastapi import APIRouter, Form, Query, Request, Response
 from fastapi.responses import HTMLResponse, JSONResponse, RedirectResponse
 from jinja2 import Environment
 
-from postfleet.instants import from_ms
 from postfleet.problems import Problem
+from tracker.api.cells import (
+    campaign_row,
+    check_rows,
+    delivery_link,
+    delivery_row,
+    detail,
+    domain_row,
+    flat,
+    sender_row,
+    shown_time,
+)
 from tracker.api.dashboard import HEADERS, from_our_page
 from tracker.figures import Figures
 from tracker.gateway import Gateway, NotAnswered
@@ -67,7 +77,7 @@ def build_router(
             told = await figures.campaigns(
                 [{"_id": c["id"], "name": c["name"], "status": c["status"]} for c in found]
             )
-            rows = [_campaign_row(row) for row in told]
+            rows = [campaign_row(row) for row in told]
             columns = ("Campaign", "State", "Sent", "Opened", "Clicked", "Replied", "Bounced", "")
             intro = "Pause stops planning; what is in a server's hands already is finished."
             return Table("Campaigns", intro, columns, rows, problem[:300] or why)
@@ -103,7 +113,7 @@ def build_router(
                 "Rests until",
             )
             intro = "The limit that binds is the smallest of all that apply today."
-            return Table("Senders", intro, columns, [_sender_row(s) for s in found], why)
+            return Table("Senders", intro, columns, [sender_row(s) for s in found], why)
 
         return await shown(request, make)
 
@@ -115,7 +125,7 @@ def build_router(
                 "Domains",
                 "DNS checks are made when you open them; the slowest server decides how long it takes.",
                 ("Domain", "State", ""),
-                [_domain_row(d) for d in found],
+                [domain_row(d) for d in found],
                 why,
             )
 
@@ -130,7 +140,7 @@ def build_router(
                 found = await gateway.call("GET", f"/domains/{quote(name, safe='')}/checks", key)
             except NotAnswered as error:
                 return Table(f"Domain {name}", intro, columns, problem=str(error))
-            return Table(f"Domain {name}", intro, columns, _check_rows(found))
+            return Table(f"Domain {name}", intro, columns, check_rows(found))
 
         return await shown(request, make)
 
@@ -143,7 +153,7 @@ def build_router(
             title = "Deliveries"
             if not delivery:
                 recent = await deliveries.latest(_ROWS)
-                rows = [_delivery_row(row) for row in recent]
+                rows = [delivery_row(row) for row in recent]
                 intro = "The last accepted mails; open one to see why it went when it went."
                 return Table(title, intro, ("Time", "Recipient", "Sender", "Answer", ""), rows)
             try:
@@ -151,7 +161,7 @@ def build_router(
                 found = await gateway.call("GET", path, key)
             except NotAnswered as error:
                 return Table(title, delivery, columns, problem=str(error))
-            return Table(f"Delivery {delivery}", "Its decisions.", columns, list(_flat(found)))
+            return Table(f"Delivery {delivery}", "Its decisions.", columns, list(flat(found)))
 
         return await shown(request, make)
 
@@ -160,7 +170,7 @@ def build_router(
         async def make(_: str) -> Table:
             found = await timelines.latest(_ROWS, "reply.detected")
             rows = [
-                [_time(e), e["address"], e["details"].get("text", "")[:300], _delivery_link(e)]
+                [shown_time(e), e["address"], e["details"].get("text", "")[:300], delivery_link(e)]
                 for e in found
             ]
             return Table("Replies", "By people, newest first.", ("Time", "From", "Text", ""), rows)
@@ -199,7 +209,7 @@ def build_router(
         both = await asyncio.gather(timelines.latest(_FEED), deliveries.latest(_FEED))
         entries = sorted((e for part in both for e in part), key=lambda e: -int(e["at_ms"]))
         return [
-            [_time(e), e["event"], e["address"], _detail(e["details"])] for e in entries[:_FEED]
+            [shown_time(e), e["event"], e["address"], detail(e["details"])] for e in entries[:_FEED]
         ]
 
     return router
@@ -212,97 +222,3 @@ async def _items(gateway: Gateway, path: str, key: str) -> tuple[list[dict[str, 
     except NotAnswered as error:
         return [], str(error)
     return list(found["items"]), ""
-
-
-def _campaign_row(c: dict[str, Any]) -> list[Any]:
-    action = {"running": "pause", "paused": "resume"}.get(str(c["status"]), "")
-    return [
-        c["name"] or c["id"],
-        {"state": c["status"]},
-        f"{c['sent']:,}",
-        *(
-            (f"{c[count]:,}", f"{c[rate]:.1%}")
-            for count, rate in (
-                ("opened", "open_rate"),
-                ("clicked", "click_rate"),
-                ("replied", "reply_rate"),
-                ("bounced_hard", "bounce_rate"),
-            )
-        ),
-        {"action": action, "to": f"/dashboard/campaigns/{quote(c['id'], safe='')}"}
-        if action
-        else "",
-    ]
-
-
-def _sender_row(s: dict[str, Any]) -> list[Any]:
-    return [
-        (s["email_address"], s.get("status_reason") or ""),
-        {"state": s["status"]},
-        str(s["health"]),
-        f"{s['sent_today']:,}",
-        f"{s['effective_limit']:,}",
-        str(s["binding_limit"]),
-        str(s.get("cooldown_until") or ""),
-    ]
-
-
-def _domain_row(d: dict[str, Any]) -> list[Any]:
-    checks = {"link": f"/dashboard/domains/{quote(d['name'])}", "text": "Checks"}
-    return [d["name"], {"state": d["state"]}, checks]
-
-
-def _check_rows(found: dict[str, Any]) -> list[list[Any]]:
-    return [
-        [check["name"], {"state": check["state"]}, (check["text"], " ".join(check["hints"]))]
-        for check in found["checks"]
-    ]
-
-
-def _delivery_row(entry: dict[str, Any]) -> list[Any]:
-    details = entry["details"]
-    answer = f"{details.get('reply_code', '')} {details.get('reply_text', '')}".strip()
-    return [
-        _time(entry),
-        entry["address"],
-        details.get("sender_id", ""),
-        answer,
-        _delivery_link(entry),
-    ]
-
-
-def _delivery_link(entry: dict[str, Any]) -> Any:
-    id_ = entry["details"].get("delivery_id", "")
-    return (
-        {"link": f"/dashboard/deliveries?delivery={quote(str(id_))}", "text": "Why"} if id_ else ""
-    )
-
-
-def _flat(value: Any, name: str = "") -> Any:
-    """A document as rows: the path of each value, and the value."""
-    if isinstance(value, dict):
-        for key, inner in value.items():
-            yield from _flat(inner, f"{name} {key}".strip().replace("_", " "))
-    elif isinstance(value, list):
-        for number, inner in enumerate(value, start=1):
-            yield from _flat(inner, f"{name} {number}")
-    elif value not in (None, ""):
-        yield [name, str(value)]
-
-
-def _time(entry: dict[str, Any]) -> str:
-    return from_ms(int(entry["at_ms"])).strftime("%Y-%m-%d %H:%M:%S")
-
-
-def _detail(details: dict[str, Any]) -> str:
-    names = (
-        "verdict",
-        "reason",
-        "category",
-        "url",
-        "reply_code",
-        "reply_text",
-        "text",
-        "diagnostic",
-    )
-    return " · ".join(str(details[n]) for n in names if details.get(n))[:200]
