@@ -12,7 +12,7 @@ from tests.support.eventsamples import MOMENT, sample
 
 FAMILIES = {
     "alias", "bounce", "campaign", "complaint", "credential", "delivery", "domain",
-    "email", "mailbox", "recipient", "reply", "sender", "watcher",
+    "email", "mailbox", "person", "recipient", "reply", "sender", "watcher", "webhook",
 }  # fmt: skip
 SERVICES = {"sender-registry", "dispatcher", "inbox-watcher", "tracker", "mail-provisioner"}
 

@@ -414,8 +414,10 @@ class Bus:
     async def _bury(self, durable: Durable, message: Msg, reason: str) -> None:
         """To the dead letters, with reason and original headers; terminated only when stored."""
         metadata = message.metadata
+        # Not those that told JetStream how to store the original: its batch, what it expected.
+        original = {k: v for k, v in (message.headers or {}).items() if not k.startswith("Nats-")}
         headers = {
-            **(message.headers or {}),
+            **original,
             "Nats-Msg-Id": f"dead-{durable.name}-{metadata.sequence.stream}",
             "x-dead-reason": " ".join(reason.split())[:500],
             "x-dead-durable": durable.name,
@@ -424,12 +426,11 @@ class Bus:
             "x-dead-sequence": str(metadata.sequence.stream),
             "x-dead-deliveries": str(metadata.num_delivered),
         }
-        kept = {k: v for k, v in headers.items() if not k.startswith("Nats-Expected")}
         await self.jetstream.publish(
             f"dead.{durable.name}.{message.subject}",
-            self._cut(message.data, kept),
+            self._cut(message.data, headers),
             stream=DEAD_LETTERS.name,
-            headers=kept,
+            headers=headers,
         )
         await message.term()
         metrics.events_consumed.labels(self.service, durable.name, "dead").inc()

@@ -5,6 +5,7 @@ taken has an owner who will settle it, or is settled here as unknown (RFC 1047's
 """
 
 from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
 
 from dispatcher.domain.identity import message_id
 from dispatcher.domain.ledger import CRASHED, Batch, Item, Settled
@@ -13,6 +14,14 @@ from dispatcher.store.attempts import Attempts, Begun
 from dispatcher.store.batches import Batches
 from dispatcher.store.senders import Senders
 from dispatcher.store.settlements import Settlements
+
+
+@dataclass(frozen=True, slots=True)
+class Taken:
+    """`by_us`: how many an earlier life of the same batch had begun; it used up their quota."""
+
+    unknown: list[Settled]
+    by_us: int
 
 
 class Doubt:
@@ -43,8 +52,8 @@ class Doubt:
         mine = [i for i in batch.items if i.key in begun and begun[i.key].batch_id == batch.id]
         return self._unknown(batch, await self._without_end(batch.id, mine), begun)
 
-    async def taken(self, batch: Batch, items: Sequence[Item]) -> list[Settled]:
-        """Of these, which a worker of this batch found taken, those that no one will settle."""
+    async def taken(self, batch: Batch, items: Sequence[Item]) -> Taken:
+        """Of these, which a worker of this batch found taken: what no one else will settle."""
         begun = await self._attempts.begun([item.key for item in items])
         by_owner: dict[str, list[Item]] = {}
         for item in items:
@@ -54,7 +63,7 @@ class Doubt:
         for owner, theirs in by_owner.items():
             if owner == batch.id or not await self._batches.is_open(owner):
                 left += await self._without_end(owner, theirs)
-        return self._unknown(batch, left, begun)
+        return Taken(self._unknown(batch, left, begun), len(by_owner.get(batch.id, [])))
 
     async def _without_end(self, batch_id: str, items: Sequence[Item]) -> list[Item]:
         if not items:

@@ -152,9 +152,11 @@ class Worker:
                 raise result
         outcomes = results[1:]
         taken = [i for i, one in zip(chosen, outcomes, strict=True) if one is None]
+        used += sum(one in _USED for one in outcomes)
         if taken:
-            await self._announcer.settle(batch, await self._doubt.taken(batch, taken))
-        used += sum(one is None or one in _USED for one in outcomes)
+            found = await self._doubt.taken(batch, taken)
+            await self._announcer.settle(batch, found.unknown)
+            used += found.by_us
         if granted or not first:
             sender_id, day = batch.origin.sender_id, Limits(day_of(now))
             await self._quotas.settle(sender_id, batch.id, used, day, granted if first else 0)
