@@ -50,7 +50,9 @@ async def _stored(ops: Client) -> list[str]:
     """The ids of all events in the stream, as its leader has them: a replica may lag behind."""
     jetstream = ops.jetstream(timeout=30)
     state = (await jetstream.stream_info("EVENTS")).state
-    found = [await jetstream.get_msg("EVENTS", n) for n in range(state.first_seq, state.last_seq + 1)]
+    found = [
+        await jetstream.get_msg("EVENTS", n) for n in range(state.first_seq, state.last_seq + 1)
+    ]
     return [(message.headers or {})["ce-id"] for message in found]
 
 

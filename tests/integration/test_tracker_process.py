@@ -42,7 +42,7 @@ class Service:
             ).key_ring
         )
 
-    async def until(self, check: Any, seconds: float = 40) -> None:
+    async def until(self, check: Any, seconds: float = 100) -> None:
         deadline = asyncio.get_running_loop().time() + seconds
         while True:
             with contextlib.suppress(httpx.TransportError):
