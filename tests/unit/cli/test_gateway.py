@@ -137,6 +137,19 @@ async def test_the_service_learns_who_asked(
     assert headers["x-forwarded-host"] == "postfleet.test"
 
 
+async def test_what_a_service_sets_for_one_client_is_never_sent_for_another(
+    gateway: httpx.AsyncClient,
+) -> None:
+    first = await gateway.get("/login")
+    assert "a=1" in first.headers["set-cookie"]
+    gateway.cookies.clear()  # another client, who has logged in nowhere
+    request = httpx.Request("GET", "http://gateway/login", headers={"host": "gateway"})
+    second = await gateway.send(request)
+    headers = second.json()["headers"]
+    assert "cookie" not in headers
+    assert "user-agent" not in headers, "nor does the gateway speak for itself"
+
+
 async def test_head_is_passed_on_as_head(gateway: httpx.AsyncClient) -> None:
     answer = await gateway.head("/u/token")
     assert json.loads(answer.headers["x-seen"])["method"] == "HEAD"

@@ -45,11 +45,14 @@ def problem(status: int, code: str, detail: str, retry_after_s: int | None = Non
 async def forward(client: httpx.AsyncClient, base: httpx.URL, request: Request) -> Response:
     """The service's answer to this request; 503 if it is down, 504 if it takes too long."""
     consumed = asyncio.Event()
-    outgoing = client.build_request(
+    # Not `client.build_request`: it adds the client's own headers, and its cookies, which are those
+    # that a service has set for somebody else.
+    outgoing = httpx.Request(
         request.method,
         base.copy_with(raw_path=_raw_target(request)),
         headers=_request_headers(request),
         content=_body(request, consumed),
+        extensions={"timeout": client.timeout.as_dict()},
     )
     try:
         answer = await _send(client, outgoing, request, consumed)
