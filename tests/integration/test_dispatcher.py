@@ -170,3 +170,36 @@ async def test_a_campaign_goes_on_for_leads_that_are_added_after_its_end(
     assert (report["imported"], report["duplicates"]) == (1, 1)
     await world.settled(campaign_id, 4)
     assert world.accepted() == dict.fromkeys([*people(3), "accept+late@people.test"], 1)
+
+
+async def test_an_import_takes_the_good_rows_tells_of_the_bad_ones_and_can_be_repeated(
+    world: DispatcherWorld,
+) -> None:
+    one = world.dispatcher()
+    await one.start()
+    campaign_id = await world.campaign(one, people(1))
+    path, csv = f"/campaigns/{campaign_id}/leads", {"Content-Type": "text/csv"}
+    sheet = b"\n".join(
+        [
+            b"email,name",
+            b"accept+a@people.test,Ann",
+            b"not an address,Bob",
+            b"ACCEPT+A@people.test,Ann again",
+            b"accept+big@people.test," + b"x" * 5_000_000,
+            "accept+latin@people.test,Zoë".encode("latin-1"),
+            "accept+c@people.test,Zoë".encode(),
+        ]
+    )
+    report = await one.api("POST", path, content=sheet, headers=csv)
+    assert (report["imported"], report["duplicates"], report["invalid"]) == (2, 1, 3)
+    assert [(row["row"], row["field"]) for row in report["rows"]] == [
+        (3, "email"),
+        (5, ""),
+        (6, ""),
+    ]
+    assert all(row["reason"] for row in report["rows"])
+    again = await one.api("POST", path, content=sheet, headers=csv)
+    assert (again["imported"], again["duplicates"], again["invalid"]) == (0, 3, 3)
+    refused = await one.http.post(path, content=b"name,city\nAnn,Rome\n", headers=csv)
+    assert refused.status_code == 422
+    assert refused.json()["errors"][0]["field"] == "email"
