@@ -66,3 +66,11 @@ def test_only_ports_of_what_is_embedded_are_needed(
     environ: dict[str, str], options: list[str]
 ) -> None:
     assert [use.option for use in plan.port_uses(Options(), environ)] == options
+
+
+def test_a_port_is_given_once_and_never_one_that_is_meant_for_somebody() -> None:
+    [meant] = ports.free(1)
+    ports.check([ports.PortUse(meant, "HTTP", "--http-port")])
+    given = [port for _ in range(50) for port in ports.free(20)]
+    assert len(set(given)) == len(given) == 1000
+    assert meant not in given

@@ -12,6 +12,8 @@ from postfleet_cli.exits import ExitCode, Refused
 HOST = "127.0.0.1"
 _OUTGOING = Path("/proc/sys/net/ipv4/ip_local_port_range")
 _LOWEST, _HIGHEST = 20_000, 32_767
+#: Meant for somebody who may not listen yet: a free port must not be given twice.
+_spoken_for: set[int] = set()
 
 
 @dataclass(frozen=True, slots=True)
@@ -36,13 +38,14 @@ def check(uses: Iterable[PortUse]) -> None:
                 f"port {use.port} for {use.what} {reason}. Choose another with {use.option} PORT"
             )
         seen[use.port] = use
+        _spoken_for.add(use.port)
     if lines:
         raise Refused(ExitCode.UNAVAILABLE, *lines)
 
 
 def free(count: int) -> list[int]:
     """Ports below those that the kernel gives to outgoing connections: a restarted child finds its
-    own still free."""
+    own still free. Never one that was given or checked before."""
     top = _HIGHEST
     if _OUTGOING.exists():
         top = min(top, int(_OUTGOING.read_text().split()[0]) - 1)
@@ -52,8 +55,9 @@ def free(count: int) -> list[int]:
     for port in candidates:
         if len(found) == count:
             break
-        if _obstacle(port) is None:
+        if port not in _spoken_for and _obstacle(port) is None:
             found.append(port)
+    _spoken_for.update(found)
     return found
 
 
