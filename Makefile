@@ -11,7 +11,8 @@ up: $(VENV)/.installed
 	@exec $(BIN)/postfleet up --demo
 
 test: $(VENV)/.installed system-packages
-	$(BIN)/pytest -n 4 --dist loadfile $(ARGS)
+	@$(BIN)/pytest -n 4 --dist loadfile $(ARGS) || { code=$$?; [ $$code = 1 ] || exit $$code; \
+		echo "what failed beside the others runs once more, alone:"; $(BIN)/pytest --last-failed $(ARGS); }
 
 lint: $(VENV)/.installed
 	$(BIN)/ruff format --check .
