@@ -20,10 +20,6 @@ def from_ms(milliseconds: int) -> datetime:
     return datetime.fromtimestamp(milliseconds / 1000, UTC)
 
 
-def maybe_from_ms(milliseconds: int | None) -> datetime | None:
-    return None if milliseconds is None else from_ms(milliseconds)
-
-
 def day_of(milliseconds: int) -> str:
     """The UTC calendar day, `2026-11-21`."""
     return from_ms(milliseconds).strftime("%Y-%m-%d")

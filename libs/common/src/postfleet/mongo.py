@@ -6,7 +6,7 @@ from typing import Any
 
 from motor.motor_asyncio import AsyncIOMotorClient
 from pymongo import WriteConcern
-from pymongo.errors import PyMongoError
+from pymongo.errors import BulkWriteError, PyMongoError
 
 log = logging.getLogger(__name__)
 
@@ -15,6 +15,7 @@ Database = Any  # motor ships no types
 Collection = Any
 
 _SELECTION_TIMEOUT_MS = 5000
+_DUPLICATE_KEY = 11000
 
 
 class Mongo:
@@ -63,3 +64,13 @@ async def ensure_indexes(
         await collection.create_index(name)
     for name in unique:
         await collection.create_index(name, unique=True)
+
+
+def duplicates(error: BulkWriteError) -> list[int]:
+    """The places in the bulk whose key was there already. Raises `error` if anything else is wrong."""
+    details = error.details or {}
+    problems = details.get("writeErrors") or []
+    others = [problem for problem in problems if problem.get("code") != _DUPLICATE_KEY]
+    if others or not problems or details.get("writeConcernErrors"):
+        raise error
+    return [problem["index"] for problem in problems]

@@ -94,10 +94,7 @@ class Sending:
         )
         try:
             filled = self._fill(batch, item, context, base.message_id)
-        except (
-            CannotFill,
-            LookupError,
-        ) as error:  # the campaign lost the step or variant meanwhile
+        except (CannotFill, LookupError) as error:  # a LookupError: the step or variant is gone
             return replace(base, outcome=Outcome.SKIPPED, reason=f"template: {error}")
         base = replace(base, mail_subject=filled.subject)
         return await self._transmit(batch, item, context.sender, base, filled)

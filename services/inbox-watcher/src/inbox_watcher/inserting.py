@@ -2,9 +2,7 @@
 
 from pymongo.errors import BulkWriteError
 
-from postfleet.mongo import Collection, Document
-
-_DUPLICATE = 11000
+from postfleet.mongo import Collection, Document, duplicates
 
 
 async def insert_new(collection: Collection, documents: list[Document]) -> list[Document]:
@@ -14,8 +12,5 @@ async def insert_new(collection: Collection, documents: list[Document]) -> list[
     try:
         await collection.insert_many(documents, ordered=False)
     except BulkWriteError as error:
-        problems = error.details.get("writeErrors", []) if error.details else []
-        if not problems or any(problem.get("code") != _DUPLICATE for problem in problems):
-            raise
-        return [documents[problem["index"]] for problem in problems]
+        return [documents[index] for index in duplicates(error)]
     return []

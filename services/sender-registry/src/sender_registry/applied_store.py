@@ -15,10 +15,9 @@ from pymongo.errors import BulkWriteError
 
 from postfleet.cloudevents import derived_id
 from postfleet.instants import now_ms
-from postfleet.mongo import Collection, Document, ensure_indexes
+from postfleet.mongo import Collection, Document, duplicates, ensure_indexes
 from sender_registry.domain.health import PENALTIES
 
-_DUPLICATE_KEY = 11000
 _KEPT_MS = 35 * 24 * 3600 * 1000  # longer than the stream keeps the events
 _GAP_SECONDS = 60  # times further apart than this are asked for separately
 _PAGE = 1000
@@ -50,8 +49,7 @@ class AppliedStore:
         try:
             await self._collection.insert_many(rows, ordered=False)
         except BulkWriteError as error:
-            if any(e["code"] != _DUPLICATE_KEY for e in error.details["writeErrors"]):
-                raise
+            duplicates(error)
 
     async def known(self, sender_id: str, marks: Iterable[str]) -> set[str]:
         """Those of these events' marks that were settled."""

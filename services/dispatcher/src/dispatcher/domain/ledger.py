@@ -107,10 +107,6 @@ class Settled:
             reply_text=reply.text[:MAX_REPLY_TEXT],
         )
 
-    def confirmed(self, outcome: Outcome, at: int, reason: str) -> "Settled":
-        """An unknown outcome, settled by evidence."""
-        return replace(self, outcome=outcome, at=at, reason=reason)
-
 
 def announcements(origin: Origin, settled: Settled) -> list[Announcement]:
     """The events that follow; their ids derive from delivery and attempt."""

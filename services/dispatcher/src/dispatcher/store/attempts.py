@@ -7,7 +7,7 @@ from pymongo import InsertOne
 from pymongo.errors import BulkWriteError
 
 from postfleet.instants import now_ms
-from postfleet.mongo import Collection
+from postfleet.mongo import Collection, duplicates
 
 
 @dataclass(frozen=True, slots=True)
@@ -46,10 +46,7 @@ class Attempts:
         try:
             await self._collection.bulk_write(inserts, ordered=False)
         except BulkWriteError as error:
-            for problem in error.details["writeErrors"]:
-                if problem.get("code") != 11000:
-                    raise
-                taken.add(attempts[problem["index"]].key)
+            taken = {attempts[index].key for index in duplicates(error)}
         owners = await self._owners(taken)
         return [owners.get(one.key, one.by) == one.by for one in attempts]
 

@@ -10,7 +10,7 @@ from pymongo.errors import BulkWriteError
 from dispatcher.domain.ledger import Item, Origin, Settled
 from dispatcher.domain.outcomes import Outcome
 from postfleet.instants import now_ms
-from postfleet.mongo import Collection, Document, ensure_indexes
+from postfleet.mongo import Collection, Document, duplicates, ensure_indexes
 
 QUEUED = "queued"  # planned again, in an open batch
 _WAITING = (Outcome.DEFERRED.value, Outcome.POSTPONED.value)
@@ -55,12 +55,8 @@ class Deliveries:
         try:
             await self._relaxed.bulk_write([InsertOne(d) for d in documents], ordered=False)
         except BulkWriteError as error:
-            again = []
-            for problem in error.details["writeErrors"]:
-                if problem.get("code") != 11000:
-                    raise
-                again.append(documents[problem["index"]])
-            await self._relaxed.bulk_write([_update(d) for d in again], ordered=False)
+            again = [_update(documents[index]) for index in duplicates(error)]
+            await self._relaxed.bulk_write(again, ordered=False)
 
     async def get(self, delivery_id: str) -> Row | None:
         document = await self._collection.find_one({"_id": delivery_id})

@@ -1,6 +1,6 @@
 """Leads: one document per campaign and person, moved on by guarded updates."""
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass, field
 
 from pymongo import InsertOne, UpdateOne
@@ -10,7 +10,7 @@ from dispatcher.domain.campaigns import LeadState
 from dispatcher.domain.identity import lead_id
 from dispatcher.domain.leads_csv import LeadRow
 from postfleet.instants import now_ms
-from postfleet.mongo import Collection, Document, ensure_indexes
+from postfleet.mongo import Collection, Document, duplicates, ensure_indexes
 
 NEVER = 1 << 60  # a due time that does not come
 
@@ -55,8 +55,7 @@ class Leads:
             result = await self._collection.bulk_write(inserts, ordered=False)
             return int(result.inserted_count)
         except BulkWriteError as error:
-            _only_duplicates(error)
-            return int(error.details["nInserted"])
+            return len(inserts) - len(duplicates(error))
 
     async def due(self, campaign_id: str, now: int, limit: int) -> list[Lead]:
         query = {"campaign_id": campaign_id, "state": LeadState.ACTIVE.value, "due": {"$lte": now}}
@@ -162,13 +161,3 @@ def _lead(document: Document) -> Lead:
         sender_id=document.get("sender_id"),
         fields=dict(document["fields"]),
     )
-
-
-def _only_duplicates(error: BulkWriteError) -> None:
-    """Pass over duplicate keys; raise for anything else."""
-    if any(problem.get("code") != 11000 for problem in error.details["writeErrors"]):
-        raise error
-
-
-def keys_of(leads: Iterable[Lead]) -> list[str]:
-    return [lead.key for lead in leads]

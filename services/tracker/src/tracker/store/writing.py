@@ -5,9 +5,8 @@ from typing import Any
 
 from pymongo.errors import BulkWriteError
 
-from postfleet.mongo import Collection, Document
+from postfleet.mongo import Collection, Document, duplicates
 
-_DUPLICATE = 11000
 _CHUNK = 500
 
 
@@ -18,7 +17,7 @@ async def insert_new(collection: Collection, documents: Sequence[Document]) -> b
         try:
             await collection.insert_many(list(documents[start : start + _CHUNK]), ordered=False)
         except BulkWriteError as error:
-            _only_duplicates(error)
+            duplicates(error)
             met = True
     return met
 
@@ -29,11 +28,4 @@ async def write_guarded(collection: Collection, operations: Sequence[Any]) -> No
         try:
             await collection.bulk_write(list(operations[start : start + _CHUNK]), ordered=False)
         except BulkWriteError as error:
-            _only_duplicates(error)
-
-
-def _only_duplicates(error: BulkWriteError) -> None:
-    details = error.details or {}
-    others = [e for e in details.get("writeErrors", ()) if e.get("code") != _DUPLICATE]
-    if others or details.get("writeConcernErrors"):
-        raise error
+            duplicates(error)
