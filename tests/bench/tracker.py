@@ -86,7 +86,8 @@ async def _consume(nats_url: str, durable: str, handler: Any, n: int, limits: Pu
     await bus.connect()
     started = time.perf_counter()
     await bus.start()
-    await asyncio.wait_for(meter.done.wait(), 300)
+    async with asyncio.timeout(300):
+        await meter.done.wait()
     took = time.perf_counter() - started
     await bus.stop()
     return n / took

@@ -102,7 +102,8 @@ async def test_start_waits_for_the_durables(world: BusWorld) -> None:
     await asyncio.sleep(0.3)
     assert not starting.done()
     await world.apply()
-    bus = await asyncio.wait_for(starting, 5)
+    async with asyncio.timeout(5):
+        bus = await starting
     assert await bus.ready()
 
 

@@ -303,7 +303,8 @@ async def test_a_watch_whose_lease_is_another_replicas_ends(platform: Platform) 
         arrivals = Taking(*[cast(Any, None)] * 6)
         evidence = Evidence(*[cast(Any, None)] * 4)
         tools = Tools(platform.settings("", **_PLAIN), arrivals, evidence, credentials, not_ours)
-        await asyncio.wait_for(Watch(mailbox, tools).run(), 5)
+        async with asyncio.timeout(5):
+            await Watch(mailbox, tools).run()
     assert [mail.uid for mail in taken] == [1], "nothing is read after the first refused cursor"
     assert server.connections == 1
 

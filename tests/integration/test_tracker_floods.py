@@ -42,7 +42,8 @@ async def test_a_flood_gets_429_and_an_unsubscribe_never_does(tracker: RunningTr
 async def _raw(tracker: RunningTracker, request: bytes) -> bytes:
     reader, writer = await asyncio.open_connection("127.0.0.1", tracker.settings.http_port)
     writer.write(request)
-    answer = await asyncio.wait_for(reader.read(), 15)
+    async with asyncio.timeout(15):
+        answer = await reader.read()
     writer.close()
     return answer
 
@@ -68,8 +69,9 @@ async def test_a_thousand_slow_connections_do_not_stop_the_others(tracker: Runni
         writer.write(b"GET /o/x.gif HTTP/1.1\r\nHos")
     answers = [await tracker.http.get(tracker.pixel(delivery)) for _ in range(5)]
     assert [answer.status_code for answer in answers] == [200] * 5
-    closed = [asyncio.wait_for(reader.read(), 15) for reader, _ in slow]
-    assert set(await asyncio.gather(*closed)) == {b""}  # and they are sent away in time
+    async with asyncio.timeout(15):  # and they are sent away in time
+        closed = await asyncio.gather(*(reader.read() for reader, _ in slow))
+    assert set(closed) == {b""}
 
 
 async def test_several_requests_in_one_packet_are_all_answered(tracker: RunningTracker) -> None:

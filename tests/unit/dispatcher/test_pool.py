@@ -29,7 +29,8 @@ def pool_of(server: ScriptedServer, connections: int = 2, mails: int = 100) -> S
 
 async def send_many(pool: SenderPool, count: int) -> list[SmtpReply | BaseException]:
     mails = (pool.send(ENVELOPE, MAIL, ours) for _ in range(count))
-    return await asyncio.wait_for(asyncio.gather(*mails, return_exceptions=True), 20)
+    async with asyncio.timeout(20):
+        return await asyncio.gather(*mails, return_exceptions=True)
 
 
 async def test_connections_are_kept_and_no_more_than_allowed_are_made() -> None:
@@ -136,8 +137,10 @@ async def test_closing_answers_every_mail() -> None:
 
         sends = [asyncio.ensure_future(pool.send(ENVELOPE, MAIL, never)) for _ in range(10)]
         await asyncio.sleep(0.1)
-        await asyncio.wait_for(pool.close(), 5)
-        results = await asyncio.wait_for(asyncio.gather(*sends, return_exceptions=True), 5)
+        async with asyncio.timeout(5):
+            await pool.close()
+        async with asyncio.timeout(5):
+            results = await asyncio.gather(*sends, return_exceptions=True)
         assert all(isinstance(one, Refused) for one in results)
         assert server.mails == []
 
@@ -200,7 +203,9 @@ async def test_no_mail_ever_waits_for_ever(seed: int, monkeypatch: pytest.Monkey
         answered += len(await send_many(pool, chance.randrange(1, 25)))
     late = [asyncio.ensure_future(pool.send(ENVELOPE, MAIL, ours)) for _ in range(30)]
     await asyncio.sleep(0.003)
-    await asyncio.wait_for(pool.close(), 5)
-    await asyncio.wait_for(asyncio.gather(*late, return_exceptions=True), 5)
+    async with asyncio.timeout(5):
+        await pool.close()
+    async with asyncio.timeout(5):
+        await asyncio.gather(*late, return_exceptions=True)
     assert answered > 40
     assert pool.idle

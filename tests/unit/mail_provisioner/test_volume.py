@@ -140,7 +140,8 @@ async def test_a_lock_of_docker_mailserver_is_waited_for(tmp_path: Path) -> None
     await asyncio.sleep(0.5)
     assert not entered.is_set()
     lock.unlink()
-    await asyncio.wait_for(waiting, 2)
+    async with asyncio.timeout(2):
+        await waiting
     assert entered.is_set()
 
 

@@ -93,7 +93,8 @@ async def test_an_idle_client_hears_of_a_delivery_within_a_second(box: Sandbox) 
     assert time.monotonic() - started < 1
     assert b"1 EXISTS" in news
     client.idle_done()
-    await asyncio.wait_for(idling, 5)
+    async with asyncio.timeout(5):
+        await idling
     result, lines = await client.uid("fetch", "1", "(BODY.PEEK[])")
     assert (result, bytes(lines[1])) == ("OK", message(1))
     await client.logout()

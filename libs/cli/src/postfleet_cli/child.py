@@ -116,7 +116,8 @@ class Child:
             pause_s = self.next_pause_s(soon=soon)
             self._report(code, pause_s)
             with contextlib.suppress(TimeoutError):
-                await asyncio.wait_for(self._stopping.wait(), pause_s)
+                async with asyncio.timeout(pause_s):
+                    await self._stopping.wait()
             if self._stopping.is_set():
                 return
             await self._spawn()

@@ -21,6 +21,7 @@ from postfleet.cloudevents import Announcement, Unreadable, parse
 from postfleet.failpoints import reach
 from postfleet.instants import now_ms
 from postfleet.mongo import Collection, Document, ensure_indexes
+from postfleet.tasks import end
 
 log = logging.getLogger(__name__)
 
@@ -88,8 +89,7 @@ class OutboxRelay:
         """Announce what is there, then end; what cannot be said now is said after the next start."""
         if self._task is None:
             return
-        self._task.cancel()
-        await asyncio.wait([self._task])
+        await end(self._task)
         if not self._bus.connected:
             return
         try:
@@ -142,7 +142,8 @@ class OutboxRelay:
     async def _run(self) -> None:
         while True:
             with contextlib.suppress(TimeoutError):
-                await asyncio.wait_for(self._urgent.wait(), _SWEEP_EVERY)
+                async with asyncio.timeout(_SWEEP_EVERY):
+                    await self._urgent.wait()
             grace_ms = 0 if self._urgent.is_set() else _GRACE_MS
             self._urgent.clear()
             try:

@@ -58,7 +58,8 @@ class Agenda:
     async def _wait(self) -> None:
         pause = (self._waiting[0].due - now_ms()) / 1000 if self._waiting else None
         try:
-            await asyncio.wait_for(self._news.wait(), pause)
+            async with asyncio.timeout(pause):
+                await self._news.wait()
         except TimeoutError:
             return
 

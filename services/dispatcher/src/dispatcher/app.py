@@ -38,6 +38,7 @@ from postfleet.bus import Bus
 from postfleet.http import create_app
 from postfleet.mongo import Mongo
 from postfleet.outbox import OutboxRelay
+from postfleet.tasks import end
 from postfleet.tls import client_context
 from postfleet.tokens import TokenKeys
 
@@ -198,21 +199,15 @@ class Running:
         self.started = False
         *makers, leases = self._tasks or [None]
         for task in makers:
-            await _end(task)
+            await end(task)
         await self._parts.bus.stop_consuming()
         await self._parts.worker.drain()
-        await _end(leases)
+        await end(leases)
         for relay in self._parts.relays:
             await relay.stop()
         await self._parts.bus.stop()
         await self._parts.mongo.close()
         log.info("drained")
-
-
-async def _end(task: asyncio.Task[None] | None) -> None:
-    if task is not None:
-        task.cancel()
-        await asyncio.wait([task])
 
 
 def build(settings: Settings) -> FastAPI:
@@ -227,7 +222,7 @@ def build(settings: Settings) -> FastAPI:
         try:
             yield
         finally:
-            await _end(None if starting.done() else starting)
+            await end(starting)
             await running.stop()
 
     stores = parts.stores

@@ -80,7 +80,8 @@ class Planner:
                 busy = False
             if not busy:
                 try:
-                    await asyncio.wait_for(self._wake.wait(), self._every)
+                    async with asyncio.timeout(self._every):
+                        await self._wake.wait()
                 except TimeoutError:
                     continue
                 finally:

@@ -88,7 +88,8 @@ class SenderPool:
         try:
             while True:
                 try:
-                    mail = await asyncio.wait_for(self._queue.get(), _IDLE_SECONDS)
+                    async with asyncio.timeout(_IDLE_SECONDS):
+                        mail = await self._queue.get()
                 except TimeoutError:
                     if self._queue.empty():
                         return

@@ -32,6 +32,7 @@ from postfleet.http import create_app
 from postfleet.instants import now_ms
 from postfleet.mongo import Mongo
 from postfleet.outbox import OutboxRelay
+from postfleet.tasks import end
 from postfleet.topology import RPC_CREDENTIALS
 
 log = logging.getLogger(__name__)
@@ -93,8 +94,7 @@ def build(settings: Settings) -> FastAPI:
         try:
             yield
         finally:
-            starting.cancel()
-            await asyncio.wait([starting])
+            await end(starting)
             if running.started:
                 await leases.stop()
                 await sweeps.stop()

@@ -14,6 +14,7 @@ from inbox_watcher.replica_store import ReplicaStore
 from inbox_watcher.settings import Settings
 from inbox_watcher.watching import Tools, Watch
 from postfleet.instants import now_ms
+from postfleet.tasks import end
 
 log = logging.getLogger(__name__)
 
@@ -57,9 +58,7 @@ class Leases:
 
     async def stop(self) -> None:
         """End all watches and give their mailboxes back."""
-        if self._task is not None:
-            self._task.cancel()
-            await asyncio.wait([self._task])
+        await end(self._task)
         held = list(self._watches)
         await self._end(held)
         try:
@@ -93,7 +92,8 @@ class Leases:
                 await self._end(list(self._watches))  # they may be another's by now
             self._measure()
             with contextlib.suppress(TimeoutError):
-                await asyncio.wait_for(self._wake.wait(), _TICK)
+                async with asyncio.timeout(_TICK):
+                    await self._wake.wait()
 
     async def _renew(self) -> None:
         started = time.monotonic()
@@ -174,10 +174,7 @@ class Leases:
         tasks = [self._watches.pop(id_)[1] for id_ in sender_ids if id_ in self._watches]
         for sender_id in sender_ids:
             self._noted.pop(sender_id, None)
-        for task in tasks:
-            task.cancel()
-        if tasks:
-            await asyncio.wait(tasks)
+        await end(*tasks)
 
     def _measure(self) -> None:
         looks = [watch.look for watch, _ in self._watches.values()]

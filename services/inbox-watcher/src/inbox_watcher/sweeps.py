@@ -17,6 +17,7 @@ from inbox_watcher.store import InboundStore, SentStore
 from postfleet.cloudevents import Announcement, derived_id
 from postfleet.events import WatcherRecovered, WatcherStale
 from postfleet.instants import from_ms, now, now_ms
+from postfleet.tasks import end
 
 log = logging.getLogger(__name__)
 
@@ -45,9 +46,7 @@ class Sweeps:
         self._task = asyncio.create_task(self._run(), name="sweeps")
 
     async def stop(self) -> None:
-        if self._task is not None:
-            self._task.cancel()
-            await asyncio.wait([self._task])
+        await end(self._task)
 
     def wake(self) -> None:
         """New mails were sent: one that waits may match now."""
@@ -66,7 +65,8 @@ class Sweeps:
                 log.warning("sweep failed, tried again soon: %s", error)
             await asyncio.sleep(_AT_ONCE_EVERY)
             with contextlib.suppress(TimeoutError):
-                await asyncio.wait_for(self._wake.wait(), _EVERY)
+                async with asyncio.timeout(_EVERY):
+                    await self._wake.wait()
 
     async def tell_broken_promises(self, at: int) -> None:
         """`watcher.stale` for mailboxes not looked at in time, `watcher.recovered` for those again."""

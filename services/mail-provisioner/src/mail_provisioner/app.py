@@ -46,6 +46,7 @@ from postfleet.bus import Bus
 from postfleet.http import create_app
 from postfleet.mongo import Mongo
 from postfleet.outbox import OutboxRelay
+from postfleet.tasks import end
 from postfleet.tls import client_context
 from postfleet.topology import RPC_MAILBOX_CREATE, RPC_MAILBOX_DELETE, RPC_MAILBOX_SECRET
 
@@ -114,8 +115,7 @@ def build(settings: Settings) -> FastAPI:
         starting = asyncio.create_task(start(), name="start")
         starting.add_done_callback(_report)
         yield
-        starting.cancel()
-        await asyncio.wait([starting])
+        await end(starting)
         await watch.stop()
         await upkeep.stop()
         await signing.stop()

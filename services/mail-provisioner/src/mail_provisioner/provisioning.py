@@ -21,6 +21,7 @@ from mail_provisioner.volume import ConfigVolume, VolumeBusy
 from postfleet.instants import now_ms
 from postfleet.outbox import OutboxRelay
 from postfleet.secrets import CannotOpen, KeyRing
+from postfleet.tasks import end
 
 log = logging.getLogger(__name__)
 
@@ -61,9 +62,7 @@ class Provisioner:
 
     async def stop(self) -> None:
         """End after the steps that run: a file is never left without its state."""
-        if self._task:
-            self._task.cancel()
-            await asyncio.wait([self._task])
+        await end(self._task)
         if self._steps:
             await asyncio.wait(self._steps.values())
 
@@ -85,7 +84,8 @@ class Provisioner:
     async def _run(self) -> None:
         while True:
             with contextlib.suppress(TimeoutError):
-                await asyncio.wait_for(self._due.wait(), _LOOK_EVERY)
+                async with asyncio.timeout(_LOOK_EVERY):
+                    await self._due.wait()
             self._due.clear()
             try:
                 due = await self._look()

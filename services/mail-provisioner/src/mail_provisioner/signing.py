@@ -12,6 +12,7 @@ from mail_provisioner.domain_store import DomainStore
 from mail_provisioner.settings import SERVICE
 from mail_provisioner.volume import ConfigVolume, VolumeBusy
 from postfleet.secrets import CannotOpen, KeyRing
+from postfleet.tasks import end
 
 log = logging.getLogger(__name__)
 
@@ -37,9 +38,7 @@ class Signing:
         self._task = asyncio.create_task(self._run(), name="signing")
 
     async def stop(self) -> None:
-        if self._task:
-            self._task.cancel()
-            await asyncio.wait([self._task])
+        await end(self._task)
 
     def alive(self) -> bool:
         return self._task is not None and not self._task.done()

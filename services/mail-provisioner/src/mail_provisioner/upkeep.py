@@ -21,6 +21,7 @@ from mail_provisioner.passwords import open_relay_password
 from mail_provisioner.volume import ConfigVolume, VolumeBusy
 from postfleet.instants import now_ms
 from postfleet.secrets import KeyRing
+from postfleet.tasks import end
 
 log = logging.getLogger(__name__)
 
@@ -43,9 +44,7 @@ class Upkeep:
         self._task = asyncio.create_task(self._run(), name="upkeep")
 
     async def stop(self) -> None:
-        if self._task:
-            self._task.cancel()
-            await asyncio.wait([self._task])
+        await end(self._task)
 
     def alive(self) -> bool:
         return self._task is not None and not self._task.done()

@@ -14,6 +14,7 @@ from postfleet.cloudevents import Announcement, derived_id
 from postfleet.events import DomainDegraded, DomainDnsChanged, Event
 from postfleet.instants import from_ms, now_ms
 from postfleet.outbox import OutboxRelay
+from postfleet.tasks import end
 
 log = logging.getLogger(__name__)
 
@@ -35,9 +36,7 @@ class Watch:
         self._task = asyncio.create_task(self._run(), name="domain watch")
 
     async def stop(self) -> None:
-        if self._task:
-            self._task.cancel()
-            await asyncio.wait([self._task])
+        await end(self._task)
 
     def alive(self) -> bool:
         return self._task is not None and not self._task.done()

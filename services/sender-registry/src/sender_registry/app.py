@@ -14,6 +14,7 @@ from postfleet.bus import Bus
 from postfleet.http import create_app
 from postfleet.mongo import Mongo
 from postfleet.outbox import OutboxRelay
+from postfleet.tasks import end
 from postfleet.tls import client_context
 from sender_registry import handlers, rpc
 from sender_registry.accounts import Accounts, Rules
@@ -114,8 +115,7 @@ def build(settings: Settings) -> FastAPI:
         try:
             yield
         finally:
-            task.cancel()
-            await asyncio.wait([task])
+            await end(task)
             await relay.stop()
             await bus.stop()
             await mongo.close()

@@ -17,6 +17,7 @@ from postfleet.mongo import Mongo
 from postfleet.outbox import OutboxRelay
 from postfleet.pull import PullLimits
 from postfleet.reachable import parse_networks
+from postfleet.tasks import end
 from postfleet.tls import client_context
 from postfleet.tokens import TokenKeys
 from tracker.api import analytics, console, dashboard, people, unsubscribe, webhooks
@@ -134,16 +135,13 @@ class Tracker:
         try:
             yield
         finally:
-            starting.cancel()
-            await asyncio.gather(starting, return_exceptions=True)
+            await end(starting)
             await self._stop()
 
     async def _stop(self) -> None:
         """Hits first: they need the bus, or the disk where it is gone."""
         try:
-            for task in self._tasks:
-                task.cancel()
-            await asyncio.gather(*self._tasks, return_exceptions=True)
+            await end(*self._tasks)
             await self.intake.stop()
             if self.consumption is not None:
                 await self.consumption.stop()

@@ -14,6 +14,7 @@ from prometheus_client import Counter, Gauge
 
 from postfleet.bus import Message, Unavailable
 from postfleet.cloudevents import derived_id
+from postfleet.tasks import end
 from tracker.domain.hits import SUBJECT, Hit, HitKind, UnreadableHit, read_hit
 from tracker.spool import Spool, SpoolFull
 
@@ -93,9 +94,7 @@ class Intake:
 
     async def stop(self) -> None:
         """Hand over what is queued, then end; what the bus does not take stays on disk."""
-        for task in self._tasks:
-            task.cancel()
-        await asyncio.gather(*self._tasks, return_exceptions=True)
+        await end(*self._tasks)
         while self._queue:
             await self._hand_over(self._take())
         await self._spool.close()

@@ -16,6 +16,7 @@ from postfleet.events import WebhookDisabled
 from postfleet.instants import from_ms, now_ms
 from postfleet.outbox import OutboxRelay
 from postfleet.secrets import CannotOpen, KeyRing
+from postfleet.tasks import end
 from tracker.domain.webhooks import (
     Answer,
     Endpoint,
@@ -63,9 +64,7 @@ class WebhookSender:
                     log.warning("webhooks wait for the database: %s", error)
                 await asyncio.sleep(_REFRESH_S)
         finally:
-            for task in self._queues.values():
-                task.cancel()
-            await asyncio.gather(*self._queues.values(), return_exceptions=True)
+            await end(*self._queues.values())
 
     async def _refresh(self) -> None:
         endpoints = await self._store.page("", _ENDPOINTS)
