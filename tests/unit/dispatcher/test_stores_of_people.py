@@ -8,7 +8,8 @@ import pytest
 from dispatcher.domain.campaigns import LeadState
 from dispatcher.domain.identity import lead_id
 from dispatcher.domain.leads_csv import LeadRow
-from dispatcher.store.leads import NEVER, Leads
+from dispatcher.domain.progress import NEVER
+from dispatcher.store.leads import Leads
 from dispatcher.store.quotas import Limits, Quotas
 from dispatcher.store.senders import Senders
 from dispatcher.store.suppressions import Suppressions

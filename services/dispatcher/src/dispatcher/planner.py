@@ -3,8 +3,8 @@
 import asyncio
 import logging
 import uuid
-from collections.abc import Iterable, Sequence
-from dataclasses import dataclass
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass, replace
 
 import orjson
 
@@ -12,7 +12,6 @@ from dispatcher.announcer import Announcer
 from dispatcher.domain.campaigns import (
     Campaign,
     CampaignState,
-    Condition,
     LeadState,
     open_at,
     variant_for,
@@ -21,10 +20,11 @@ from dispatcher.domain.identity import delivery_id
 from dispatcher.domain.ledger import Batch, Item, Origin, Settled
 from dispatcher.domain.outcomes import Outcome
 from dispatcher.domain.planning import Candidate, Capacity, Plan, plan
+from dispatcher.domain.progress import CONDITION, Move, Next, due_after, next_move
 from dispatcher.store.batches import Batches, job
 from dispatcher.store.campaigns import Campaigns
 from dispatcher.store.deliveries import Deliveries, Row
-from dispatcher.store.leads import NEVER, Lead, Leads
+from dispatcher.store.leads import Lead, Leads
 from dispatcher.store.quotas import Quotas, Used
 from dispatcher.store.senders import Senders
 from dispatcher.store.suppressions import Suppressions
@@ -37,8 +37,6 @@ log = logging.getLogger(__name__)
 
 _LEADS_A_PASS = 1000
 _ROWS_A_PASS = 1000
-_ROW_MISSING_MS = 2_000  # its settlement is being announced
-_ROW_OPEN_MS = 10_000
 
 
 @dataclass(frozen=True, slots=True)
@@ -102,14 +100,14 @@ class Planner:
 
     async def _campaign(self, campaign: Campaign, planned: dict[str, int]) -> bool:
         moment = now_ms()
+        due = await self._stores.leads.due(campaign.id, moment, _LEADS_A_PASS)
+        if not due:
+            await self._complete(campaign)  # in its window or not
+            return False
         if not open_at(campaign.schedule, from_ms(moment)):
             return False
         if not await self._stores.campaigns.announced(campaign.id):
             return True  # the tracker must know the links before a mail carries them
-        due = await self._stores.leads.due(campaign.id, moment, _LEADS_A_PASS)
-        if not due:
-            await self._complete(campaign)
-            return False
         ready = await self._ready(campaign, due, moment)
         by_step: dict[int, list[Lead]] = {}
         for lead in ready:
@@ -127,22 +125,41 @@ class Planner:
         rows = await self._stores.deliveries.get_many(earlier_ids) if earlier_ids else {}
         later: dict[str, int] = {}
         finished: list[str] = []
+        passed_over: list[tuple[Lead, str]] = []
         ready = []
         for lead in due:
-            if lead.step >= len(campaign.steps):
-                later[lead.key] = NEVER
-                continue
-            row = rows.get(delivery_id(campaign.id, lead.lead_id, lead.step - 1))
-            answer = _next_look(campaign, lead, row, moment)
-            if answer is None:
-                finished.append(lead.key)
-            elif answer > moment:
-                later[lead.key] = answer
-            else:
+            answer = _next(campaign, lead, rows, moment)
+            if answer.move is Move.GO:
                 ready.append(lead)
+            elif answer.move is Move.WAIT:
+                later[lead.key] = answer.at
+            elif answer.move is Move.SKIP:
+                passed_over.append((lead, answer.reason))
+            else:
+                finished.append(lead.key)
         await self._stores.leads.postpone(later)
         await self._stores.leads.end(finished, LeadState.FINISHED)
+        await self._pass_over(campaign, passed_over, moment)
         return await self._without_suppressed(campaign, ready, moment)
+
+    async def _pass_over(
+        self, campaign: Campaign, leads: Sequence[tuple[Lead, str]], moment: int
+    ) -> None:
+        """The ledger says why these steps do not go; then the leads move on."""
+        by_step: dict[int, list[tuple[Lead, str]]] = {}
+        for lead, reason in leads:
+            by_step.setdefault(lead.step, []).append((lead, reason))
+        for step, mine in by_step.items():
+            items = _items(campaign, [lead for lead, _ in mine], step)
+            batch = _batch(campaign.id, step, "", "", campaign.category, items, moment)
+            reasons = [reason for _, reason in mine]
+            settled = [
+                Settled(item, Outcome.SKIPPED, moment, meaning=CONDITION, reason=reason)
+                for item, reason in zip(items, reasons, strict=True)
+            ]
+            await self._announcer.settle(batch, settled)
+            keys = [lead.key for lead, _ in mine]
+            await self._stores.leads.pass_over(keys, step, due_after(campaign, step, moment))
 
     async def _without_suppressed(
         self, campaign: Campaign, leads: list[Lead], moment: int
@@ -176,8 +193,7 @@ class Planner:
         candidates = [Candidate(lead.lead_id, lead.address, lead.sender_id) for lead in leads]
         result = plan(candidates, senders, capacities, moment, campaign.id)
         by_lead = {lead.lead_id: lead for lead in leads}
-        last = step + 1 >= len(campaign.steps)
-        due = NEVER if last else moment + _ms(campaign, step + 1)
+        due = due_after(campaign, step, moment)
         for sender_id, chosen in result.assigned.items():
             mine = [by_lead[candidate.lead_id] for candidate in chosen]
             batches = list(self._batches(campaign, step, sender_id, mine, result, moment))
@@ -278,24 +294,12 @@ class Planner:
         await stores.campaigns.move(campaign, CampaignState.COMPLETED, [Announcement(completed)])
 
 
-def _next_look(campaign: Campaign, lead: Lead, earlier: Row | None, moment: int) -> int | None:
-    """When the lead's step may go, judged by the step before it; None: never."""
-    if lead.step == 0:
-        return moment
-    if earlier is None:
-        return moment + _ROW_MISSING_MS
-    if earlier.accepted_at is not None:
-        step = campaign.steps[lead.step]
-        if step.condition is Condition.NOT_REPLIED and earlier.document.get("replied_at"):
-            return None
-        return max(moment, earlier.accepted_at + _ms(campaign, lead.step))
-    if earlier.state in (Outcome.FAILED.value, Outcome.SKIPPED.value):
-        return None
-    return max(moment, earlier.document.get("next_attempt_at") or 0) + _ROW_OPEN_MS
-
-
-def _ms(campaign: Campaign, step: int) -> int:
-    return int(campaign.steps[step].delay.total_seconds() * 1000)
+def _next(campaign: Campaign, lead: Lead, rows: Mapping[str, Row], moment: int) -> Next:
+    row = rows.get(delivery_id(campaign.id, lead.lead_id, lead.step - 1))
+    facts = lead.facts
+    if row is not None and row.document.get("replied_at"):
+        facts = replace(facts, replied=True)
+    return next_move(campaign, lead.step, row.as_before if row else None, facts, moment)
 
 
 def _capacity(sender: SenderSnapshot, today: int, month: int) -> Capacity:

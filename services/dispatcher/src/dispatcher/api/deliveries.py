@@ -6,6 +6,7 @@ import orjson
 from fastapi import APIRouter
 
 from dispatcher.domain.ledger import Batch
+from dispatcher.domain.outcomes import Outcome
 from dispatcher.store.attempts import Attempts
 from dispatcher.store.batches import Batches
 from dispatcher.store.deliveries import Deliveries, Row
@@ -13,6 +14,7 @@ from dispatcher.store.settlements import Settlements
 from postfleet.api_keys import Scope, require
 from postfleet.http import API
 from postfleet.instants import from_ms
+from postfleet.mongo import Document
 from postfleet.problems import not_found
 
 _TIMES = (
@@ -108,11 +110,18 @@ def _shown(row: Row) -> dict[str, Any]:
         "campaign_id": row.origin.campaign_id,
         "step": row.origin.step,
         "variant": row.origin.variant,
-        "bounce_category": document.get("bounce_category") or document.get("meaning") or None,
+        "bounce_category": _bounce_category(document),
     }
     shown |= {name: document.get(name) or None for name in _TEXTS}
     shown |= {name: _iso(document.get(name)) for name in _TIMES}
     return shown
+
+
+def _bounce_category(document: Document) -> str | None:
+    if document.get("bounce_category"):
+        return str(document["bounce_category"])
+    refused = document["state"] != Outcome.SKIPPED.value
+    return document.get("meaning") or None if refused else None
 
 
 def _plan(batch: Batch) -> dict[str, Any]:

@@ -28,10 +28,15 @@ class LeadState(StrEnum):
 
 
 class Condition(StrEnum):
-    """What must be true of the lead for a step to go."""
+    """What must be true of the lead for a step to go; judged once, when its delay is over."""
 
     ALWAYS = "always"
     NOT_REPLIED = "not_replied"
+    REPLIED = "replied"
+    OPENED = "opened"
+    NOT_OPENED = "not_opened"
+    CLICKED = "clicked"
+    NOT_CLICKED = "not_clicked"
 
 
 @dataclass(frozen=True, slots=True)

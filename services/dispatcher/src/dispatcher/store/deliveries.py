@@ -9,6 +9,7 @@ from pymongo.errors import BulkWriteError
 
 from dispatcher.domain.ledger import Item, Origin, Settled
 from dispatcher.domain.outcomes import Outcome
+from dispatcher.domain.progress import Before
 from postfleet.instants import now_ms
 from postfleet.mongo import Collection, Document, duplicates, ensure_indexes
 
@@ -37,6 +38,18 @@ class Row:
     @property
     def mail_subject(self) -> str:
         return str(self.document.get("mail_subject", ""))
+
+    @property
+    def as_before(self) -> Before:
+        """As the step after it looks at it."""
+        document = self.document
+        return Before(
+            state=self.state,
+            accepted_at=self.accepted_at,
+            settled_at=document["updated_at"],
+            next_attempt_at=document.get("next_attempt_at") or 0,
+            meaning=document.get("meaning", ""),
+        )
 
 
 class Deliveries:

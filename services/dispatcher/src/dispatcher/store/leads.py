@@ -9,10 +9,9 @@ from pymongo.errors import BulkWriteError
 from dispatcher.domain.campaigns import LeadState
 from dispatcher.domain.identity import lead_id
 from dispatcher.domain.leads_csv import LeadRow
+from dispatcher.domain.progress import NEVER, Facts
 from postfleet.instants import now_ms
 from postfleet.mongo import Collection, Document, duplicates, ensure_indexes
-
-NEVER = 1 << 60  # a due time that does not come
 
 
 @dataclass(frozen=True, slots=True)
@@ -27,6 +26,7 @@ class Lead:
     due: int
     sender_id: str | None = None
     fields: dict[str, str] = field(default_factory=dict)
+    facts: Facts = field(default_factory=Facts)
 
     @property
     def key(self) -> str:
@@ -88,6 +88,14 @@ class Leads:
             {"_id": {"$in": [lead.key for lead in leads]}, "step": step},
             {"$set": {"step": step + 1, "due": due, "sender_id": sender_id}},
         )
+
+    async def pass_over(self, keys: Sequence[str], step: int, due: int) -> None:
+        """These leads do not get `step`: the next one is looked at at `due`."""
+        if keys:
+            await self._relaxed.update_many(
+                {"_id": {"$in": list(keys)}, "step": step},
+                {"$set": {"step": step + 1, "due": due}},
+            )
 
     async def postpone(self, due_by_key: dict[str, int]) -> None:
         """Look at these leads again later."""
@@ -160,4 +168,9 @@ def _lead(document: Document) -> Lead:
         due=document["due"],
         sender_id=document.get("sender_id"),
         fields=dict(document["fields"]),
+        facts=Facts(
+            replied=bool(document.get("replied_at")),
+            opened=bool(document.get("opened_at")),
+            clicked=bool(document.get("clicked_at")),
+        ),
     )
