@@ -21,6 +21,7 @@ from dispatcher.delivery import Sending, SendingOptions
 from dispatcher.domain.campaigns import Campaign, CampaignState, Step, Variant
 from dispatcher.domain.leads_csv import LeadRow
 from dispatcher.domain.outcomes import Phase
+from dispatcher.domain.retries import RetryRules
 from dispatcher.doubt import Doubt
 from dispatcher.evidence import Evidence
 from dispatcher.gate import Gate
@@ -246,8 +247,7 @@ FLEET = sender("s1", effective_limit=1000)
 _OPTIONS = SendingOptions(
     connections_per_sender=2,
     mails_per_connection=100,
-    retry_base_seconds=60,
-    retry_window_seconds=24 * 3600,
+    retries=RetryRules(60, 24 * 3600),
     local_hostname="test",
     timeouts=Timeouts(),
     tls_context=client_context(),

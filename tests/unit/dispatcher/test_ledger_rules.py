@@ -3,86 +3,15 @@
 from typing import Any
 
 import pytest
-from hypothesis import given
-from hypothesis import strategies as st
 
 from dispatcher.domain.identity import attempt_id, delivery_id, lead_id, message_id
 from dispatcher.domain.ledger import Batch, Item, Origin, Settled, announcements
-from dispatcher.domain.outcomes import Fault, Outcome, Phase, meaning, retry_delay_seconds
+from dispatcher.domain.outcomes import Outcome
 from postfleet.events import BounceHard, EmailDeferred, EmailFailed, EmailSent
 from postfleet.smtp import SmtpReply
 
 ORIGIN = Origin("spring", 1, "A", "s1", "campaign")
 ITEM = Item("d" * 32, "lead", "jo@x.test", 2)
-
-
-@pytest.mark.parametrize(
-    ("code", "text", "phase", "category", "fault"),
-    [
-        (550, "5.1.1 User unknown", Phase.RCPT, "recipient_invalid", Fault.RECIPIENT),
-        (550, "5.1.10 Null MX", Phase.RCPT, "domain_invalid", Fault.RECIPIENT),
-        (550, "no text at all", Phase.RCPT, "recipient_invalid", Fault.RECIPIENT),
-        (551, "moved", Phase.RCPT, "recipient_moved", Fault.RECIPIENT),
-        (552, "5.2.2 Over quota", Phase.RCPT, "mailbox_full", Fault.RECIPIENT),
-        (452, "4.2.2 mailbox is full", Phase.RCPT, "mailbox_full", Fault.RECIPIENT),
-        (450, "4.2.0 Greylisted", Phase.RCPT, "greylisted", Fault.RECIPIENT),
-        (451, "4.7.1 graylist in action", Phase.RCPT, "greylisted", Fault.RECIPIENT),
-        (450, "busy", Phase.RCPT, "mailbox_unavailable", Fault.RECIPIENT),
-        (550, "5.7.1 blocked", Phase.RCPT, "policy", Fault.SENDER),
-        (550, "5.7.26 DMARC", Phase.FINAL, "sender_authentication", Fault.SENDER),
-        (421, "4.7.28 too many messages", Phase.RCPT, "rate_limited", Fault.SENDER),
-        (421, "closing", Phase.MAIL, "system_busy", Fault.CONNECTION),
-        (421, "closing", Phase.FINAL, "system_busy", Fault.CONNECTION),
-        (554, "5.6.0 spam", Phase.FINAL, "content", Fault.CONTENT),
-        (554, "refused", Phase.DATA, "content", Fault.CONTENT),
-        (552, "5.3.4 too big", Phase.FINAL, "message_too_large", Fault.CONTENT),
-        (553, "not your address", Phase.MAIL, "sender_refused", Fault.SENDER),
-        (535, "5.7.8 no", Phase.AUTH, "auth", Fault.SENDER),
-        (535, "no", Phase.AUTH, "auth", Fault.SENDER),
-        (554, "go away", Phase.CONNECT, "connection", Fault.CONNECTION),
-    ],
-)
-def test_a_reply_means_something_about_somebody(
-    code: int, text: str, phase: Phase, category: str, fault: Fault
-) -> None:
-    found = meaning(SmtpReply(code, text), phase)
-    assert (found.category, found.fault) == (category, fault)
-
-
-def test_no_reply_is_the_connections_fault() -> None:
-    assert meaning(None, Phase.FINAL).fault is Fault.CONNECTION
-
-
-@pytest.mark.parametrize(
-    ("attempt", "expected"),
-    [
-        (1, 300),
-        (2, 600),
-        (3, 1200),
-        (6, 9600),
-        (7, 14400),
-        (8, 14400),
-        (10, 14400),
-        (11, None),
-        (3000, None),
-    ],
-)
-def test_retries_double_up_to_four_hours_inside_the_window(
-    attempt: int, expected: float | None
-) -> None:
-    assert retry_delay_seconds(attempt, 300.0, 24 * 3600, 0.5) == expected
-
-
-@given(st.integers(1, 60), st.floats(1, 1e4), st.floats(0, 1e6), st.floats(0, 1, exclude_max=True))
-def test_jitter_moves_a_delay_by_a_quarter_at_most(
-    attempt: int, base: float, window: float, jitter: float
-) -> None:
-    delay = retry_delay_seconds(attempt, base, window, jitter)
-    middle = retry_delay_seconds(attempt, base, window, 0.5)
-    assert (delay is None) is (middle is None)
-    if delay is not None and middle is not None:
-        assert middle * 0.75 <= delay <= middle * 1.25
-        assert delay <= window * 1.25
 
 
 def settled(outcome: Outcome, **fields: Any) -> Settled:
@@ -97,9 +26,19 @@ def settled(outcome: Outcome, **fields: Any) -> Settled:
         pytest.param(settled(Outcome.SKIPPED, reason="replied"), ["email.skipped"], id="skipped"),
         pytest.param(settled(Outcome.POSTPONED, retry_at=1), [], id="postponed: nothing happened"),
         pytest.param(
-            settled(Outcome.FAILED, fault="recipient", meaning="recipient_invalid"),
+            settled(Outcome.FAILED, fault="recipient", meaning="unknown_user"),
             ["email.failed", "bounce.hard"],
-            id="failed: the recipient's fault",
+            id="failed: a dead address",
+        ),
+        pytest.param(
+            settled(Outcome.FAILED, fault="recipient", meaning="expired"),
+            ["email.failed", "bounce.soft"],
+            id="failed: the address may be good",
+        ),
+        pytest.param(
+            settled(Outcome.FAILED, fault="recipient", meaning="restricted"),
+            ["email.failed"],
+            id="failed: not wanted is no bounce",
         ),
         pytest.param(
             settled(Outcome.FAILED, fault="sender", meaning="policy"),
@@ -141,7 +80,10 @@ def test_events_carry_what_the_server_said() -> None:
     assert len(sent.event.reply_text) == 1000
     assert (sent.event.step, sent.event.author, sent.event.attempt) == (1, "a@fleet.test", 2)
     failed, bounce = announcements(
-        ORIGIN, settled(Outcome.FAILED, fault="recipient").with_reply(SmtpReply(550, "5.1.1 no"))
+        ORIGIN,
+        settled(Outcome.FAILED, fault="recipient", meaning="unknown_user").with_reply(
+            SmtpReply(550, "5.1.1 no")
+        ),
     )
     assert isinstance(failed.event, EmailFailed)
     assert isinstance(bounce.event, BounceHard)

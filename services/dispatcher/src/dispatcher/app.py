@@ -15,6 +15,7 @@ from dispatcher.api.suppressions import build_suppressions
 from dispatcher.catalogue import Catalogue
 from dispatcher.credentials import Credentials
 from dispatcher.delivery import Sending, SendingOptions
+from dispatcher.domain.retries import RetryRules
 from dispatcher.doubt import Doubt
 from dispatcher.evidence import Evidence
 from dispatcher.gate import Gate
@@ -114,8 +115,7 @@ class Parts:
         options = SendingOptions(
             connections_per_sender=settings.connections_per_sender,
             mails_per_connection=settings.mails_per_connection,
-            retry_base_seconds=settings.retry_base_seconds,
-            retry_window_seconds=settings.retry_window_seconds,
+            retries=RetryRules(settings.retry_base_seconds, settings.retry_window_seconds),
             local_hostname=settings.ehlo_hostname,
             timeouts=Timeouts(
                 settings.connect_timeout_seconds,

@@ -12,18 +12,11 @@ from pymongo.errors import PyMongoError
 
 from dispatcher.catalogue import Catalogue
 from dispatcher.credentials import Credentials
-from dispatcher.domain.draws import fraction
 from dispatcher.domain.identity import delivery_id, message_id
-from dispatcher.domain.ledger import MAX_REPLY_TEXT, Batch, Item, Settled
+from dispatcher.domain.ledger import Batch, Item, Settled
 from dispatcher.domain.message import Author, CannotFill, Filled, Letter, dot_stuffed
-from dispatcher.domain.outcomes import (
-    SOFT_BOUNCES,
-    Fault,
-    Outcome,
-    Phase,
-    meaning,
-    retry_delay_seconds,
-)
+from dispatcher.domain.outcomes import Outcome, Phase
+from dispatcher.domain.retries import Refusal, RetryRules, postponed, refused
 from dispatcher.gate import Context
 from dispatcher.group_commit import GroupCommit
 from dispatcher.pool import CannotConnect, SenderPool
@@ -41,12 +34,9 @@ _RETRY_SECONDS = 0.5
 
 @dataclass(frozen=True, slots=True)
 class SendingOptions:
-    """`retry_base_seconds` doubles with each attempt inside `retry_window_seconds`."""
-
     connections_per_sender: int
     mails_per_connection: int
-    retry_base_seconds: float
-    retry_window_seconds: float
+    retries: RetryRules
     local_hostname: str
     timeouts: Timeouts
     tls_context: ssl.SSLContext
@@ -138,11 +128,12 @@ class Sending:
             return None
         except OutcomeUnknown:
             return replace(base, outcome=Outcome.UNKNOWN, at=now_ms())
-        except Refused as refused:
-            failed = self._refused(base, refused.reply, refused.phase, str(refused))
+        except Refused as error:
+            failed = self._refused(base, error.reply, error.phase, str(error))
         except CannotConnect as error:
             if not error.first:
-                return self._postponed(base, str(error))
+                now, wait = now_ms(), int(self._options.retries.base_seconds * 1000)
+                return postponed(base, str(error), now + wait, now)
             failed = self._refused(base, error.reply, error.phase, str(error))
         else:
             return replace(base, at=now_ms()).with_reply(reply)
@@ -151,47 +142,7 @@ class Sending:
         return failed if await begin() else None
 
     def _refused(self, base: Settled, reply: SmtpReply | None, phase: Phase, text: str) -> Settled:
-        found = meaning(reply, phase)
-        settled = replace(
-            base,
-            at=now_ms(),
-            meaning=found.category,
-            fault=found.fault.value,
-            reason=text[:MAX_REPLY_TEXT],
-        ).with_reply(reply)
-        # A refused session or log-in is the sender's trouble: the recipient's mail waits for its end.
-        of_the_mail = phase not in (Phase.CONNECT, Phase.AUTH)
-        if reply is not None and reply.permanent and of_the_mail:
-            return replace(settled, outcome=Outcome.FAILED)
-        delay = self._delay(base.item)
-        if delay is None:
-            expired = "expired" if found.fault is Fault.RECIPIENT else found.category
-            return replace(settled, outcome=Outcome.FAILED, meaning=expired)
-        return replace(
-            settled,
-            outcome=Outcome.DEFERRED,
-            soft_bounce=found.category in SOFT_BOUNCES,
-            retry_at=now_ms() + int(delay * 1000),
-        )
-
-    def _postponed(self, base: Settled, reason: str) -> Settled:
-        wait = int(self._options.retry_base_seconds * 1000)
-        return replace(
-            base,
-            outcome=Outcome.POSTPONED,
-            at=now_ms(),
-            reason=reason[:MAX_REPLY_TEXT],
-            retry_at=now_ms() + wait,
-        )
-
-    def _delay(self, item: Item) -> float | None:
-        options = self._options
-        return retry_delay_seconds(
-            item.attempt,
-            options.retry_base_seconds,
-            options.retry_window_seconds,
-            fraction("retry", item.key),
-        )
+        return refused(base, Refusal(reply, phase, text), self._options.retries, now_ms())
 
     def _pool(self, sender: SenderSnapshot) -> SenderPool:
         """One pool per sender and revision: new settings mean new connections."""

@@ -35,20 +35,13 @@ from postfleet.events import (
     Verdict,
 )
 from postfleet.instants import now, to_ms
+from postfleet.smtp_reply_texts import CATEGORIES, POLICY
 
-#: Hard bounces that say nothing against the address itself.
+#: Hard bounces that say nothing against the address itself; some as older versions said it.
 _NOT_THE_ADDRESS = frozenset(
-    {
-        "auth",
-        "content",
-        "message_too_large",
-        "policy",
-        "rate_limited",
-        "sender_address",
-        "sender_authentication",
-        "sender_refused",
-        "spam",
-    }
+    {"auth", "message_too_large", "sender_address", "sender_authentication", "sender_refused"}
+    | {"rate_limited"}
+    | {name for name, (level, _) in CATEGORIES.items() if level == POLICY}
 )
 
 

@@ -8,7 +8,7 @@ settlement with what the server said.
 from dataclasses import dataclass, replace
 
 from dispatcher.domain.identity import attempt_id
-from dispatcher.domain.outcomes import Outcome
+from dispatcher.domain.outcomes import Outcome, severity
 from postfleet.cloudevents import Announcement, derived_id
 from postfleet.events import (
     BounceHard,
@@ -22,6 +22,7 @@ from postfleet.events import (
 )
 from postfleet.instants import from_ms
 from postfleet.smtp import SmtpReply
+from postfleet.smtp_reply import Severity
 
 MAX_REPLY_TEXT = 1000
 CRASHED = "the process ended between the attempt and its settlement"
@@ -39,12 +40,13 @@ _RANK = {
 
 @dataclass(frozen=True, slots=True)
 class Item:
-    """One delivery of a batch. `attempt` counts from 1."""
+    """One delivery of a batch. `attempt` counts from 1; `first_at` is when the first was, 0 before it."""
 
     delivery_id: str
     lead_id: str
     recipient: str
     attempt: int = 1
+    first_at: int = 0
 
     @property
     def key(self) -> str:
@@ -88,6 +90,7 @@ class Settled:
     reply_text: str = ""
     meaning: str = ""  # the category of a failure
     fault: str = ""
+    phase: str = ""  # how far the conversation was
     soft_bounce: bool = False
     retry_at: int | None = None
     reason: str = ""
@@ -157,8 +160,14 @@ def _events(origin: Origin, settled: Settled) -> list[Event]:
         ]
     return [
         EmailFailed.model_validate(failure),
-        *_bounces(BounceHard, base, settled, settled.fault == "recipient"),
+        *_bounces(BounceHard, base, settled, _means(settled, Severity.HARD)),
+        *_bounces(BounceSoft, base, settled, _means(settled, Severity.SOFT)),
     ]
+
+
+def _means(settled: Settled, level: Severity) -> bool:
+    """A failure is a bounce where it is about the recipient: hard if the address is dead."""
+    return settled.fault == "recipient" and severity(settled.meaning) is level
 
 
 def _bounces(

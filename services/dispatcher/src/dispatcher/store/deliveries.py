@@ -116,6 +116,7 @@ class Deliveries:
 
 def _document(batch_id: str, origin: Origin, settled: Settled) -> Document:
     item = settled.item
+    tried = settled.outcome not in (Outcome.POSTPONED, Outcome.SKIPPED)
     document: Document = {
         "_id": item.delivery_id,
         "campaign_id": origin.campaign_id,
@@ -126,6 +127,7 @@ def _document(batch_id: str, origin: Origin, settled: Settled) -> Document:
         "lead_id": item.lead_id,
         "recipient": item.recipient,
         "attempt": item.attempt,
+        "first_attempt_at": item.first_at or (settled.at if tried else 0),
         "state": settled.outcome.value,
         "rank": settled.rank,
         "batch_id": batch_id,
@@ -153,7 +155,13 @@ def _update(document: Document) -> UpdateOne:
 
 def _row(document: Document) -> Row:
     return Row(
-        item=Item(document["_id"], document["lead_id"], document["recipient"], document["attempt"]),
+        item=Item(
+            document["_id"],
+            document["lead_id"],
+            document["recipient"],
+            document["attempt"],
+            document.get("first_attempt_at", 0),
+        ),
         origin=Origin(
             document["campaign_id"],
             document["step"],

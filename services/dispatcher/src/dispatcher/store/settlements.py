@@ -3,7 +3,7 @@ a new one is announced (events, rows) and then marked."""
 
 import uuid
 from collections.abc import Sequence
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, astuple, dataclass
 
 from dispatcher.domain.ledger import Batch, Item, Origin, Settled
 from dispatcher.domain.outcomes import Outcome
@@ -88,6 +88,7 @@ _TEXTS = (
     "reply_text",
     "meaning",
     "fault",
+    "phase",
     "reason",
 )
 _NUMBERS = ("reply_code", "retry_at")
@@ -97,7 +98,7 @@ def _item_document(settled: Settled) -> Document:
     """Only what is there: most settlements are a plain 250."""
     item = settled.item
     document: Document = {
-        "item": [item.delivery_id, item.lead_id, item.recipient, item.attempt],
+        "item": list(astuple(item)),
         "outcome": settled.outcome.value,
         "at": settled.at,
     }

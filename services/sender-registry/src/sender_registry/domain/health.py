@@ -28,7 +28,10 @@ DELTAS = {
 PENALTIES = tuple(sorted({delta for delta in DELTAS.values() if delta < 0}))
 
 #: categories of bounces that say the address itself is wrong
-_INVALID_CATEGORIES = frozenset({"recipient_invalid", "domain_invalid", "recipient_moved"})
+_INVALID_CATEGORIES = frozenset(
+    {"unknown_user", "disabled", "moved", "bad_domain", "bad_address"}
+    | {"recipient_invalid", "domain_invalid", "recipient_moved"}  # as older events say it
+)
 #: in 5.1.x, and yet about the reverse-path (RFC 3463 §3.2)
 _ABOUT_THE_SENDER = frozenset({"5.1.7", "5.1.8"})
 
