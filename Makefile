@@ -20,15 +20,16 @@ lint: $(VENV)/.installed
 	$(BIN)/mypy $(MYPY_TARGETS)
 	$(BIN)/lint-imports
 
-bench: $(VENV)/.installed
+bench: $(VENV)/.installed system-packages
 	$(BIN)/python -m tests.bench
 
 chaos: $(VENV)/.installed
 	$(BIN)/python -m tests.chaos
 
 # What the tests need from the distribution; a no-op where it is there already.
-system-packages:
+system-packages: $(VENV)/.installed
 	@.ci/system-packages
+	@.ci/mail-peers $(VENV)/mail-peers
 
 lock: $(VENV)/.installed
 	requirements/lock.sh --upgrade

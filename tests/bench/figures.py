@@ -38,3 +38,8 @@ def figure(
         against=against,
         goal=goal,
     )
+
+
+def skipped(name: str, reason: str) -> Figure:
+    """What could not be measured here, and why: in the report, never silently left out."""
+    return Figure(name=name, median=0.0, unit="not measured", spread=reason)

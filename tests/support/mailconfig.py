@@ -75,7 +75,7 @@ def write(places: Places, ports: Ports, size_limit_bytes: int) -> None:
     (places.postfix / "master.cf").write_text(master_cf(ports))
     for name in ("main.cf", "master.cf"):
         os.utime(places.postfix / name, (_LONG_AGO, _LONG_AGO))
-    _make_queue(places)
+    make_queue(places)
 
 
 def offer_xoauth2(places: Places, introspection_url: str) -> None:
@@ -92,7 +92,7 @@ def offer_xoauth2(places: Places, introspection_url: str) -> None:
     conf.write_text(f"{text}passdb {{\n  {passdb}\n}}\n")
 
 
-def _make_queue(places: Places) -> None:
+def make_queue(places: Places) -> None:
     postfix, postdrop = pwd.getpwnam("postfix").pw_uid, grp.getgrnam("postdrop").gr_gid
     folders = [(name, postfix, 0, 0o700) for name in _QUEUES]
     folders += [("maildrop", postfix, postdrop, 0o1730), ("public", postfix, postdrop, 0o2710)]

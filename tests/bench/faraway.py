@@ -1,0 +1,126 @@
+"""A submission server with STARTTLS and AUTH, a round trip away: for kernels without netem.
+
+A TCP proxy delays each direction by half of the round trip, in order, without a limit of bandwidth
+and without slow start; a new connection costs one and a half round trips more, as a handshake would.
+"""
+
+import asyncio
+import socket
+import tempfile
+import threading
+from pathlib import Path
+from types import TracebackType
+from typing import Self
+
+import uvloop
+
+from postfleet_sandbox import Sandbox
+from tests.bench.mails import REVERSE_PATH
+
+PASSWORD = "a password for the bench"
+
+
+class _End(asyncio.Protocol):
+    """One side of a connection; what it hears it says to the other side half a round trip later."""
+
+    def __init__(self, half_seconds: float) -> None:
+        self._half = half_seconds
+        self.transport: asyncio.Transport | None = None
+        self.peer: _End | None = None
+
+    def connection_made(self, transport: asyncio.BaseTransport) -> None:
+        self.transport = transport  # type: ignore[assignment]  # uvloop's is not asyncio's class
+        own: socket.socket = transport.get_extra_info("socket")
+        own.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
+
+    def data_received(self, data: bytes) -> None:
+        asyncio.get_running_loop().call_later(self._half, self._forward, data)
+
+    def _forward(self, data: bytes) -> None:
+        other = self.peer.transport if self.peer else None
+        if other is not None and not other.is_closing():
+            other.write(data)
+
+    def connection_lost(self, error: Exception | None) -> None:
+        asyncio.get_running_loop().call_later(self._half, self._close_peer)
+
+    def _close_peer(self) -> None:
+        if self.peer and self.peer.transport:
+            self.peer.transport.close()
+
+
+class _Front(_End):
+    """The client's side; dials the server when a handshake would be over."""
+
+    def __init__(self, half_seconds: float, upstream: int) -> None:
+        super().__init__(half_seconds)
+        self._upstream = upstream
+        self._dialling: asyncio.Task[None] | None = None
+
+    def connection_made(self, transport: asyncio.BaseTransport) -> None:
+        super().connection_made(transport)
+        transport.pause_reading()  # type: ignore[attr-defined]
+        self._dialling = asyncio.create_task(self._dial())
+
+    async def _dial(self) -> None:
+        await asyncio.sleep(3 * self._half)
+        back = _End(self._half)
+        back.peer, self.peer = self, back
+        loop = asyncio.get_running_loop()
+        await loop.create_connection(lambda: back, "127.0.0.1", self._upstream)
+        if self.transport is not None and not self.transport.is_closing():
+            self.transport.resume_reading()
+
+
+class FarAway:
+    """`with FarAway(0.02) as server: server.port, server.ca_file`, in a thread of its own."""
+
+    def __init__(self, round_trip_seconds: float) -> None:
+        self.port, self.ca_file = 0, ""
+        self.username, self.password = REVERSE_PATH, PASSWORD
+        self._half = round_trip_seconds / 2
+        self._ready = threading.Event()
+        self._loop: asyncio.AbstractEventLoop | None = None
+        self._over: asyncio.Event | None = None
+        self._error: BaseException | None = None
+        self._thread = threading.Thread(target=self._run, daemon=True)
+
+    def __enter__(self) -> Self:
+        self._thread.start()
+        self._ready.wait(30)
+        if self._error is not None or not self.port:
+            raise RuntimeError("the far server did not start") from self._error
+        return self
+
+    def __exit__(
+        self,
+        kind: type[BaseException] | None,
+        error: BaseException | None,
+        trace: TracebackType | None,
+    ) -> None:
+        if self._loop is not None and self._over is not None:
+            self._loop.call_soon_threadsafe(self._over.set)
+        self._thread.join(10)
+
+    def _run(self) -> None:
+        with asyncio.Runner(loop_factory=uvloop.new_event_loop) as runner:
+            try:
+                runner.run(self._serve())
+            except Exception as error:
+                self._error = error
+            finally:
+                self._ready.set()
+
+    async def _serve(self) -> None:
+        self._loop, self._over = asyncio.get_running_loop(), asyncio.Event()
+        with tempfile.TemporaryDirectory(prefix="far") as folder:
+            async with Sandbox(data=Path(folder)) as box:
+                box.add_account(self.username, self.password)
+                front = await self._loop.create_server(
+                    lambda: _Front(self._half, box.smtp_port), "127.0.0.1", 0, backlog=512
+                )
+                self.port = front.sockets[0].getsockname()[1]
+                self.ca_file = str(box.ca_file)
+                self._ready.set()
+                await self._over.wait()
+                front.close()

@@ -1,0 +1,65 @@
+"""A round trip of 20 ms with STARTTLS and AUTH: what the wire between cities leaves of each client."""
+
+from functools import partial
+
+from tests.bench.clients import Client, Job, Run, nodemailer, python_peer
+from tests.bench.faraway import FarAway
+from tests.bench.figures import Figure, figure
+from tests.bench.rounds import Contest, ratio
+from tests.support import mailpeers
+
+_ROUND_TRIP_SECONDS = 0.02
+_CONNECTIONS = 10
+_OURS, _KEPT, _POOL = "ours", "aiosmtplib, kept connections", "Nodemailer pool, ready bytes"
+
+#: name -> client, and how many mails it sends in about four seconds
+_CLIENTS: dict[str, tuple[Client, int]] = {
+    _KEPT: (python_peer("aiosmtplib_kept"), 450),
+    _OURS: (python_peer("ours"), 2_000),
+    _POOL: (nodemailer(compose=False, warm=False), 850),
+    "aiosmtplib.send()": (python_peer("aiosmtplib_send"), 100),
+    "smtplib, one connection": (python_peer("smtplib_loop"), 45),
+}
+
+
+def results(quick: bool) -> list[Figure]:
+    mailpeers.prepare()
+    rounds, share = (3, 0.5) if quick else (5, 1.0)
+    with FarAway(_ROUND_TRIP_SECONDS) as server:
+        clients = {
+            name: partial(client, _job(server, int(count * share)), False)
+            for name, (client, count) in _CLIENTS.items()
+        }
+        missing = {}
+        if reason := mailpeers.missing_node():
+            missing[_POOL] = reason
+            del clients[_POOL]
+        contest = Contest("20 ms, STARTTLS, AUTH", _KEPT, clients, missing)
+        runs = contest.run(rounds)
+    found = contest.figures(runs, {_OURS: ">= 4 x"})
+    for name, mine in runs.items():
+        goal = "<= 1.1" if name == _OURS else ""
+        label = f"{contest.title}: {name}, round trips a mail, log-in included"
+        lanes = 1 if "smtplib, one" in name else _CONNECTIONS
+        trips = [_round_trips(run, lanes) for run in mine]
+        found.append(figure(label, trips, "round trips", goal=goal))
+    if _POOL in runs and _OURS in runs:
+        label = f"{contest.title}: ours beside Nodemailer's pool"
+        found.append(ratio(label, runs[_OURS], runs[_POOL], _POOL, ">= 2 x"))
+    return found
+
+
+def _job(server: FarAway, count: int) -> Job:
+    return Job(
+        port=server.port,
+        count=count,
+        connections=_CONNECTIONS,
+        recipient="accept+*@people.test",
+        ca_file=server.ca_file,
+        username=server.username,
+        password=server.password,
+    )
+
+
+def _round_trips(run: Run, connections: int) -> float:
+    return run.seconds * connections / run.mails / _ROUND_TRIP_SECONDS
