@@ -19,6 +19,7 @@ from dispatcher.domain.outcomes import Outcome, Phase
 from dispatcher.domain.retries import Refusal, RetryRules, postponed, refused
 from dispatcher.gate import Context
 from dispatcher.group_commit import GroupCommit
+from dispatcher.mail_gate import MailContext
 from dispatcher.pool import CannotConnect, SenderPool
 from dispatcher.store.attempts import Attempt, Attempts
 from dispatcher.transport import Connection, Envelope, NotOurs, Refused, Timeouts, connect
@@ -71,23 +72,32 @@ class Sending:
                 log.warning("an attempt waits: %s", error)
                 await asyncio.sleep(_RETRY_SECONDS)
 
-    async def send(self, batch: Batch, item: Item, context: Context) -> Settled | None:
+    async def send(
+        self, batch: Batch, item: Item, context: Context | MailContext
+    ) -> Settled | None:
         """What became of it; None if another worker transmits it, or has."""
         base = Settled(
             item,
             Outcome.ACCEPTED,
             now_ms(),
-            message_id=message_id(
-                item.delivery_id, context.sender.email_address, self._options.message_id_key
-            ),
+            message_id=self._message_id(item, context),
             author=context.sender.email_address,
         )
         try:
-            filled = self._fill(batch, item, context, base.message_id)
+            if isinstance(context, MailContext):
+                filled = await context.filled(item, base.message_id)
+            else:
+                filled = self._fill(batch, item, context, base.message_id)
         except (CannotFill, LookupError) as error:  # a LookupError: the step or variant is gone
             return replace(base, outcome=Outcome.SKIPPED, reason=f"template: {error}")
         base = replace(base, mail_subject=filled.subject)
         return await self._transmit(batch, item, context.sender, base, filled)
+
+    def _message_id(self, item: Item, context: Context | MailContext) -> str:
+        key = self._options.message_id_key
+        if isinstance(context, MailContext):
+            return context.message_id(item, key)
+        return message_id(item.delivery_id, context.sender.email_address, key)
 
     def _fill(self, batch: Batch, item: Item, context: Context, own_id: str) -> Filled:
         origin = batch.origin

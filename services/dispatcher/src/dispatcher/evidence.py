@@ -28,6 +28,11 @@ class Evidence:
         await self._settle(row, Outcome.SKIPPED, "held: its outcome stayed unknown")
         await self._leads.end([f"{row.origin.campaign_id}:{row.item.lead_id}"], LeadState.HELD)
 
+    async def send_again(self, row: Row) -> None:
+        """No evidence came, and this mail matters more than a double: the same Message-ID again."""
+        reason = "sent again: its outcome stayed unknown"
+        await self._settle(row, Outcome.DEFERRED, reason, retry_at=now_ms())
+
     async def _settle(
         self, row: Row, outcome: Outcome, reason: str, retry_at: int | None = None
     ) -> None:

@@ -9,6 +9,7 @@ from dispatcher.domain.identity import delivery_id
 from dispatcher.domain.ledger import Batch, Item, Settled
 from dispatcher.domain.outcomes import Outcome
 from dispatcher.domain.planning import Capacity, exclusion
+from dispatcher.mail_gate import MailContext, MailGate
 from dispatcher.store.deliveries import Deliveries, Row
 from dispatcher.store.leads import Lead, Leads
 from dispatcher.store.senders import Senders
@@ -36,13 +37,13 @@ class Verdict:
 
     allowed: Sequence[Item] = ()
     settled: Sequence[Settled] = ()
-    _context: Context | None = field(default=None)
+    found: Context | MailContext | None = field(default=None)
 
     @property
-    def context(self) -> Context:
-        if self._context is None:
+    def context(self) -> Context | MailContext:
+        if self.found is None:
             raise RuntimeError("nothing was allowed")
-        return self._context
+        return self.found
 
 
 class Gate:
@@ -53,11 +54,16 @@ class Gate:
         leads: Leads,
         suppressions: Suppressions,
         deliveries: Deliveries,
+        mails: MailGate,
     ) -> None:
+        self._mails = mails
         self._catalogue, self._senders, self._leads = catalogue, senders, leads
         self._suppressions, self._deliveries = suppressions, deliveries
 
     async def check(self, batch: Batch, now: int) -> Verdict:
+        if not batch.origin.campaign_id:
+            mails = await self._mails.check(batch, now)
+            return Verdict(mails.allowed, mails.settled, mails.context)
         campaign = await self._catalogue.campaign(batch.origin.campaign_id)
         sender = await self._senders.fresh(batch.origin.sender_id)
         if campaign is None or sender is None:

@@ -68,17 +68,20 @@ class Recovery:
             await self._take_up(claim)
         # A new id every half minute: within the stream's window the old one would be a duplicate.
         await self._make_jobs_again(now_ms() - _JOB_LOST_MS, f"-{int(time.time()) // 30}")
-        await self._hold()
+        await self._end_doubt()
 
     async def _make_jobs_again(self, before: int, generation: str) -> None:
         waiting = await self._batches.ready_since(before, _LIMIT)
         await self._bus.put(job(batch, generation) for batch in waiting)
 
-    async def _hold(self) -> None:
-        """What stayed unknown for too long is not sent again: the lead is held, and told why."""
+    async def _end_doubt(self) -> None:
+        """What stayed unknown for too long: a campaign's lead is held, a mail of its own goes again."""
         before = now_ms() - self._unknown_after_ms
         for row in await self._deliveries.unknown_since(before, _LIMIT):
-            await self._evidence.hold(row)
+            if row.origin.campaign_id:
+                await self._evidence.hold(row)
+            else:
+                await self._evidence.send_again(row)
 
     async def _take_up(self, claim: Claim) -> None:
         """Attempts without a settlement become unknown; the rest of the batch goes out again."""

@@ -85,6 +85,28 @@ class Deliveries:
         found = self._collection.find(query).sort("next_attempt_at", 1).limit(limit)
         return [_row(document) async for document in found]
 
+    async def due_mails(self, now: int, limit: int) -> list[Row]:
+        """As `due`, of no campaign."""
+        query = {
+            "campaign_id": "",
+            "state": {"$in": list(_WAITING)},
+            "next_attempt_at": {"$lte": now},
+        }
+        found = self._collection.find(query).sort("next_attempt_at", 1).limit(limit)
+        return [_row(document) async for document in found]
+
+    async def of_lead(self, lead_id: str, limit: int) -> list[Row]:
+        """All deliveries to a lead, or of a mail."""
+        found = self._collection.find({"lead_id": lead_id}).limit(limit)
+        return [_row(document) async for document in found]
+
+    async def look_again(self, delivery_ids: Sequence[str], at: int) -> None:
+        """These wait longer: nothing about them is worth a new settlement."""
+        await self._relaxed.update_many(
+            {"_id": {"$in": list(delivery_ids)}, "state": {"$in": list(_WAITING)}},
+            {"$set": {"next_attempt_at": at}},
+        )
+
     async def queue(self, delivery_ids: Sequence[str]) -> None:
         """These were planned again."""
         await self._relaxed.update_many(

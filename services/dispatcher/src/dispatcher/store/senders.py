@@ -57,6 +57,16 @@ class Senders:
     def get(self, sender_id: str) -> SenderSnapshot | None:
         return self._known.get(sender_id)
 
+    def named(self, name: str) -> SenderSnapshot | None:
+        """By id, or by address in whatever case; a deleted one is not found by its address."""
+        if name in self._known:
+            return self._known[name]
+        wanted = name.lower()
+        for sender in self._known.values():
+            if not sender.deleted and sender.email_address.lower() == wanted:
+                return sender
+        return None
+
     def all(self) -> list[SenderSnapshot]:
         return list(self._known.values())
 
