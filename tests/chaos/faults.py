@@ -18,7 +18,7 @@ Fault = Callable[[Stage, random.Random], None]
 
 SERVICES = ("dispatcher", "inbox_watcher", "sender_registry", "tracker", "mail_provisioner")
 #: where the dispatcher is killed while it sends
-DISPATCHER_POINTS = tuple(p for p in POINTS if not p.startswith(("consume", "outbox")))
+DISPATCHER_POINTS = tuple(p for p in POINTS if not p.startswith(("consume", "intake", "outbox")))
 
 
 @dataclass(frozen=True, slots=True)

@@ -14,7 +14,7 @@ from tests.support.dispatcher import DispatcherWorld, dispatcher_world
 from tests.support.mongo import MongoServer
 
 PEOPLE = [f"accept+{n}@people.test" for n in range(30)]
-SENDING = [point for point in POINTS if not point.startswith(("consume", "outbox"))]
+SENDING = [point for point in POINTS if not point.startswith(("consume", "intake", "outbox"))]
 
 
 @pytest.fixture

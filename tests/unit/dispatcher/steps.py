@@ -25,6 +25,7 @@ from dispatcher.domain.retries import RetryRules
 from dispatcher.doubt import Doubt
 from dispatcher.evidence import Evidence
 from dispatcher.gate import Gate
+from dispatcher.mail_gate import MailGate
 from dispatcher.planner import Planner, Stores
 from dispatcher.pool import CannotConnect, SenderPool
 from dispatcher.recovery import Recovery
@@ -33,6 +34,7 @@ from dispatcher.store.batches import Batches, batch_of
 from dispatcher.store.campaigns import Campaigns
 from dispatcher.store.deliveries import Deliveries
 from dispatcher.store.leads import Leads
+from dispatcher.store.messages import Messages
 from dispatcher.store.quotas import Quotas
 from dispatcher.store.senders import Senders
 from dispatcher.store.settlements import Settlements
@@ -208,11 +210,13 @@ def _wire(world: World, life: Life) -> tuple[Planner, Worker, Recovery]:
     attempts, settlements = Attempts(store("attempts")), Settlements(store("settlements"))
     announcer = Announcer(settlements, stores.deliveries, bus)
     catalogue = Catalogue(stores.campaigns, KEYS, "https://mail.example")
+    messages = Messages(store("messages"), store("message_contents"))
     doubt = Doubt(
         batches=stores.batches,
         attempts=attempts,
         settlements=settlements,
         senders=stores.senders,
+        messages=messages,
         message_id_key=b"key",
     )
     sending = _Sending(catalogue, attempts, cast(Credentials, None), _OPTIONS)
@@ -223,7 +227,14 @@ def _wire(world: World, life: Life) -> tuple[Planner, Worker, Recovery]:
         batches=stores.batches,
         quotas=stores.quotas,
         senders=stores.senders,
-        gate=Gate(catalogue, stores.senders, stores.leads, stores.suppressions, stores.deliveries),
+        gate=Gate(
+            catalogue,
+            stores.senders,
+            stores.leads,
+            stores.suppressions,
+            stores.deliveries,
+            MailGate(messages, stores.senders, stores.suppressions),
+        ),
         sending=sending,
         announcer=announcer,
         doubt=doubt,

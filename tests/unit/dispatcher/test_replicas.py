@@ -5,9 +5,11 @@ from dispatcher.domain.identity import delivery_id, lead_id
 from dispatcher.domain.ledger import Batch, Item, Origin
 from dispatcher.domain.outcomes import Outcome
 from dispatcher.gate import Gate
+from dispatcher.mail_gate import MailGate
 from dispatcher.store.campaigns import Campaigns
 from dispatcher.store.deliveries import Deliveries
 from dispatcher.store.leads import Leads
+from dispatcher.store.messages import Messages
 from dispatcher.store.senders import Senders
 from dispatcher.store.suppressions import Suppressions
 from postfleet.instants import now_ms
@@ -17,12 +19,15 @@ from tests.unit.dispatcher.test_planning import sender
 
 def gate_of(world: World, senders: Senders) -> Gate:
     database = world.database
+    suppressions = Suppressions(database.suppressions)
+    messages = Messages(database.messages, database.message_contents)
     return Gate(
         Catalogue(Campaigns(database.campaigns), KEYS, "https://mail.example"),
         senders,
         Leads(database.leads),
-        Suppressions(database.suppressions),
+        suppressions,
         Deliveries(database.deliveries),
+        MailGate(messages, senders, suppressions),
     )
 
 

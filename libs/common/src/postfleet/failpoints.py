@@ -20,6 +20,7 @@ POINTS = (
     "after-settle",
     "after-publish",
     "before-ack",
+    "intake-after-store",
     "consume-before-handler",
     "consume-before-ack",
     "outbox-before-publish",

@@ -11,6 +11,7 @@ from dispatcher.announcer import Announcer
 from dispatcher.api.campaigns import CampaignParts, build_campaigns
 from dispatcher.api.deliveries import build_deliveries
 from dispatcher.api.ledger import build_ledger
+from dispatcher.api.messages import MessageParts, build_messages
 from dispatcher.api.suppressions import build_suppressions
 from dispatcher.catalogue import Catalogue
 from dispatcher.credentials import Credentials
@@ -20,6 +21,9 @@ from dispatcher.doubt import Doubt
 from dispatcher.evidence import Evidence
 from dispatcher.gate import Gate
 from dispatcher.handlers import Feedback
+from dispatcher.mail_gate import MailGate
+from dispatcher.mail_intake import MailIntake, MailTimes
+from dispatcher.message_planner import MailStores, MessagePlanner
 from dispatcher.planner import Planner, Stores
 from dispatcher.recovery import Recovery
 from dispatcher.settings import Settings
@@ -28,6 +32,7 @@ from dispatcher.store.batches import Batches
 from dispatcher.store.campaigns import Campaigns
 from dispatcher.store.deliveries import Deliveries
 from dispatcher.store.leads import Leads
+from dispatcher.store.messages import Messages
 from dispatcher.store.quotas import Quotas
 from dispatcher.store.senders import Senders
 from dispatcher.store.settlements import Settlements
@@ -73,6 +78,7 @@ class Parts:
             senders=Senders(database.senders),
             suppressions=Suppressions(database.suppressions),
         )
+        self.messages = Messages(database.messages, relaxed.message_contents)
         self.attempts = Attempts(database.attempts)
         self.settlements = Settlements(database.settlements, relaxed.settlements)
         self.idempotency = database.idempotency
@@ -89,6 +95,7 @@ class Parts:
             attempts=self.attempts,
             settlements=self.settlements,
             senders=self.stores.senders,
+            messages=self.messages,
             message_id_key=message_id_key,
         )
         self.worker = self._worker(settings, Credentials(self.bus, ring), message_id_key)
@@ -99,6 +106,15 @@ class Parts:
             batch_size=settings.batch_size,
             every_seconds=settings.plan_every_seconds,
         )
+        self.message_planner = self._message_planner(settings)
+        self.intake = MailIntake(
+            self.messages,
+            self.message_planner.wake,
+            MailTimes(
+                int(settings.message_expires_after_seconds * 1000),
+                int(settings.message_keep_seconds * 1000),
+            ),
+        )
         self.recovery = self._recovery(settings)
         self.feedback = Feedback(
             campaigns=self.stores.campaigns,
@@ -108,6 +124,15 @@ class Parts:
             suppressions=self.stores.suppressions,
             evidence=self.evidence,
             wake_planner=self.planner.wake,
+        )
+
+    def _message_planner(self, settings: Settings) -> MessagePlanner:
+        stores = self.stores
+        return MessagePlanner(
+            MailStores(self.messages, stores.deliveries, stores.batches, stores.senders),
+            self.bus,
+            batch_size=settings.batch_size,
+            every_seconds=settings.plan_every_seconds,
         )
 
     def _worker(self, settings: Settings, credentials: Credentials, key: bytes) -> Worker:
@@ -136,6 +161,7 @@ class Parts:
                 stores.leads,
                 stores.suppressions,
                 stores.deliveries,
+                MailGate(self.messages, stores.senders, stores.suppressions),
             ),
             sending=Sending(self.catalogue, self.attempts, credentials, options),
             announcer=self.announcer,
@@ -160,7 +186,7 @@ class Parts:
     async def ensure_indexes(self) -> None:
         stores = self.stores
         indexed = (stores.campaigns, stores.leads, stores.deliveries, stores.batches)
-        for store in (*indexed, stores.suppressions, self.settlements):
+        for store in (*indexed, stores.suppressions, self.settlements, self.messages):
             await store.ensure_indexes()
 
 
@@ -189,7 +215,12 @@ class Running:
             await relay.start()
         await parts.recovery.at_start()
         await parts.bus.start()
-        loops = (parts.planner.run(), parts.recovery.run(), parts.worker.keep_leases())
+        loops = (
+            parts.planner.run(),
+            parts.message_planner.run(),
+            parts.recovery.run(),
+            parts.worker.keep_leases(),
+        )
         self._tasks = [asyncio.create_task(loop) for loop in loops]
         self.started = True
         log.info("started")
@@ -245,7 +276,19 @@ def build(settings: Settings) -> FastAPI:
                     wake_planner=parts.planner.wake,
                 )
             ),
-            build_deliveries(stores.deliveries, stores.batches, parts.attempts, parts.settlements),
+            build_deliveries(
+                stores.deliveries, stores.batches, parts.attempts, parts.settlements, parts.messages
+            ),
+            build_messages(
+                MessageParts(
+                    messages=parts.messages,
+                    deliveries=stores.deliveries,
+                    batches=stores.batches,
+                    senders=stores.senders,
+                    intake=parts.intake,
+                    max_bytes=settings.message_max_bytes,
+                )
+            ),
             build_suppressions(stores.suppressions, stores.leads, parts.relays[1]),
             build_ledger(parts.settlements, parts.announcer),
         ],

@@ -30,7 +30,7 @@ class MailIntake:
 
     async def _insert(self, mails: Sequence[tuple[Mail, bytes]]) -> Sequence[bool]:
         new = await self._messages.insert(mails, self._times.keep_ms)
-        reach("message-stored")
+        reach("intake-after-store")
         return new
 
     async def accept(self, mail: Mail, content: bytes) -> bool:

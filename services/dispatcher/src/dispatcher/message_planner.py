@@ -4,7 +4,7 @@ import asyncio
 import logging
 import uuid
 from collections.abc import Iterable, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import orjson
 
@@ -150,4 +150,4 @@ def _next_item(row: Row) -> Item:
     """A deferred delivery gets a new attempt; a postponed one was not tried at all."""
     item = row.item
     attempt = item.attempt + (row.state == Outcome.DEFERRED.value)
-    return Item(item.delivery_id, item.lead_id, item.recipient, attempt)
+    return replace(item, attempt=attempt)

@@ -30,6 +30,10 @@ class Settings(ServiceSettings):
     unknown_after_seconds: float = Field(24 * 3600, gt=0)  # then the policy decides
 
     # Mails of their own (POST /messages, SMTP in)
-    message_max_bytes: int = Field(10 * 1024 * 1024, ge=64 * 1024, le=14 * 1024 * 1024)  # a document's 16 MiB
-    message_expires_after_seconds: float = Field(72 * 3600, gt=0)  # past it nobody wants it any more
+    message_max_bytes: int = Field(
+        10 * 1024 * 1024, ge=64 * 1024, le=14 * 1024 * 1024
+    )  # a document's 16 MiB
+    message_expires_after_seconds: float = Field(
+        72 * 3600, gt=0
+    )  # past it nobody wants it any more
     message_keep_seconds: float = Field(24 * 3600, ge=0)  # its content, after it has expired

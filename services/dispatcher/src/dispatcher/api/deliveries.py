@@ -6,10 +6,12 @@ import orjson
 from fastapi import APIRouter
 
 from dispatcher.domain.ledger import Batch
+from dispatcher.domain.mail import message_of
 from dispatcher.domain.outcomes import Outcome
 from dispatcher.store.attempts import Attempts
 from dispatcher.store.batches import Batches
 from dispatcher.store.deliveries import Deliveries, Row
+from dispatcher.store.messages import PLANNED, SCHEDULED, Messages
 from dispatcher.store.settlements import Settlements
 from postfleet.api_keys import Scope, require
 from postfleet.http import API
@@ -28,7 +30,11 @@ _TEXTS = (
 
 
 def build_deliveries(
-    deliveries: Deliveries, batches: Batches, attempts: Attempts, settlements: Settlements
+    deliveries: Deliveries,
+    batches: Batches,
+    attempts: Attempts,
+    settlements: Settlements,
+    messages: Messages,
 ) -> APIRouter:
     router = APIRouter(
         prefix=f"{API}/deliveries", tags=["deliveries"], dependencies=[require(Scope.READ)]
@@ -46,6 +52,8 @@ def build_deliveries(
         row = await deliveries.get(delivery_id)
         if row is not None:
             return _shown(row)
+        if (waiting := await _scheduled(messages, delivery_id)) is not None:
+            return waiting
         batch, state = await planned(delivery_id)
         item = next(item for item in batch.items if item.delivery_id == delivery_id)
         return {
@@ -63,6 +71,8 @@ def build_deliveries(
         """Who was eligible, who was excluded by which rule, and what each attempt came to."""
         row = await deliveries.get(delivery_id)
         batch_ids = await _batch_ids(delivery_id, row)
+        if not batch_ids and (waiting := await _scheduled(messages, delivery_id)) is not None:
+            return {**waiting, "plans": [], "attempts": []}
         if not batch_ids:
             open_batch, _ = await planned(delivery_id)
             batch_ids = [open_batch.id]
@@ -100,6 +110,25 @@ def build_deliveries(
         ]
 
     return router
+
+
+async def _scheduled(messages: Messages, delivery_id: str) -> dict[str, Any] | None:
+    """A delivery of a mail of its own whose time has not come, or that was canceled."""
+    stored = await messages.get(message_of(delivery_id))
+    if stored is None or stored.state == PLANNED:
+        return None
+    recipients = dict(stored.mail.deliveries)
+    if delivery_id not in recipients:
+        return None
+    return {
+        "id": delivery_id,
+        "state": stored.state,
+        "campaign_id": "",
+        "sender_id": stored.mail.sender_id,
+        "recipient": recipients[delivery_id],
+        "category": stored.mail.category,
+        "next_attempt_at": _iso(stored.mail.due_at) if stored.state == SCHEDULED else None,
+    }
 
 
 def _shown(row: Row) -> dict[str, Any]:

@@ -1,6 +1,5 @@
 """Mails of their own over HTTP: take one in, say how it stands, cancel one that is scheduled."""
 
-import uuid
 from dataclasses import dataclass
 from hashlib import sha256
 from typing import Annotated, Any
@@ -8,7 +7,7 @@ from typing import Annotated, Any
 from fastapi import APIRouter, Header, Request, Response
 
 from dispatcher.api.message_bodies import HORIZON, MessageBody
-from dispatcher.domain.mail import CannotCompose, Mail, keyed_id
+from dispatcher.domain.mail import CannotCompose, Mail, keyed_id, new_id
 from dispatcher.mail_intake import MailIntake
 from dispatcher.store.batches import Batches
 from dispatcher.store.deliveries import Deliveries, Row
@@ -48,7 +47,7 @@ def build_messages(parts: MessageParts) -> APIRouter:
         sender = await _sender(parts.senders, body.from_)
         content = body.parts(sender, parts.max_bytes)
         caller = sha256(request.headers.get("x-api-key", "").encode()).hexdigest()
-        id_ = keyed_id(caller, idempotency_key) if idempotency_key else uuid.uuid4().hex
+        id_ = keyed_id(caller, idempotency_key) if idempotency_key else new_id()
         digest = sha256(body.model_dump_json().encode()).hexdigest()
         try:
             mail, new = await parts.intake.compose(
@@ -70,7 +69,9 @@ def build_messages(parts: MessageParts) -> APIRouter:
     async def show(message_id: str) -> dict[str, Any]:
         """How it and each of its deliveries stand. `state` is that of the first delivery."""
         stored = await parts.messages.get(message_id)
-        rows = {row.item.delivery_id: row for row in await parts.deliveries.of_lead(message_id, 2000)}
+        rows = {
+            row.item.delivery_id: row for row in await parts.deliveries.of_lead(message_id, 2000)
+        }
         if stored is None:
             if not rows:
                 raise not_found("message", message_id)

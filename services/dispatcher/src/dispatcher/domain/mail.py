@@ -1,6 +1,7 @@
 """A mail of its own, of no campaign: what it is made of, and when its sender may not send it."""
 
 import re
+import secrets
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import datetime
@@ -88,11 +89,19 @@ class Parts:
     attachments: Sequence[Attachment] = ()
 
 
+def new_id() -> str:
+    """32 hexadecimal digits, the last 8 of them 0: they count the deliveries."""
+    return secrets.token_hex(12) + "0" * 8
+
+
 def delivery_of(message: str, number: int) -> str:
     """The id of its n-th delivery; the first has the id of the message."""
-    if number == 0:
-        return message
-    return sha256(f"message\x1f{message}\x1f{number}".encode()).hexdigest()[:32]
+    return f"{message[:24]}{number:08x}"
+
+
+def message_of(delivery: str) -> str:
+    """The id of the mail that a delivery would belong to."""
+    return delivery_of(delivery, 0)
 
 
 def deliveries(
@@ -107,7 +116,7 @@ def deliveries(
 
 def keyed_id(caller: str, key: str) -> str:
     """The id of what a caller makes under an Idempotency-Key: the same at every repetition."""
-    return sha256(f"message\x1f{caller}\x1f{key}".encode()).hexdigest()[:32]
+    return sha256(f"message\x1f{caller}\x1f{key}".encode()).hexdigest()[:24] + "0" * 8
 
 
 def barred(sender: SenderSnapshot, now_ms: int) -> Exclusion | None:
@@ -136,7 +145,9 @@ def check_headers(headers: Mapping[str, str]) -> None:
     for name, value in headers.items():
         where = f"headers.{name[:80]}"
         if not _FIELD_NAME.fullmatch(name) or not _ALLOWED_FIELDS.fullmatch(name.lower()):
-            raise CannotCompose(where, "not a field that can be set; X-… and List-… can, for instance")
+            raise CannotCompose(
+                where, "not a field that can be set; X-… and List-… can, for instance"
+            )
         try:
             check_text(value, max_octets=998 - len(name) - 2)
         except ValueError as error:

@@ -29,9 +29,7 @@ class Messages:
     async def ensure_indexes(self) -> None:
         await ensure_indexes(self._collection, "state", "due_at", "purge_at")
 
-    async def insert(
-        self, mails: Sequence[tuple[Mail, bytes]], keep_ms: int
-    ) -> Sequence[bool]:
+    async def insert(self, mails: Sequence[tuple[Mail, bytes]], keep_ms: int) -> Sequence[bool]:
         """Durable when this returns; False for an id that was there already."""
         contents = [{"_id": mail.id, "content": content} for mail, content in mails]
         await _insert_new(self._contents, contents)

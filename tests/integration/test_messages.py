@@ -1,0 +1,148 @@
+"""Mails of their own over HTTP: taken in once, sent once, under the same limits and suppression."""
+
+import base64
+import email
+import email.policy
+from collections.abc import AsyncIterator
+from email.message import EmailMessage
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from tests.support.dispatcher import SENDER, Dispatcher, DispatcherWorld, dispatcher_world
+from tests.support.mongo import MongoServer
+
+
+@pytest.fixture
+async def world(mongo_server: MongoServer, tmp_path: Path) -> AsyncIterator[DispatcherWorld]:
+    async with dispatcher_world(mongo_server, tmp_path) as world:
+        yield world
+
+
+async def started(world: DispatcherWorld, **settings: str) -> Dispatcher:
+    one = world.dispatcher()
+    await one.start(**settings)
+    await world.until(world._sender_known, "the sender is known")
+    return one
+
+
+def mail(**fields: Any) -> dict[str, Any]:
+    given = {"to": "accept+1@people.test", "from": "s1", "subject": "Hello", "text": "Hi"}
+    return {**given, **fields}
+
+
+async def state(world: DispatcherWorld, via: Dispatcher, id_: str, *wanted: str) -> dict[str, Any]:
+    shown: dict[str, Any] = {}
+
+    async def there() -> bool:
+        shown.update(await via.api("GET", f"/messages/{id_}"))
+        return all(one["state"] in wanted for one in shown["deliveries"])
+
+    await world.until(there, f"{id_} is {wanted}", lambda: f"{shown}\n{via.tail()}")
+    return shown
+
+
+def received(world: DispatcherWorld, recipient: str) -> EmailMessage:
+    (record,) = [m for m in world.box.records("accepted") if m.recipient == recipient]
+    return email.message_from_bytes(world.box.mail(record), policy=email.policy.default)
+
+
+async def test_a_message_is_sent_once_and_shown_with_what_became_of_it(
+    world: DispatcherWorld,
+) -> None:
+    one = await started(world)
+    body = mail(
+        to=["accept+1@people.test", "accept+2@people.test"],
+        html="<p>Grüße</p>",
+        reply_to="desk@fleet.test",
+        headers={"X-Order": "4711", "List-Id": "<orders.fleet.test>"},
+        attachments=[
+            {
+                "filename": "Rechnung Ü.pdf",
+                "content_type": "application/pdf",
+                "content": base64.b64encode(b"%PDF\r\n.\r\n").decode(),
+            }
+        ],
+    )
+    taken = await one.api("POST", "/messages", json=body)
+    assert taken["id"] == taken["delivery_id"] == taken["deliveries"][0]["id"]
+    shown = await state(world, one, taken["id"], "accepted")
+    assert world.accepted() == {"accept+1@people.test": 1, "accept+2@people.test": 1}
+    assert (shown["category"], shown["subject"]) == ("transactional", "Hello")
+    found = received(world, "accept+2@people.test")
+    assert found["To"] == "accept+2@people.test"  # and nobody else
+    assert (found["From"], found["Reply-To"]) == (SENDER, "desk@fleet.test")
+    assert (found["X-Order"], found["List-Id"]) == ("4711", "<orders.fleet.test>")
+    assert found["Message-ID"] == shown["deliveries"][1]["message_id"]
+    html = found.get_body(("html",))
+    assert html is not None
+    assert html.get_content().strip() == "<p>Grüße</p>"
+    (attached,) = found.iter_attachments()
+    assert attached.get_filename() == "Rechnung Ü.pdf"
+    assert attached.get_payload(decode=True) == b"%PDF\r\n.\r\n"
+    row = await one.api("GET", f"/deliveries/{taken['id']}")
+    assert (row["state"], row["campaign_id"], row["category"]) == ("accepted", "", "transactional")
+    decided = await one.api("GET", f"/deliveries/{taken['id']}/decisions")
+    assert decided["plans"][0]["eligible"] == ["s1"]
+    said = await world.said()
+    assert said["email.sent"] == 2
+
+
+async def test_the_same_key_makes_the_same_mail_also_when_its_answer_was_forgotten(
+    world: DispatcherWorld,
+) -> None:
+    one = await started(world)
+    headers = {"Idempotency-Key": "order-4711"}
+    first = await one.api("POST", "/messages", json=mail(), headers=headers)
+    await world.database.idempotency.delete_many({})
+    again = await one.api("POST", "/messages", json=mail(), headers=headers)
+    assert again == first
+    await world.database.idempotency.delete_many({})
+    other = await one.http.post("/messages", json=mail(subject="Other"), headers=headers)
+    assert (other.status_code, other.json()["code"]) == (409, "IDEMPOTENCY_CONFLICT")
+    await state(world, one, first["id"], "accepted")
+    assert world.accepted() == {"accept+1@people.test": 1}
+
+
+async def test_a_scheduled_mail_waits_and_can_be_canceled(world: DispatcherWorld) -> None:
+    one = await started(world)
+    later = mail(send_at="2027-06-01T10:00:00+02:00")
+    taken = await one.api("POST", "/messages", json=later)
+    assert taken["send_at"] == "2027-06-01T08:00:00.000Z"
+    shown = await one.api("GET", f"/deliveries/{taken['id']}")
+    assert (shown["state"], shown["next_attempt_at"]) == ("scheduled", taken["send_at"])
+    gone = await one.http.delete(f"/messages/{taken['id']}")
+    assert gone.status_code == 204
+    assert (await one.api("GET", f"/messages/{taken['id']}"))["state"] == "canceled"
+    now = await one.api("POST", "/messages", json=mail())
+    await state(world, one, now["id"], "accepted")
+    late = await one.http.delete(f"/messages/{now['id']}")
+    assert (late.status_code, late.json()["code"]) == (409, "TOO_LATE")
+    assert (await one.http.delete("/messages/none")).status_code == 404
+    assert sum(world.accepted().values()) == 1
+
+
+@pytest.mark.seed("S275")
+async def test_suppressed_people_and_deleted_senders_get_and_send_nothing(
+    world: DispatcherWorld,
+) -> None:
+    one = await started(world)
+    await one.api("POST", "/suppressions", json={"entry": "accept+1@people.test"})
+    taken = await one.api("POST", "/messages", json=mail(to="Accept+1@people.test"))
+    shown = await state(world, one, taken["id"], "skipped")
+    assert shown["deliveries"][0]["reason"] == "suppressed: manual"
+    await world.say_sender(suspended=True)
+    await world.until(world._sender_known, "the suspension is known")
+    held = await one.api("POST", "/messages", json=mail(to="accept+2@people.test"))
+    await state(world, one, held["id"], "postponed")
+    await world.say_sender(deleted=True)
+    await world.until(world._sender_known, "the deletion is known")
+    await world.database.deliveries.update_one(
+        {"_id": held["id"]}, {"$set": {"next_attempt_at": 1}}
+    )
+    shown = await state(world, one, held["id"], "skipped")
+    assert shown["deliveries"][0]["reason"] == "the sender was deleted"
+    refused = await one.http.post("/messages", json=mail())
+    assert refused.json()["errors"][0]["code"] == "unknown_sender"
+    assert not world.accepted()
