@@ -7,7 +7,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from dispatcher.domain.planning import Candidate, Capacity, exclusion, plan
+from dispatcher.domain.eligibility import Capacity, exclusion
+from dispatcher.domain.planning import Candidate, plan
 from postfleet.events import MailServer, SenderSnapshot, SenderStatus, SmtpSecurity
 from postfleet.instants import to_ms
 

@@ -5,10 +5,10 @@ from dataclasses import dataclass, field
 
 from dispatcher.catalogue import Catalogue
 from dispatcher.domain.campaigns import Campaign, CampaignState, LeadState
+from dispatcher.domain.eligibility import Capacity, exclusion
 from dispatcher.domain.identity import delivery_id
 from dispatcher.domain.ledger import Batch, Item, Settled
 from dispatcher.domain.outcomes import Outcome
-from dispatcher.domain.planning import Capacity, exclusion
 from dispatcher.mail_gate import MailContext, MailGate
 from dispatcher.store.deliveries import Deliveries, Row
 from dispatcher.store.leads import Lead, Leads

@@ -12,7 +12,7 @@ from email.policy import SMTP
 from email.utils import format_datetime
 from hashlib import sha256
 
-from dispatcher.domain.planning import Exclusion, in_cooldown
+from dispatcher.domain.eligibility import Exclusion, in_cooldown
 from postfleet.addresses import check_text
 from postfleet.events import SenderSnapshot, SenderStatus
 
