@@ -26,7 +26,7 @@ from dispatcher.doubt import Doubt
 from dispatcher.evidence import Evidence
 from dispatcher.gate import Gate
 from dispatcher.mail_gate import MailGate
-from dispatcher.planner import Planner, Stores
+from dispatcher.planner import Planner, PlannerOptions, Stores
 from dispatcher.pool import CannotConnect, SenderPool
 from dispatcher.recovery import Recovery
 from dispatcher.store.attempts import Attempts
@@ -39,6 +39,7 @@ from dispatcher.store.quotas import Quotas
 from dispatcher.store.senders import Senders
 from dispatcher.store.settlements import Settlements
 from dispatcher.store.suppressions import Suppressions
+from dispatcher.store.turns import Turns
 from dispatcher.transport import Envelope, NotOurs, Refused, Timeouts
 from dispatcher.worker import Worker, WorkerLimits
 from postfleet.bus import Bus, Message, NotConfirmed
@@ -205,6 +206,7 @@ def _wire(world: World, life: Life) -> tuple[Planner, Worker, Recovery]:
         quotas=Quotas(store("quotas")),
         senders=Senders(store("senders")),
         suppressions=Suppressions(store("suppressions")),
+        turns=Turns(store("turns")),
     )
     stores.senders._known["s1"] = FLEET  # what it has read at its start
     attempts, settlements = Attempts(store("attempts")), Settlements(store("settlements"))
@@ -251,7 +253,8 @@ def _wire(world: World, life: Life) -> tuple[Planner, Worker, Recovery]:
         doubt=doubt,
         unknown_after_ms=UNKNOWN_AFTER_MS,
     )
-    return Planner(stores, bus, announcer, batch_size=2, every_seconds=1), worker, recovery
+    options = PlannerOptions(batch_size=2)
+    return Planner(stores, bus, announcer, options), worker, recovery
 
 
 FLEET = sender("s1", effective_limit=1000)

@@ -116,7 +116,7 @@ def test_no_sender_ever_gets_more_than_it_has_room_for(
         assert 0 < len(chosen) <= capacities[sender_id].left
         by_id = next(s for s in senders if s.sender_id == sender_id)
         assert exclusion(by_id, capacities[sender_id], NOW) is None
-    told = [c for chosen in result.assigned.values() for c in chosen] + result.waiting
+    told = [one.candidate for one in (*result.choices, *result.waiting)]
     assert sorted(told, key=lambda c: c.lead_id) == sorted(candidates, key=lambda c: c.lead_id)
     assert {*result.eligible} | {e.sender_id for e in result.excluded} == set(capacities)
     for sender_id, chosen in result.assigned.items():
@@ -129,7 +129,8 @@ def test_a_lead_waits_for_the_sender_of_its_earlier_steps() -> None:
     senders = [sender("s1", health=10), sender("s2")]
     room = {"s1": Capacity(5, 0), "s2": Capacity(5, 0)}
     result = plan([Candidate("l", "a@x.test", "s1")], senders, room, NOW, "seed")
-    assert [c.lead_id for c in result.waiting] == ["l"]
+    assert [(one.candidate.lead_id, one.rule) for one in result.waiting] == [("l", "sticky")]
+    assert "its health is 10" in result.waiting[0].detail
     assert result.assigned == {}
 
 
@@ -151,4 +152,4 @@ def test_healthier_senders_with_more_room_get_more() -> None:
 
 def test_without_senders_everybody_waits() -> None:
     leads = [Candidate("l", "a@x.test")]
-    assert plan(leads, [], {}, NOW, "seed").waiting == leads
+    assert [one.candidate for one in plan(leads, [], {}, NOW, "seed").waiting] == leads

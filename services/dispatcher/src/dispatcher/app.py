@@ -24,7 +24,7 @@ from dispatcher.handlers import Feedback
 from dispatcher.mail_gate import MailGate
 from dispatcher.mail_intake import MailIntake, MailTimes
 from dispatcher.message_planner import MailStores, MessagePlanner
-from dispatcher.planner import Planner, Stores
+from dispatcher.planner import Planner, PlannerOptions, Stores
 from dispatcher.recovery import Recovery
 from dispatcher.settings import Settings
 from dispatcher.store.attempts import Attempts
@@ -32,11 +32,13 @@ from dispatcher.store.batches import Batches
 from dispatcher.store.campaigns import Campaigns
 from dispatcher.store.deliveries import Deliveries
 from dispatcher.store.leads import Leads
+from dispatcher.store.leases import Leases
 from dispatcher.store.messages import Messages
 from dispatcher.store.quotas import Quotas
 from dispatcher.store.senders import Senders
 from dispatcher.store.settlements import Settlements
 from dispatcher.store.suppressions import Suppressions
+from dispatcher.store.turns import Turns
 from dispatcher.transport import Timeouts
 from dispatcher.worker import Worker, WorkerLimits
 from postfleet.api_keys import Authenticator, registry_lookup
@@ -77,6 +79,7 @@ class Parts:
             quotas=Quotas(relaxed.quotas),
             senders=Senders(database.senders),
             suppressions=Suppressions(database.suppressions),
+            turns=Turns(relaxed.turns),
         )
         self.messages = Messages(database.messages, relaxed.message_contents)
         self.attempts = Attempts(database.attempts)
@@ -103,8 +106,12 @@ class Parts:
             self.stores,
             self.bus,
             self.announcer,
-            batch_size=settings.batch_size,
-            every_seconds=settings.plan_every_seconds,
+            PlannerOptions(
+                settings.batch_size,
+                settings.plan_every_seconds,
+                int(settings.sender_gap_seconds * 1000),
+            ),
+            leases=Leases(relaxed.leases, settings.instance),
         )
         self.message_planner = self._message_planner(settings)
         self.intake = MailIntake(
@@ -231,6 +238,7 @@ class Running:
         *makers, leases = self._tasks or [None]
         for task in makers:
             await end(task)
+        await self._parts.planner.let_go()
         await self._parts.bus.stop_consuming()
         await self._parts.worker.drain()
         await end(leases)

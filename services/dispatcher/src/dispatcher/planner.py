@@ -2,41 +2,35 @@
 
 import asyncio
 import logging
-import uuid
-from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import dataclass, replace
-
-import orjson
+from collections.abc import Sequence
+from dataclasses import dataclass
 
 from dispatcher.announcer import Announcer
-from dispatcher.domain.campaigns import (
-    Campaign,
-    CampaignState,
-    LeadState,
-    open_at,
-    variant_for,
-)
-from dispatcher.domain.identity import delivery_id
-from dispatcher.domain.ledger import Batch, Item, Origin, Settled
-from dispatcher.domain.outcomes import Outcome
-from dispatcher.domain.planning import Candidate, Capacity, Plan, plan
-from dispatcher.domain.progress import CONDITION, Move, Next, due_after, next_move
-from dispatcher.store.batches import Batches, job
+from dispatcher.domain.campaigns import Campaign, CampaignState, open_at
+from dispatcher.due_leads import DueLeads
+from dispatcher.fleet import Fleet
+from dispatcher.planning_pass import Due, PlanningPass, Throttle, first_attempts
+from dispatcher.store.batches import Batches
 from dispatcher.store.campaigns import Campaigns
-from dispatcher.store.deliveries import Deliveries, Row
-from dispatcher.store.leads import Lead, Leads
-from dispatcher.store.quotas import Quotas, Used
+from dispatcher.store.deliveries import Deliveries
+from dispatcher.store.leads import Leads
+from dispatcher.store.leases import Leases
+from dispatcher.store.quotas import Quotas
 from dispatcher.store.senders import Senders
 from dispatcher.store.suppressions import Suppressions
+from dispatcher.store.turns import Turns
 from postfleet.bus import Bus
 from postfleet.cloudevents import Announcement
-from postfleet.events import CampaignCompleted, SenderSnapshot
-from postfleet.instants import day_of, from_ms, now, now_ms
+from postfleet.events import CampaignCompleted
+from postfleet.instants import from_ms, now, now_ms
 
 log = logging.getLogger(__name__)
 
-_LEADS_A_PASS = 1000
+_LEADS_A_PASS = 1000  # of one campaign
+_MOST_A_PASS = 20_000  # of all campaigns together
 _ROWS_A_PASS = 1000
+_LEASE = "planner"
+_LEAST_LEASE_MS = 10_000
 
 
 @dataclass(frozen=True, slots=True)
@@ -48,21 +42,47 @@ class Stores:
     quotas: Quotas
     senders: Senders
     suppressions: Suppressions
+    turns: Turns
+
+
+@dataclass(frozen=True, slots=True)
+class PlannerOptions:
+    """`gap_ms` is the least between two mails of one sender."""
+
+    batch_size: int = 50
+    every_seconds: float = 1.0
+    gap_ms: int = 0
 
 
 class Planner:
+    """With leases one replica plans at a time; without, replicas do the same work twice, harmlessly."""
+
     def __init__(
         self,
         stores: Stores,
         bus: Bus,
         announcer: Announcer,
+        options: PlannerOptions,
         *,
-        batch_size: int,
-        every_seconds: float,
+        leases: Leases | None = None,
+        throttle: Throttle | None = None,
     ) -> None:
-        self._stores, self._bus, self._announcer = stores, bus, announcer
-        self._batch_size, self._every = batch_size, every_seconds
+        self._stores, self._options, self._leases = stores, options, leases
+        self._ours = True
         self._wake = asyncio.Event()
+        self.due_leads = DueLeads(stores.leads, stores.deliveries, stores.suppressions, announcer)
+        self.fleet = Fleet(stores.senders, stores.quotas, stores.batches)
+        self.passes = PlanningPass(
+            fleet=self.fleet,
+            batches=stores.batches,
+            leads=stores.leads,
+            deliveries=stores.deliveries,
+            turns=stores.turns,
+            bus=bus,
+            throttle=throttle or Throttle(),
+            batch_size=options.batch_size,
+            gap_ms=options.gap_ms,
+        )
 
     def wake(self) -> None:
         """Plan soon: something has changed."""
@@ -72,213 +92,95 @@ class Planner:
         """Runs for ever; a pass that fails is tried again at the next."""
         while True:
             try:
-                busy = await self.plan_once()
+                busy = await self._our_turn() and await self.plan_once()
             except Exception as error:
                 log.warning("planning failed, tried again soon: %r", error)
                 busy = False
             if not busy:
                 try:
-                    async with asyncio.timeout(self._every):
+                    async with asyncio.timeout(self._options.every_seconds):
                         await self._wake.wait()
                 except TimeoutError:
                     continue
                 finally:
                     self._wake.clear()
 
+    async def let_go(self) -> None:
+        """We plan no more: another replica need not wait for the lease to end."""
+        if self._leases:
+            await self._leases.let_go(_LEASE)
+
+    async def _our_turn(self) -> bool:
+        if self._leases is None:
+            return True
+        lease_ms = max(_LEAST_LEASE_MS, int(self._options.every_seconds * 5000))
+        ours = await self._leases.hold(_LEASE, lease_ms)
+        if ours and not self._ours:
+            self._stores.turns.forget()
+        self._ours = ours
+        return ours
+
     async def plan_once(self) -> bool:
         """One pass over all running campaigns; whether more is due right away."""
         campaigns = await self._stores.campaigns.in_state(CampaignState.RUNNING)
         if not campaigns:
             return False
-        planned = await self._stores.batches.planned()
-        more = await self._again(campaigns, planned)
-        for campaign in campaigns:
-            more |= await self._campaign(campaign, planned)
-        return more
-
-    # -- first attempts --------------------------------------------------------------------------
-
-    async def _campaign(self, campaign: Campaign, planned: dict[str, int]) -> bool:
         moment = now_ms()
-        due = await self._stores.leads.due(campaign.id, moment, _LEADS_A_PASS)
+        due = await self._further_attempts(campaigns, moment)
+        full = len(due) == _ROWS_A_PASS
+        most = max(50, min(_LEADS_A_PASS, _MOST_A_PASS // len(campaigns)))
+        for campaign in campaigns:
+            found, more = await self._first_attempts(campaign, moment, most)
+            due += found
+            full |= more
+        return await self.passes.run(due, moment) > 0 and full
+
+    async def _first_attempts(
+        self, campaign: Campaign, moment: int, most: int
+    ) -> tuple[list[Due], bool]:
+        """The mails that are due, and whether there were more than fit."""
+        due = await self._stores.leads.due(campaign.id, moment, most)
         if not due:
             await self._complete(campaign)  # in its window or not
-            return False
-        if not open_at(campaign.schedule, from_ms(moment)):
-            return False
+            return [], False
+        if not campaign.schedule.recipient_hours and not _open(campaign, moment):
+            return [], False
         if not await self._stores.campaigns.announced(campaign.id):
-            return True  # the tracker must know the links before a mail carries them
-        ready = await self._ready(campaign, due, moment)
-        by_step: dict[int, list[Lead]] = {}
-        for lead in ready:
-            by_step.setdefault(lead.step, []).append(lead)
-        assigned = 0
-        for step, leads in sorted(by_step.items(), reverse=True):  # follow-ups before new leads
-            assigned += await self._step(campaign, step, leads, planned, moment)
-        return len(due) == _LEADS_A_PASS and assigned > 0
+            self.wake()
+            return [], False  # the tracker must know the links before a mail carries them
+        ready = await self.due_leads.ready(campaign, due, moment)
+        return first_attempts(campaign, ready), len(due) == most
 
-    async def _ready(self, campaign: Campaign, due: Sequence[Lead], moment: int) -> list[Lead]:
-        """The leads whose step may go now; the others end, or are looked at again later."""
-        earlier_ids = [
-            delivery_id(campaign.id, lead.lead_id, lead.step - 1) for lead in due if lead.step
-        ]
-        rows = await self._stores.deliveries.get_many(earlier_ids) if earlier_ids else {}
-        later: dict[str, int] = {}
-        finished: list[str] = []
-        passed_over: list[tuple[Lead, str]] = []
-        ready = []
-        for lead in due:
-            answer = _next(campaign, lead, rows, moment)
-            if answer.move is Move.GO:
-                ready.append(lead)
-            elif answer.move is Move.WAIT:
-                later[lead.key] = answer.at
-            elif answer.move is Move.SKIP:
-                passed_over.append((lead, answer.reason))
-            else:
-                finished.append(lead.key)
-        await self._stores.leads.postpone(later)
-        await self._stores.leads.end(finished, LeadState.FINISHED)
-        await self._pass_over(campaign, passed_over, moment)
-        return await self._without_suppressed(campaign, ready, moment)
-
-    async def _pass_over(
-        self, campaign: Campaign, leads: Sequence[tuple[Lead, str]], moment: int
-    ) -> None:
-        """The ledger says why these steps do not go; then the leads move on."""
-        by_step: dict[int, list[tuple[Lead, str]]] = {}
-        for lead, reason in leads:
-            by_step.setdefault(lead.step, []).append((lead, reason))
-        for step, mine in by_step.items():
-            items = _items(campaign, [lead for lead, _ in mine], step)
-            batch = _batch(campaign.id, step, "", "", campaign.category, items, moment)
-            reasons = [reason for _, reason in mine]
-            settled = [
-                Settled(item, Outcome.SKIPPED, moment, meaning=CONDITION, reason=reason)
-                for item, reason in zip(items, reasons, strict=True)
-            ]
-            await self._announcer.settle(batch, settled)
-            keys = [lead.key for lead, _ in mine]
-            await self._stores.leads.pass_over(keys, step, due_after(campaign, step, moment))
-
-    async def _without_suppressed(
-        self, campaign: Campaign, leads: list[Lead], moment: int
-    ) -> list[Lead]:
-        suppressed = await self._stores.suppressions.of(lead.address for lead in leads)
-        if not suppressed:
-            return leads
-        out = [lead for lead in leads if lead.address in suppressed]
-        for step in {lead.step for lead in out}:
-            batch = _batch(
-                campaign.id, step, "", "", campaign.category, _items(campaign, out, step), moment
-            )
-            settled = [
-                Settled(i, Outcome.SKIPPED, moment, reason=f"suppressed: {suppressed[i.recipient]}")
-                for i in batch.items
-            ]
-            await self._announcer.settle(batch, settled)
-        await self._stores.leads.end([lead.key for lead in out], LeadState.SUPPRESSED)
-        return [lead for lead in leads if lead.address not in suppressed]
-
-    async def _step(
-        self,
-        campaign: Campaign,
-        step: int,
-        leads: list[Lead],
-        planned: dict[str, int],
-        moment: int,
-    ) -> int:
-        senders = await self._stores.senders.find(campaign.senders)
-        capacities = await self._capacities(senders, planned, moment)
-        candidates = [Candidate(lead.lead_id, lead.address, lead.sender_id) for lead in leads]
-        result = plan(candidates, senders, capacities, moment, campaign.id)
-        by_lead = {lead.lead_id: lead for lead in leads}
-        due = due_after(campaign, step, moment)
-        for sender_id, chosen in result.assigned.items():
-            mine = [by_lead[candidate.lead_id] for candidate in chosen]
-            batches = list(self._batches(campaign, step, sender_id, mine, result, moment))
-            await self._stores.batches.insert(batches)
-            await self._stores.leads.move_on(mine, step, due, sender_id)
-            await self._bus.put(job(batch) for batch in batches)
-            planned[sender_id] = planned.get(sender_id, 0) + len(mine)
-        await self._wait_for_room([by_lead[c.lead_id] for c in result.waiting], moment)
-        return len(leads) - len(result.waiting)
-
-    async def _wait_for_room(self, leads: Sequence[Lead], moment: int) -> None:
-        """Nobody can mail these now: looked at again in a minute, not every second."""
-        await self._stores.leads.postpone({lead.key: moment + 60_000 for lead in leads})
-
-    def _batches(
-        self,
-        campaign: Campaign,
-        step: int,
-        sender_id: str,
-        leads: Sequence[Lead],
-        result: Plan,
-        moment: int,
-    ) -> Iterable[Batch]:
-        reasons = orjson.dumps(
-            {
-                "eligible": result.eligible,
-                "excluded": [[e.sender_id, e.rule, e.detail] for e in result.excluded],
-                "chosen": sender_id,
-            }
-        ).decode()
-        by_variant: dict[str, list[Lead]] = {}
-        for lead in leads:
-            variant = variant_for(campaign.steps[step], lead.lead_id, campaign.id)
-            by_variant.setdefault(variant.name, []).append(lead)
-        for variant_name, mine in by_variant.items():
-            for start in range(0, len(mine), self._batch_size):
-                items = _items(campaign, mine[start : start + self._batch_size], step)
-                yield _batch(
-                    campaign.id,
-                    step,
-                    variant_name,
-                    sender_id,
-                    campaign.category,
-                    items,
-                    moment,
-                    reasons,
-                )
-
-    async def _capacities(
-        self, senders: Sequence[SenderSnapshot], planned: dict[str, int], moment: int
-    ) -> dict[str, Capacity]:
-        ids = [sender.sender_id for sender in senders]
-        used = await self._stores.quotas.used(ids, day_of(moment))
-        capacities = {}
-        for sender in senders:
-            known = used.get(sender.sender_id, Used())
-            waiting = planned.get(sender.sender_id, 0)
-            capacities[sender.sender_id] = _capacity(
-                sender, known.day + waiting, known.month + waiting
-            )
-        return capacities
-
-    # -- further attempts ------------------------------------------------------------------------
-
-    async def _again(self, campaigns: Sequence[Campaign], planned: dict[str, int]) -> bool:
-        """Deferred and postponed deliveries whose time has come, by the same sender."""
+    async def _further_attempts(self, campaigns: Sequence[Campaign], moment: int) -> list[Due]:
+        """Deferred and postponed deliveries whose time has come."""
         running = {campaign.id: campaign for campaign in campaigns}
-        moment = now_ms()
-        due = await self._stores.deliveries.due(moment, _ROWS_A_PASS)
-        groups: dict[Origin, list[Row]] = {}
-        for row in due:
+        found = []
+        for row in await self._stores.deliveries.due(moment, _ROWS_A_PASS):
             campaign = running.get(row.origin.campaign_id)
-            if campaign and open_at(campaign.schedule, from_ms(moment)):
-                groups.setdefault(row.origin, []).append(row)
-        for origin, rows in groups.items():
-            for start in range(0, len(rows), self._batch_size):
-                part = rows[start : start + self._batch_size]
-                batch = Batch(uuid.uuid4().hex, origin, tuple(map(_next_item, part)), moment)
-                await self._stores.batches.insert([batch])
-                await self._stores.deliveries.queue([row.item.delivery_id for row in part])
-                await self._bus.put([job(batch)])
-                planned[origin.sender_id] = planned.get(origin.sender_id, 0) + len(part)
-        return len(due) == _ROWS_A_PASS and bool(groups)
+            if campaign and (campaign.schedule.recipient_hours or _open(campaign, moment)):
+                found.append(Due(campaign, row.item, row=row))
+        return await self._with_fields(found)
 
-    # -- the end ---------------------------------------------------------------------------------
+    async def _with_fields(self, due: list[Due]) -> list[Due]:
+        """With the leads' fields where their own hours count."""
+        keys = [
+            f"{one.campaign.id}:{one.item.lead_id}"
+            for one in due
+            if one.campaign.schedule.recipient_hours
+        ]
+        if not keys:
+            return due
+        leads = await self._stores.leads.get_many(keys)
+        fields = {key: lead.fields for key, lead in leads.items()}
+        return [
+            Due(
+                one.campaign,
+                one.item,
+                row=one.row,
+                fields=fields.get(f"{one.campaign.id}:{one.item.lead_id}", {}),
+            )
+            for one in due
+        ]
 
     async def _complete(self, campaign: Campaign) -> None:
         """Nothing to come and nothing in flight: the campaign is over."""
@@ -294,46 +196,5 @@ class Planner:
         await stores.campaigns.move(campaign, CampaignState.COMPLETED, [Announcement(completed)])
 
 
-def _next(campaign: Campaign, lead: Lead, rows: Mapping[str, Row], moment: int) -> Next:
-    row = rows.get(delivery_id(campaign.id, lead.lead_id, lead.step - 1))
-    facts = lead.facts
-    if row is not None and row.document.get("replied_at"):
-        facts = replace(facts, replied=True)
-    return next_move(campaign, lead.step, row.as_before if row else None, facts, moment)
-
-
-def _capacity(sender: SenderSnapshot, today: int, month: int) -> Capacity:
-    if sender.monthly_limit is not None and sender.monthly_limit - month < (
-        sender.effective_limit - today
-    ):
-        return Capacity(sender.monthly_limit, month)
-    return Capacity(sender.effective_limit, today)
-
-
-def _items(campaign: Campaign, leads: Sequence[Lead], step: int) -> tuple[Item, ...]:
-    return tuple(
-        Item(delivery_id(campaign.id, lead.lead_id, step), lead.lead_id, lead.address)
-        for lead in leads
-        if lead.step == step
-    )
-
-
-def _batch(
-    campaign_id: str,
-    step: int,
-    variant: str,
-    sender_id: str,
-    category: str,
-    items: tuple[Item, ...],
-    moment: int,
-    reasons: str = "{}",
-) -> Batch:
-    origin = Origin(campaign_id, step, variant, sender_id, category)
-    return Batch(uuid.uuid4().hex, origin, items, moment, reasons)
-
-
-def _next_item(row: Row) -> Item:
-    """A deferred delivery gets a new attempt; a postponed one was not tried at all."""
-    item = row.item
-    attempt = item.attempt + (row.state == Outcome.DEFERRED.value)
-    return replace(item, attempt=attempt)
+def _open(campaign: Campaign, moment: int) -> bool:
+    return open_at(campaign.schedule, from_ms(moment))

@@ -18,6 +18,10 @@ class Settings(ServiceSettings):
     instance: str = Field(default_factory=socket.gethostname)
     lease_seconds: float = Field(30, gt=1)  # renewed every third of it
     plan_every_seconds: float = Field(1.0, gt=0)
+    # The least between two mails of one sender, up to half longer by chance. 0: as fast as its
+    # connections go, which suits the sandbox and relays of one's own; mailboxes at large
+    # providers look more like people's with 30 to 120.
+    sender_gap_seconds: float = Field(0, ge=0, le=3600)
     batch_size: int = Field(50, ge=1, le=500)
     connections_per_sender: int = Field(2, ge=1, le=50)  # what the large providers tolerate
     mails_per_connection: int = Field(100, ge=1)  # some providers close after 25 to 100

@@ -1,16 +1,20 @@
 """What callers send: every field checked where it enters, with an error that names it."""
 
-from datetime import time, timedelta
+import re
+from datetime import datetime, time, timedelta
 from typing import Annotated, Any, Literal
 from zoneinfo import ZoneInfo, ZoneInfoNotFoundError
 
 from pydantic import AwareDatetime, Field, field_validator, model_validator
 
 from dispatcher.domain.campaigns import Campaign, Condition, Schedule, Step, Tracking, Variant
+from dispatcher.domain.openings import MOST_AHEAD
 from postfleet.addresses import check_text
 from postfleet.http import Strict
+from postfleet.instants import now
 
 _MAX_BODY_CHARACTERS = 256 * 1024
+_CLOCK = re.compile(r"(?:[01][0-9]|2[0-3]):[0-5][0-9]", re.ASCII)
 Text = Annotated[str, Field(max_length=_MAX_BODY_CHARACTERS)]
 Line = Annotated[str, Field(max_length=500)]
 
@@ -73,6 +77,8 @@ class ScheduleBody(Strict):
     days: list[Annotated[int, Field(ge=0, le=6)]] = Field(default_factory=list)
     windows: list[list[str]] = Field(default_factory=list, max_length=20)
     start_at: Annotated[AwareDatetime | None, Field(strict=False)] = None
+    spread: bool = False
+    recipient_hours: bool = False
 
     @field_validator("timezone")
     @classmethod
@@ -85,6 +91,13 @@ class ScheduleBody(Strict):
             ) from error
         return value
 
+    @field_validator("start_at")
+    @classmethod
+    def _soon_enough(cls, value: datetime | None) -> datetime | None:
+        if value is not None and value > now() + MOST_AHEAD:
+            raise ValueError("it would not open for more than two years; check the year")
+        return value
+
     @field_validator("windows")
     @classmethod
     def _windows(cls, value: list[list[str]]) -> list[list[str]]:
@@ -94,13 +107,28 @@ class ScheduleBody(Strict):
 
     def domain(self) -> Schedule:
         windows = tuple(_window(pair) for pair in self.windows)
-        return Schedule(self.timezone, tuple(self.days), windows, self.start_at)
+        return Schedule(
+            timezone=self.timezone,
+            days=tuple(self.days),
+            windows=windows,
+            start_at=self.start_at,
+            spread=self.spread,
+            recipient_hours=self.recipient_hours,
+        )
 
 
 def _window(pair: list[str]) -> tuple[time, time]:
     if len(pair) != 2:
         raise ValueError('a window is a pair such as ["09:00", "17:00"]')
-    return time.fromisoformat(pair[0]), time.fromisoformat(pair[1])
+    start, end = map(_clock, pair)
+    return start, end
+
+
+def _clock(text: str) -> time:
+    """Minutes are kept, no more: `09:00:10` would be stored as something else."""
+    if not _CLOCK.fullmatch(text):
+        raise ValueError(f"{text[:40]!r} is no time of day from 00:00 to 23:59, such as 09:00")
+    return time.fromisoformat(text)
 
 
 class TrackingBody(Strict):

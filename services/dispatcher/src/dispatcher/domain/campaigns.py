@@ -67,6 +67,8 @@ class Schedule:
     days: tuple[int, ...] = ()  # 0 is Monday
     windows: tuple[tuple[time, time], ...] = ()  # the end may be before the start: overnight
     start_at: datetime | None = None
+    spread: bool = False  # the day's capacity goes over the open time that is left, not at once
+    recipient_hours: bool = False  # windows are read off the clock of the lead's `timezone`
 
 
 @dataclass(frozen=True, slots=True)

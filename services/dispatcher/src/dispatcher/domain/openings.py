@@ -57,4 +57,6 @@ def _edges(schedule: Schedule, after_ms: int) -> Iterator[int]:
         local = (
             datetime.combine(day + timedelta(days=offset), clock, zone) for clock in sorted(clocks)
         )
-        yield from (at for at in sorted(to_ms(one.astimezone(UTC)) for one in local) if at > after_ms)
+        yield from (
+            at for at in sorted(to_ms(one.astimezone(UTC)) for one in local) if at > after_ms
+        )

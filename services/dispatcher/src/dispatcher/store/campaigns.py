@@ -99,6 +99,8 @@ def definition(campaign: Campaign) -> dict[str, Any]:
                 [a.isoformat("minutes"), b.isoformat("minutes")] for a, b in schedule.windows
             ],
             "start_at": schedule.start_at.isoformat() if schedule.start_at else None,
+            "spread": schedule.spread,
+            "recipient_hours": schedule.recipient_hours,
         },
         "tracking": {"opens": campaign.tracking.opens, "clicks": campaign.tracking.clicks},
         "check_reply": campaign.check_reply,
@@ -145,6 +147,8 @@ def from_definition(campaign_id: str, data: dict[str, Any]) -> Campaign:
                 (time.fromisoformat(a), time.fromisoformat(b)) for a, b in schedule["windows"]
             ),
             start_at=datetime.fromisoformat(schedule["start_at"]) if schedule["start_at"] else None,
+            spread=schedule.get("spread", False),
+            recipient_hours=schedule.get("recipient_hours", False),
         ),
         tracking=Tracking(**data["tracking"]),
         check_reply=data["check_reply"],

@@ -114,6 +114,17 @@ class Deliveries:
             {"$set": {"state": QUEUED, "updated_at": now_ms()}},
         )
 
+    async def postpone(self, until_by_id: dict[str, int]) -> None:
+        """Look at these waiting deliveries again at these times."""
+        updates = [
+            UpdateOne(
+                {"_id": id_, "state": {"$in": list(_WAITING)}}, {"$set": {"next_attempt_at": until}}
+            )
+            for id_, until in until_by_id.items()
+        ]
+        if updates:
+            await self._relaxed.bulk_write(updates, ordered=False)
+
     async def unknown_since(self, before: int, limit: int) -> list[Row]:
         query = {"state": Outcome.UNKNOWN.value, "updated_at": {"$lt": before}}
         found = self._collection.find(query).limit(limit)
