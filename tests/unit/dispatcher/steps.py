@@ -15,12 +15,15 @@ from mongomock_motor import AsyncMongoMockClient
 from pymongo.errors import AutoReconnect
 
 from dispatcher.announcer import Announcer
+from dispatcher.brakes import Brakes
 from dispatcher.catalogue import Catalogue
 from dispatcher.credentials import Credentials
 from dispatcher.delivery import Sending, SendingOptions
+from dispatcher.domain.breaker import BreakerRules
 from dispatcher.domain.campaigns import Campaign, CampaignState, Step, Variant
 from dispatcher.domain.leads_csv import LeadRow
 from dispatcher.domain.outcomes import Phase
+from dispatcher.domain.pacing import PaceRules
 from dispatcher.domain.retries import RetryRules
 from dispatcher.doubt import Doubt
 from dispatcher.evidence import Evidence
@@ -31,10 +34,12 @@ from dispatcher.pool import CannotConnect, SenderPool
 from dispatcher.recovery import Recovery
 from dispatcher.store.attempts import Attempts
 from dispatcher.store.batches import Batches, batch_of
+from dispatcher.store.breakers import Breakers
 from dispatcher.store.campaigns import Campaigns
 from dispatcher.store.deliveries import Deliveries
 from dispatcher.store.leads import Leads
 from dispatcher.store.messages import Messages
+from dispatcher.store.paces import Paces
 from dispatcher.store.quotas import Quotas
 from dispatcher.store.senders import Senders
 from dispatcher.store.settlements import Settlements
@@ -224,6 +229,12 @@ def _wire(world: World, life: Life) -> tuple[Planner, Worker, Recovery]:
     sending = _Sending(catalogue, attempts, cast(Credentials, None), _OPTIONS)
     sending.life = life
     limits = WorkerLimits(life.name, LEASE_MS)
+    patient = BreakerRules(failures=1_000_000)  # the scenarios are about other pauses
+    brakes = Brakes(
+        Paces(world.database.paces, PaceRules()),
+        Breakers(world.database.breakers, patient),
+        lambda address: address.rpartition("@")[2],
+    )
     worker = Worker(
         bus=bus,
         batches=stores.batches,
@@ -238,6 +249,7 @@ def _wire(world: World, life: Life) -> tuple[Planner, Worker, Recovery]:
             MailGate(messages, stores.senders, stores.suppressions),
         ),
         sending=sending,
+        brakes=brakes,
         announcer=announcer,
         doubt=doubt,
         limits=limits,

@@ -13,12 +13,16 @@ from dispatcher.api.deliveries import build_deliveries
 from dispatcher.api.ledger import build_ledger
 from dispatcher.api.messages import MessageParts, build_messages
 from dispatcher.api.suppressions import build_suppressions
+from dispatcher.brakes import Brakes
 from dispatcher.catalogue import Catalogue
 from dispatcher.credentials import Credentials
 from dispatcher.delivery import Sending, SendingOptions
+from dispatcher.domain.breaker import BreakerRules
+from dispatcher.domain.pacing import PaceRules
 from dispatcher.domain.retries import RetryRules
 from dispatcher.doubt import Doubt
 from dispatcher.evidence import Evidence
+from dispatcher.exchangers import Exchangers
 from dispatcher.gate import Gate
 from dispatcher.handlers import Feedback
 from dispatcher.mail_gate import MailGate
@@ -29,11 +33,13 @@ from dispatcher.recovery import Recovery
 from dispatcher.settings import Settings
 from dispatcher.store.attempts import Attempts
 from dispatcher.store.batches import Batches
+from dispatcher.store.breakers import Breakers
 from dispatcher.store.campaigns import Campaigns
 from dispatcher.store.deliveries import Deliveries
 from dispatcher.store.leads import Leads
 from dispatcher.store.leases import Leases
 from dispatcher.store.messages import Messages
+from dispatcher.store.paces import Paces
 from dispatcher.store.quotas import Quotas
 from dispatcher.store.senders import Senders
 from dispatcher.store.settlements import Settlements
@@ -101,6 +107,8 @@ class Parts:
             messages=self.messages,
             message_id_key=message_id_key,
         )
+        self.exchangers = Exchangers(enabled=settings.mx_lookups)
+        self.brakes = self._brakes(settings)
         self.worker = self._worker(settings, Credentials(self.bus, ring), message_id_key)
         self.planner = Planner(
             self.stores,
@@ -130,7 +138,24 @@ class Parts:
             senders=self.stores.senders,
             suppressions=self.stores.suppressions,
             evidence=self.evidence,
+            throttled=self.brakes.throttled,
             wake_planner=self.planner.wake,
+        )
+
+    def _brakes(self, settings: Settings) -> Brakes:
+        database = self.mongo.database
+        paces = PaceRules(
+            settings.pace_floor_per_hour,
+            settings.pace_ceiling_per_hour,
+            settings.pace_step_per_hour,
+        )
+        breakers = BreakerRules(
+            settings.breaker_failures, int(settings.breaker_pause_seconds * 1000)
+        )
+        return Brakes(
+            Paces(database.paces, paces),
+            Breakers(database.breakers, breakers),
+            self.exchangers.destination,
         )
 
     def _message_planner(self, settings: Settings) -> MessagePlanner:
@@ -171,6 +196,7 @@ class Parts:
                 MailGate(self.messages, stores.senders, stores.suppressions),
             ),
             sending=Sending(self.catalogue, self.attempts, credentials, options),
+            brakes=self.brakes,
             announcer=self.announcer,
             doubt=self.doubt,
             limits=_limits(settings),
@@ -218,6 +244,7 @@ class Running:
         await asyncio.gather(parts.mongo.connect(), parts.bus.connect())
         await parts.ensure_indexes()
         await parts.stores.senders.load()
+        await parts.brakes.refresh()
         for relay in parts.relays:
             await relay.start()
         await parts.recovery.at_start()
@@ -226,6 +253,8 @@ class Running:
             parts.planner.run(),
             parts.message_planner.run(),
             parts.recovery.run(),
+            parts.brakes.run(),
+            parts.exchangers.run(),
             parts.worker.keep_leases(),
         )
         self._tasks = [asyncio.create_task(loop) for loop in loops]

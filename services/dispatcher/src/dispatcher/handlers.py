@@ -1,6 +1,6 @@
 """What the dispatcher hears: senders, replies, bounces, complaints, unsubscribes, evidence."""
 
-from collections.abc import Callable, Mapping
+from collections.abc import Awaitable, Callable, Mapping
 from typing import Any
 
 from dispatcher.domain.campaigns import LeadState
@@ -35,6 +35,7 @@ from postfleet.events import (
     Verdict,
 )
 from postfleet.instants import now, to_ms
+from postfleet.smtp_reply import judge
 from postfleet.smtp_reply_texts import CATEGORIES, POLICY
 
 #: Hard bounces that say nothing against the address itself; some as older versions said it.
@@ -59,11 +60,13 @@ class Feedback:
         senders: Senders,
         suppressions: Suppressions,
         evidence: Evidence,
+        throttled: Callable[[str, int], Awaitable[None]],
         wake_planner: Callable[[], None],
     ) -> None:
         self._campaigns, self._leads, self._deliveries = campaigns, leads, deliveries
         self._senders, self._suppressions = senders, suppressions
         self._evidence, self._wake_planner = evidence, wake_planner
+        self._throttled = throttled
 
     def reactions(self) -> Mapping[type[Event], Handler]:
         senders: dict[type[Event], Handler] = {
@@ -118,6 +121,7 @@ class Feedback:
             soft_bounced_at=to_ms(event.occurred_at),
             bounce_category=event.category,
         )
+        await self._notice(event)
 
     async def complaint(self, received: Received[ComplaintReceived]) -> None:
         event = received.event
@@ -138,6 +142,14 @@ class Feedback:
     async def delayed(self, received: Received[DeliveryDelayed]) -> None:
         event = received.event
         await self._row(event, "a delay notice", delayed_at=to_ms(event.occurred_at))
+        await self._notice(event)
+
+    async def _notice(self, event: BounceSoft | DeliveryDelayed) -> None:
+        """A DSN may tell what no reply to us did: that the receiver's servers want less."""
+        told_by_dsn = isinstance(event, DeliveryDelayed) or event.observed == "dsn"
+        category = judge(event.enhanced_status, event.diagnostic).category
+        if told_by_dsn and category == "rate_limited":
+            await self._throttled(event.recipient, to_ms(event.occurred_at))
 
     async def hit(self, received: Received[HitEvent]) -> None:
         event = received.event

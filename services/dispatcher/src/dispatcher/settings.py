@@ -31,6 +31,13 @@ class Settings(ServiceSettings):
     final_reply_timeout_seconds: float = Field(600, gt=0)  # RFC 5321 §4.5.3.2.6
     retry_base_seconds: float = Field(300, gt=0)  # doubles with each attempt, with jitter
     retry_window_seconds: float = Field(24 * 3600, gt=0)  # then the failure is final
+    # A destination that throttles: half of what went there, more each hour, free at the ceiling.
+    pace_floor_per_hour: float = Field(60, ge=1)
+    pace_ceiling_per_hour: float = Field(10_000, ge=1)
+    pace_step_per_hour: float = Field(600, gt=0)
+    mx_lookups: bool = True  # roll domains up to the provider behind their MX
+    breaker_failures: int = Field(3, ge=1)  # in a row; then no connection is made for a while
+    breaker_pause_seconds: float = Field(60, gt=0)  # doubles up to half an hour
     unknown_after_seconds: float = Field(24 * 3600, gt=0)  # then the policy decides
 
     # Mails of their own (POST /messages, SMTP in)

@@ -9,6 +9,7 @@ from dataclasses import dataclass, field, replace
 from nats.aio.msg import Msg
 
 from dispatcher.announcer import Announcer
+from dispatcher.brakes import Brakes
 from dispatcher.delivery import Sending
 from dispatcher.domain.ledger import Batch, Item, Settled
 from dispatcher.domain.outcomes import Outcome
@@ -52,6 +53,7 @@ class Worker:
         quotas: Quotas,
         senders: Senders,
         gate: Gate,
+        brakes: Brakes,
         sending: Sending,
         announcer: Announcer,
         doubt: Doubt,
@@ -59,6 +61,7 @@ class Worker:
     ) -> None:
         self._bus, self._batches, self._quotas = bus, batches, quotas
         self._senders, self._gate, self._sending = senders, gate, sending
+        self._brakes = brakes
         self._announcer, self._doubt, self._limits = announcer, doubt, limits
         self._running = _Running()
         self._slots = asyncio.Semaphore(limits.concurrency)
@@ -134,16 +137,18 @@ class Worker:
         todo = tuple(item for item in batch.items if item.key not in past)
         verdict = await self._gate.check(replace(batch, items=todo), now) if todo else Verdict()
         used = sum(one.outcome in _USED for one in past.values())
-        granted = await self._reserve(batch, len(verdict.allowed), used, now)
+        sender_id = batch.origin.sender_id
+        held = await self._brakes.hold(sender_id, verdict.allowed, now)
+        granted = await self._reserve(batch, len(held.allowed), used, now)
         over_limit = [
             Settled(item, Outcome.POSTPONED, now, retry_at=_next_day(now), reason="limit")
-            for item in verdict.allowed[granted:]
+            for item in held.allowed[granted:]
         ]
-        chosen = verdict.allowed[:granted]
+        chosen = held.allowed[:granted]
         sends = [self._send(batch, item, verdict) for item in chosen]
         # All of them, also when one fails: nothing may go on behind a batch that is given back.
         results = await asyncio.gather(
-            self._announcer.settle(batch, [*verdict.settled, *over_limit]),
+            self._announcer.settle(batch, [*verdict.settled, *held.waiting, *over_limit]),
             *sends,
             return_exceptions=True,
         )
@@ -158,7 +163,7 @@ class Worker:
             await self._announcer.settle(batch, found.unknown)
             used += found.by_us
         if granted or not first:
-            sender_id, day = batch.origin.sender_id, Limits(day_of(now))
+            day = Limits(day_of(now))
             await self._quotas.settle(sender_id, batch.id, used, day, granted if first else 0)
 
     async def _send(self, batch: Batch, item: Item, verdict: Verdict) -> Outcome | None:
@@ -167,6 +172,7 @@ class Worker:
         if settled is None:
             return None
         await self._announcer.settle(batch, [settled])
+        await self._brakes.seen(batch.origin.sender_id, settled)
         return settled.outcome
 
     async def _reserve(self, batch: Batch, wanted: int, used: int, now: int) -> int:

@@ -1,0 +1,16 @@
+"""What the dispatcher measures of itself beside what every service does. No label is unbounded."""
+
+from prometheus_client import Counter, Gauge
+
+pace = Gauge(
+    "postfleet_destination_pace_per_hour",
+    "Mails an hour that a throttling destination gets; domains of no known provider: the slowest",
+    ["destination"],
+)
+paced = Gauge("postfleet_paced_destinations", "Destinations with a pace")
+throttlings = Counter(
+    "postfleet_destination_throttlings_total",
+    "Replies and notices that asked for less",
+    ["destination"],
+)
+breakers = Gauge("postfleet_sender_breakers", "Senders by state of their breaker", ["state"])

@@ -1,0 +1,106 @@
+"""Against a provider that greylists, throttles and breaks: slower, patient, and nothing is lost."""
+
+from collections.abc import AsyncIterator
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from postfleet_sandbox import Behaviour
+from tests.support.dispatcher import Dispatcher, DispatcherWorld, dispatcher_world
+from tests.support.mongo import MongoServer
+
+
+@pytest.fixture
+async def world(mongo_server: MongoServer, tmp_path: Path) -> AsyncIterator[DispatcherWorld]:
+    async with dispatcher_world(mongo_server, tmp_path) as world:
+        yield world
+
+
+def people(count: int) -> list[str]:
+    return [f"accept+{n}@people.test" for n in range(count)]
+
+
+async def attempts(one: Dispatcher, row: dict[str, Any]) -> list[dict[str, Any]]:
+    decisions = await one.api("GET", f"/deliveries/{row['_id']}/decisions")
+    return sorted(decisions["attempts"], key=lambda attempt: attempt["at"])
+
+
+async def waiting(world: DispatcherWorld, campaign_id: str, reason: str) -> Any:
+    """A row that waits, and says for what."""
+
+    async def found() -> Any:
+        rows = (await world.rows(campaign_id)).values()
+        return next((row for row in rows if reason in row["reason"]), None)
+
+    return await world.until(found, f"a row that says {reason!r}")
+
+
+@pytest.mark.parametrize(
+    "reply", ["421 4.7.0 Too many messages, slow down", "450 4.7.28 Rate limited"]
+)
+async def test_a_destination_that_throttles_is_paced_and_everybody_gets_the_mail(
+    world: DispatcherWorld, reply: str
+) -> None:
+    one = world.dispatcher()
+    await one.start(
+        POSTFLEET_DISPATCHER_PACE_FLOOR_PER_HOUR="7200",
+        POSTFLEET_DISPATCHER_PACE_CEILING_PER_HOUR="20000",
+        POSTFLEET_DISPATCHER_MX_LOOKUPS="false",
+    )
+    for address in people(12):
+        world.box.script(address, Behaviour(rcpt_reply=reply, times=1))
+    campaign_id = await world.campaign(one, people(30))
+    row = await waiting(world, campaign_id, "waits: destination people.test paced to 72")
+    assert row["reason"] in [attempt["reason"] for attempt in await attempts(one, row)]
+    pace = await world.database.paces.find_one({"_id": "people.test"})
+    assert pace["per_hour"] >= 7_200_000
+    metrics = (await one.http.get(f"http://127.0.0.1:{one.port}/metrics")).text
+    assert 'postfleet_destination_pace_per_hour{destination="other"} 7' in metrics
+    await world.settled(campaign_id, 30, "accepted")
+    assert world.accepted() == dict.fromkeys(people(30), 1)
+
+
+@pytest.mark.seed("S193")
+async def test_greylisting_is_waited_out_as_long_as_the_reply_asks(world: DispatcherWorld) -> None:
+    one = world.dispatcher()
+    await one.start()
+    greylist = Behaviour(rcpt_reply="450 4.7.1 Greylisted, try again in 3 seconds", times=1)
+    world.box.script(people(1)[0], greylist)
+    campaign_id = await world.campaign(one, people(3))
+    rows = await world.settled(campaign_id, 3, "accepted")
+    row = rows[people(1)[0]]
+    first = (await attempts(one, row))[0]
+    assert (first["category"], row["attempt"]) == ("greylisted", 2)
+    assert row["accepted_at"] - row["first_attempt_at"] >= 3000
+    assert await world.database.paces.find_one({}) is None, "greylisting is no throttling"
+
+
+@pytest.mark.seed("S42")
+async def test_a_server_that_is_away_is_left_alone_until_one_probe_gets_through(
+    world: DispatcherWorld,
+) -> None:
+    one = world.dispatcher()
+    await one.start(
+        POSTFLEET_DISPATCHER_BREAKER_FAILURES="1",
+        POSTFLEET_DISPATCHER_BREAKER_PAUSE_SECONDS="2",
+    )
+    world.box.start_outage(3.0)
+    campaign_id = await world.campaign(one, people(25))
+    await waiting(world, campaign_id, "the sender's server failed 1 times in a row")
+    await world.settled(campaign_id, 25, "accepted")
+    assert world.accepted() == dict.fromkeys(people(25), 1)
+    assert await world.database.breakers.find_one({}) is None
+
+
+async def test_a_refused_sender_fails_nobodys_mail(world: DispatcherWorld) -> None:
+    """553 at MAIL FROM for each mail: they wait, and the sender is to blame."""
+    one = world.dispatcher()
+    await one.start(POSTFLEET_DISPATCHER_RETRY_BASE_SECONDS="2")
+    await world.say_sender(email_address="somebody.else@fleet.test")
+    campaign_id = await world.campaign(one, people(4))
+    rows = await world.settled(campaign_id, 4, "deferred", "queued")
+    assert {row["fault"] for row in rows.values()} == {"sender"}
+    await world.say_sender()
+    await world.settled(campaign_id, 4, "accepted")
+    assert (await world.said())["email.failed"] == 0
