@@ -4,35 +4,17 @@ Everything is bounded and talks to 127.0.0.1 only; only processes of the stage a
 """
 
 import contextlib
+import os
 import random
 import shutil
 import signal
 import time
 from collections.abc import Callable
-from dataclasses import dataclass
+from datetime import timedelta
 
-from postfleet.failpoints import POINTS
 from tests.chaos.stage import Stage
 
 Fault = Callable[[Stage, random.Random], None]
-
-SERVICES = ("dispatcher", "inbox_watcher", "sender_registry", "tracker", "mail_provisioner")
-#: where the dispatcher is killed while it sends
-DISPATCHER_POINTS = tuple(p for p in POINTS if not p.startswith(("consume", "intake", "outbox")))
-
-
-@dataclass(frozen=True, slots=True)
-class Scenario:
-    """`runs` campaigns of `mails` each, with one fault in each; `quick` runs for CI."""
-
-    name: str
-    fault: Fault
-    runs: int
-    quick: int
-    mails: int = 1000
-    fail_point: str = ""
-    small_disk: str = ""  # the directory of the data directory that gets a disk of its own
-    after: Callable[[Stage], None] | None = None
 
 
 def kill(program: str) -> Fault:
@@ -54,11 +36,18 @@ def pause(program: str, seconds: float) -> Fault:
 
 
 def terminate(program: str) -> Fault:
+    """As a rolling restart does; fails if it has to be killed."""
+
     def fault(stage: Stage, rng: random.Random) -> None:
         time.sleep(rng.uniform(0.0, 2.0))
-        stage.platform.signal(program, signal.SIGTERM)
+        pid = stage.platform.signal(program, signal.SIGTERM)
+        stage.platform.wait_until(lambda: not _alive(pid), 60, f"end of {program}")
 
     return fault
+
+
+def _alive(pid: int) -> bool:
+    return os.path.exists(f"/proc/{pid}")
 
 
 def wipe_nats(stage: Stage, rng: random.Random) -> None:
@@ -98,27 +87,18 @@ def full_disk(program: str) -> Fault:
     return fault
 
 
-def at_point(stage: Stage, rng: random.Random) -> None:
-    """The process ends itself at its fail point; nothing to do from outside."""
+def jump(by: timedelta) -> Fault:
+    """The clock of all services jumps while mail is sent, and back when that was seen."""
+
+    def fault(stage: Stage, rng: random.Random) -> None:
+        assert stage.clock is not None
+        time.sleep(rng.uniform(0.2, 1.5))
+        stage.clock.jump(by)
+        time.sleep(4)
+        stage.clock.jump(-by)
+
+    return fault
 
 
-def scenarios() -> list[Scenario]:
-    named = [
-        Scenario(f"kill -9 dispatcher {point}", at_point, 3, 1, fail_point=f"dispatcher/{point}")
-        for point in DISPATCHER_POINTS
-    ]
-    random_kills = [
-        Scenario("kill -9 dispatcher, random", kill("dispatcher"), 200, 3),
-        *(Scenario(f"kill -9 {service}, random", kill(service), 20, 1) for service in SERVICES[1:]),
-    ]
-    servers = [
-        Scenario("kill -9 nats", kill("nats"), 50, 2),
-        Scenario("pause nats 30 s", pause("nats", 30), 20, 0),
-        Scenario("pause nats 5 s", pause("nats", 5), 5, 1),
-        Scenario("kill -9 database", kill("database"), 50, 2),
-        Scenario("wiped nats store", wipe_nats, 3, 1, after=announce_again),
-        Scenario("full disk under nats", full_disk("nats"), 3, 1, small_disk="nats"),
-        Scenario("full disk under the database", full_disk("mongo"), 3, 1, small_disk="mongo"),
-        Scenario("SIGTERM dispatcher", terminate("dispatcher"), 20, 2),
-    ]
-    return [*named, *random_kills, *servers]
+def nothing(stage: Stage, rng: random.Random) -> None:
+    """The fault lies in the setting, or the process ends itself at its fail point."""

@@ -4,14 +4,16 @@ import contextlib
 import csv
 import io
 import subprocess
-from collections.abc import Iterator
-from dataclasses import dataclass
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass, field
+from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import Any
 
 import httpx
 
 from postfleet.secrets import KeyRing
+from tests.chaos.clock import Clock
 from tests.support.platform import Platform
 
 _SENDERS = ("ann@one.test", "ben@two.test", "cat@three.test", "dan@four.test")
@@ -24,33 +26,55 @@ _ENVIRONMENT = {
     "POSTFLEET_INBOX_WATCHER_EVIDENCE_AFTER_SECONDS": "2",
 }
 _PATIENCE_SECONDS = 240.0
+_EARLIER = timedelta(days=3)  # certificates are made then, so that a jump back finds them valid
+
+
+@dataclass(frozen=True, slots=True)
+class Setting:
+    """What is special about a stage; `small_disk` names the data directory that gets its own."""
+
+    fail_point: str = ""
+    small_disk: str = ""
+    daily_limit: int = 100_000  # of each sender
+    environment: Mapping[str, str] = field(default_factory=dict)
+    clock: bool = False  # the services read a clock of the stage's own, see `Clock`
 
 
 @dataclass(frozen=True, slots=True)
 class Run:
-    """One campaign: its id, and the addresses it was to mail."""
+    """One campaign: its id, the addresses it was to mail, and when it began."""
 
     campaign_id: str
     recipients: frozenset[str]
+    began: datetime
 
 
 class Stage:
     """A platform with four senders whose providers keep Sent copies, as Gmail does."""
 
-    def __init__(self, directory: Path, fail_point: str = "") -> None:
+    def __init__(self, directory: Path, setting: Setting = Setting()) -> None:
         # A key of its own: with a disk already in its place the directory does not look new.
-        env = {**_ENVIRONMENT, "MASTER_KEY": KeyRing.generate()} | (
-            {"POSTFLEET_FAIL_POINT": fail_point} if fail_point else {}
-        )
+        env = {**_ENVIRONMENT, "MASTER_KEY": KeyRing.generate(), **setting.environment}
+        if setting.fail_point:
+            env["POSTFLEET_FAIL_POINT"] = setting.fail_point
+        self.clock = Clock(directory / "clock") if setting.clock else None
+        if self.clock:
+            env |= self.clock.environment()
         self.platform = Platform(directory / "data", sandbox=True, env=env)
+        self._daily_limit = setting.daily_limit
         self._number = 0
+        self.last: Run | None = None  # the newest
 
     def start(self) -> None:
+        if self.clock:
+            self.clock.jump(-_EARLIER)
         self.platform.start()
         self.platform.wait_for("is ready", 60)
         with self.platform.api() as api:
             for address in _SENDERS:
                 self._register(api, address)
+        if self.clock:
+            self.clock.jump(_EARLIER)
 
     def _register(self, api: httpx.Client, address: str) -> None:
         where = self.platform.endpoints()
@@ -60,7 +84,7 @@ class Stage:
         form = {
             "email_address": address,
             "inbox_type": "CUSTOM_SMTP",
-            "daily_limit": 100_000,
+            "daily_limit": self._daily_limit,
             "account_age_days": 365,
             "smtp_host": "localhost",
             "smtp_port": where["smtp_port"],
@@ -74,10 +98,11 @@ class Stage:
         answer = api.post("/sender-accounts", json=form)
         assert answer.status_code == 201, answer.text
 
-    def campaign(self, mails: int, start: bool = True) -> Run:
-        """A new campaign of one step to that many people who do nothing with their mail."""
+    def campaign(self, mails: int, start: bool = True, behaviour: str = "accept") -> Run:
+        """A new campaign of one step to that many people; by default they do nothing with it."""
+        began = datetime.now(UTC)
         self._number += 1
-        recipients = [f"accept+r{self._number}n{n}@people.test" for n in range(mails)]
+        recipients = [f"{behaviour}+r{self._number}n{n}@people.test" for n in range(mails)]
         body = {
             "name": f"chaos {self._number}",
             "senders": ["chaos"],
@@ -94,9 +119,14 @@ class Stage:
             path = f"/campaigns/{campaign_id}/leads"
             report = _ok(api.post(path, content=sheet.getvalue().encode(), headers=headers))
             assert report["imported"] == mails, report
-            if start:
-                _ok(api.post(f"/campaigns/{campaign_id}/start"))
-        return Run(campaign_id, frozenset(recipients))
+        run = self.last = Run(campaign_id, frozenset(recipients), began)
+        if start:
+            self.start_campaign(run)
+        return run
+
+    def start_campaign(self, run: Run) -> None:
+        with self.platform.api() as api:
+            _ok(api.post(f"/campaigns/{run.campaign_id}/start"))
 
     def accepted(self) -> int:
         return int(self.platform.sandbox("/summary")["accepted"])
@@ -128,9 +158,10 @@ def _ok(answer: httpx.Response) -> dict[str, Any]:
 
 
 @contextlib.contextmanager
-def open_stage(directory: Path, fail_point: str = "", small_disk: str = "") -> Iterator[Stage]:
-    stage = Stage(directory, fail_point)
-    with _disk(stage.platform.data / small_disk) if small_disk else contextlib.nullcontext():
+def open_stage(directory: Path, setting: Setting = Setting()) -> Iterator[Stage]:
+    stage = Stage(directory, setting)
+    disk = setting.small_disk
+    with _disk(stage.platform.data / disk) if disk else contextlib.nullcontext():
         yield from _running(stage)
 
 

@@ -19,6 +19,7 @@ from pathlib import Path
 from postfleet_cli.exits import ExitCode
 
 _LONGEST_PAUSE_S = 30.0
+_LONGEST_PAUSE_WHEN_KILLED_S = 2.0  # somebody killed it: nothing says that it will die again
 _QUICK_S = 20.0  # a child that lived longer than this has not died at its start
 _DEATHS_TO_EXPLAIN = 5
 _LOG_LIMIT_BYTES = 8 * 1024 * 1024  # and one older file of the same size
@@ -101,10 +102,11 @@ class Child:
             file.seek(max(0, self.log.stat().st_size - 16_384))
             return file.read().decode(errors="replace").splitlines()[-count:]
 
-    def next_pause_s(self, *, soon: bool) -> float:
+    def next_pause_s(self, *, soon: bool, killed: bool = False) -> float:
         """Count a death, `soon` after the start or not; the pause before the next start."""
         self.deaths = self.deaths + 1 if soon else 1
-        return min(2.0 ** (self.deaths - 1), _LONGEST_PAUSE_S)
+        longest = _LONGEST_PAUSE_WHEN_KILLED_S if killed else _LONGEST_PAUSE_S
+        return min(2.0 ** (self.deaths - 1), longest)
 
     async def _keep(self) -> None:
         while self._process is not None:
@@ -113,7 +115,7 @@ class Child:
             if self._stopping.is_set():
                 return
             soon = time.monotonic() - started < _QUICK_S
-            pause_s = self.next_pause_s(soon=soon)
+            pause_s = self.next_pause_s(soon=soon, killed=code == -signal.SIGKILL)
             self._report(code, pause_s)
             with contextlib.suppress(TimeoutError):
                 async with asyncio.timeout(pause_s):
