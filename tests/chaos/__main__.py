@@ -7,6 +7,7 @@ most n runs of each. Writes docs/chaos/report.json and report.md (not in the sho
 import contextlib
 import os
 import random
+import signal
 import sys
 import tempfile
 import time
@@ -20,9 +21,11 @@ from tests.chaos.scenarios import Scenario, scenarios
 from tests.chaos.stage import Run, Setting, Stage, open_stage
 
 _QUICK_MAILS = 400
+_RUNS_A_STAGE = 20  # the mail world keeps every mail in memory
 
 
 def main() -> int:
+    signal.signal(signal.SIGTERM, lambda *_: sys.exit(143))  # the stage is taken down
     quick = bool(os.environ.get("QUICK"))
     seed = int(os.environ.get("SEED", "1"))
     only = os.environ.get("ONLY", "")
@@ -60,14 +63,16 @@ def _play(scenario: Scenario, runs: int, mails: int, rng: random.Random) -> Row:
 
 
 def _results(scenario: Scenario, runs: int, mails: int, rng: random.Random) -> Iterator[Result]:
-    """On one platform; a fail point needs a fresh one each time."""
+    """Many on one platform; a fail point needs a fresh one each time."""
     if scenario.setting.fail_point:
         for _ in range(runs):
             yield _at_point(scenario, mails, rng)
         return
-    with _stage(scenario.setting) as stage:
-        for first in range(0, runs, scenario.group):
-            yield from _group(stage, scenario, min(scenario.group, runs - first), mails, rng)
+    for start in range(0, runs, _RUNS_A_STAGE):
+        end = min(start + _RUNS_A_STAGE, runs)
+        with _stage(scenario.setting) as stage:
+            for first in range(start, end, scenario.group):
+                yield from _group(stage, scenario, min(scenario.group, end - first), mails, rng)
 
 
 @contextlib.contextmanager
@@ -101,7 +106,9 @@ def _group(
         over = time.monotonic()
         stage.wait_ready()
         began[run] = time.monotonic() - over
-    for run in began:
+        print(f"    {scenario.name}: ready after {began[run]:.1f} s", file=sys.stderr, flush=True)
+    for number, run in enumerate(began, start=1):
+        print(f"    {scenario.name}: waiting for {number} of {runs}", file=sys.stderr, flush=True)
         if scenario.to_the_end:
             scenario.to_the_end(stage, run)
         stage.wait_finished(run)
