@@ -254,6 +254,26 @@ class CampaignResumed(CampaignEvent):
     subject: ClassVar[str] = "campaign.resumed"
 
 
+class CampaignDeleted(CampaignEvent):
+    """A draft was deleted, with its leads; it had sent nothing."""
+
+    subject: ClassVar[str] = "campaign.deleted"
+
+
+class CampaignVariantChosen(CampaignEvent):
+    """A step's winner rule has chosen: every lead that comes to the step now gets this variant.
+
+    Said once for a step. `reason` has the counts: hits/mails of each variant, of humans only.
+    """
+
+    subject: ClassVar[str] = "campaign.variant_chosen"
+
+    step: int
+    variant: str
+    metric: str
+    reason: str = ""
+
+
 class CampaignCompleted(CampaignEvent):
     """Every lead has had its last mail, or will get no more; nothing is in flight."""
 

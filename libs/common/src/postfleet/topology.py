@@ -101,10 +101,9 @@ DURABLES = (
             "complaint",
             "delivery",
             "recipient.unsubscribed",
-            "email.opened",
-            "email.clicked",
         ),
     ),
+    Durable("dispatcher-hits", "EVENTS", "dispatcher", _events("email.opened", "email.clicked")),
     Durable(
         "dispatcher-jobs",
         "JOBS",

@@ -8,7 +8,8 @@ from collections.abc import AsyncIterator
 from fastapi import FastAPI
 
 from dispatcher.announcer import Announcer
-from dispatcher.api.campaigns import CampaignParts, build_campaigns
+from dispatcher.api.campaign_view import CampaignParts
+from dispatcher.api.campaigns import build_campaigns
 from dispatcher.api.deliveries import build_deliveries
 from dispatcher.api.ledger import build_ledger
 from dispatcher.api.messages import MessageParts, build_messages
@@ -25,6 +26,8 @@ from dispatcher.evidence import Evidence
 from dispatcher.exchangers import Exchangers
 from dispatcher.gate import Gate
 from dispatcher.handlers import Feedback
+from dispatcher.hits import DURABLE as HITS
+from dispatcher.hits import Hits
 from dispatcher.mail_gate import MailGate
 from dispatcher.mail_intake import MailIntake, MailTimes
 from dispatcher.message_planner import MailStores, MessagePlanner
@@ -46,6 +49,7 @@ from dispatcher.store.settlements import Settlements
 from dispatcher.store.suppressions import Suppressions
 from dispatcher.store.turns import Turns
 from dispatcher.transport import Timeouts
+from dispatcher.variant_choice import VariantChoice
 from dispatcher.worker import Worker, WorkerLimits
 from postfleet.api_keys import Authenticator, registry_lookup
 from postfleet.bus import Bus
@@ -129,6 +133,13 @@ class Parts:
                 int(settings.message_expires_after_seconds * 1000),
                 int(settings.message_keep_seconds * 1000),
             ),
+        )
+        self.hits = Hits(self.stores.deliveries, self.stores.leads, self.evidence)
+        self.variant_choice = VariantChoice(
+            self.stores.campaigns,
+            self.stores.deliveries,
+            self.relays[0],
+            every_seconds=settings.judge_variants_every_seconds,
         )
         self.recovery = self._recovery(settings)
         self.feedback = Feedback(
@@ -255,6 +266,7 @@ class Running:
             parts.recovery.run(),
             parts.brakes.run(),
             parts.exchangers.run(),
+            parts.variant_choice.run(),
             parts.worker.keep_leases(),
         )
         self._tasks = [asyncio.create_task(loop) for loop in loops]
@@ -282,6 +294,7 @@ def build(settings: Settings) -> FastAPI:
     parts = Parts(settings)
     running = Running(parts)
     parts.bus.consume("dispatcher-feedback", dict(parts.feedback.reactions()))
+    parts.bus.consume_batches(HITS, parts.hits.apply)
     parts.bus.consume_messages("dispatcher-jobs", parts.worker.on_jobs)
 
     @contextlib.asynccontextmanager

@@ -23,16 +23,12 @@ from postfleet.events import (
     DeliveryDelayed,
     DeliveryEvent,
     DeliveryRefuted,
-    EmailClicked,
-    EmailOpened,
     Event,
-    HitEvent,
     RecipientSuppressed,
     RecipientUnsubscribed,
     ReplyAutomatic,
     ReplyDetected,
     SenderEvent,
-    Verdict,
 )
 from postfleet.instants import now, to_ms
 from postfleet.smtp_reply import judge
@@ -82,8 +78,6 @@ class Feedback:
             DeliveryConfirmed: self.confirmed,
             DeliveryRefuted: self.refuted,
             DeliveryDelayed: self.delayed,
-            EmailOpened: self.hit,
-            EmailClicked: self.hit,
             RecipientUnsubscribed: self.unsubscribed,
         }
 
@@ -93,7 +87,9 @@ class Feedback:
 
     async def reply(self, received: Received[ReplyDetected]) -> None:
         event = received.event
-        row = await self._row(event, "a reply", replied_at=to_ms(event.occurred_at))
+        mark = {"replied_at": to_ms(event.occurred_at)}
+        row = await self._row(event, "a reply", **mark)
+        await self._leads.mark_many({row.lead_key: mark})
         campaign = await self._campaigns.get(row.origin.campaign_id)
         if campaign is not None and campaign.check_reply:
             await self._leads.end([f"{campaign.id}:{row.item.lead_id}"], LeadState.REPLIED)
@@ -150,15 +146,6 @@ class Feedback:
         category = judge(event.enhanced_status, event.diagnostic).category
         if told_by_dsn and category == "rate_limited":
             await self._throttled(event.recipient, to_ms(event.occurred_at))
-
-    async def hit(self, received: Received[HitEvent]) -> None:
-        event = received.event
-        if event.verdict is Verdict.HUMAN and event.first:
-            name = "clicked_at" if isinstance(event, EmailClicked) else "opened_at"
-            await self._row(event, event.subject, **{name: to_ms(event.occurred_at)})
-        else:
-            row = await self._find(event.delivery_id)
-            await self._evidence.arrived(row, event.subject)
 
     async def _row(self, event: DeliveryEvent, proof: str, **marks: Any) -> Row:
         """The delivery's row, with the marks set; `proof` settles it if it was unknown."""

@@ -22,6 +22,7 @@ class Settings(ServiceSettings):
     # connections go, which suits the sandbox and relays of one's own; mailboxes at large
     # providers look more like people's with 30 to 120.
     sender_gap_seconds: float = Field(0, ge=0, le=3600)
+    judge_variants_every_seconds: float = Field(30, gt=0)  # it reads the campaign's rows
     batch_size: int = Field(50, ge=1, le=500)
     connections_per_sender: int = Field(2, ge=1, le=50)  # what the large providers tolerate
     mails_per_connection: int = Field(100, ge=1)  # some providers close after 25 to 100

@@ -1,21 +1,20 @@
 """What callers send: every field checked where it enters, with an error that names it."""
 
-import re
-from datetime import datetime, time, timedelta
+from dataclasses import replace
+from datetime import timedelta
 from typing import Annotated, Any, Literal
-from zoneinfo import ZoneInfo, ZoneInfoNotFoundError
 
-from pydantic import AwareDatetime, Field, field_validator, model_validator
+from pydantic import Field, field_validator, model_validator
 
-from dispatcher.domain.campaigns import Campaign, Condition, Schedule, Step, Tracking, Variant
-from dispatcher.domain.openings import MOST_AHEAD
+from dispatcher.api.schedule_body import ScheduleBody
+from dispatcher.domain.campaigns import Campaign, Condition, Step, Tracking, Variant
+from dispatcher.domain.winner import Choice, Metric, WinnerRule
 from postfleet.addresses import check_text
 from postfleet.http import Strict
-from postfleet.instants import now
 
 _MAX_BODY_CHARACTERS = 256 * 1024
-_CLOCK = re.compile(r"(?:[01][0-9]|2[0-3]):[0-5][0-9]", re.ASCII)
 Text = Annotated[str, Field(max_length=_MAX_BODY_CHARACTERS)]
+Senders = Annotated[list[Annotated[str, Field(min_length=1, max_length=254)]], Field(min_length=1)]
 Line = Annotated[str, Field(max_length=500)]
 
 
@@ -38,6 +37,20 @@ class VariantBody(Strict):
         return self
 
 
+class WinnerBody(Strict):
+    """When one of a step's variants has won; see `domain/winner.py` for the test."""
+
+    metric: Annotated[Metric, Field(strict=False)]
+    minimum_sample: Annotated[int, Field(ge=20, le=1_000_000)] = 100
+    after: Annotated[timedelta, Field(strict=False, ge=timedelta(0), le=timedelta(days=30))] = (
+        timedelta(hours=4)
+    )
+    confidence: Annotated[float, Field(ge=0.8, le=0.999)] = 0.95
+
+    def domain(self) -> WinnerRule:
+        return WinnerRule(self.metric, self.minimum_sample, self.after, self.confidence)
+
+
 class StepBody(Strict):
     delay: Annotated[timedelta, Field(strict=False, ge=timedelta(0), le=timedelta(days=365))] = (
         timedelta(0)
@@ -47,6 +60,7 @@ class StepBody(Strict):
     body_html: Text = ""
     variants: Annotated[list[VariantBody], Field(max_length=20)] = Field(default_factory=list)
     condition: Annotated[Condition, Field(strict=False)] = Condition.NOT_REPLIED
+    winner: WinnerBody | None = None
 
     @model_validator(mode="after")
     def _has_text(self) -> "StepBody":
@@ -69,66 +83,8 @@ class StepBody(Strict):
         variants = tuple(
             Variant(v.name, v.subject, v.body_text, v.body_html, v.weight) for v in bodies
         )
-        return Step(self.delay, variants, self.condition)
-
-
-class ScheduleBody(Strict):
-    timezone: Annotated[str, Field(max_length=64)] = "UTC"
-    days: list[Annotated[int, Field(ge=0, le=6)]] = Field(default_factory=list)
-    windows: list[list[str]] = Field(default_factory=list, max_length=20)
-    start_at: Annotated[AwareDatetime | None, Field(strict=False)] = None
-    spread: bool = False
-    recipient_hours: bool = False
-
-    @field_validator("timezone")
-    @classmethod
-    def _known(cls, value: str) -> str:
-        try:
-            ZoneInfo(value)
-        except (ZoneInfoNotFoundError, ValueError, OSError) as error:
-            raise ValueError(
-                f"no time zone {value!r}; use an IANA name such as Europe/Paris"
-            ) from error
-        return value
-
-    @field_validator("start_at")
-    @classmethod
-    def _soon_enough(cls, value: datetime | None) -> datetime | None:
-        if value is not None and value > now() + MOST_AHEAD:
-            raise ValueError("it would not open for more than two years; check the year")
-        return value
-
-    @field_validator("windows")
-    @classmethod
-    def _windows(cls, value: list[list[str]]) -> list[list[str]]:
-        for pair in value:
-            _window(pair)
-        return value
-
-    def domain(self) -> Schedule:
-        windows = tuple(_window(pair) for pair in self.windows)
-        return Schedule(
-            timezone=self.timezone,
-            days=tuple(self.days),
-            windows=windows,
-            start_at=self.start_at,
-            spread=self.spread,
-            recipient_hours=self.recipient_hours,
-        )
-
-
-def _window(pair: list[str]) -> tuple[time, time]:
-    if len(pair) != 2:
-        raise ValueError('a window is a pair such as ["09:00", "17:00"]')
-    start, end = map(_clock, pair)
-    return start, end
-
-
-def _clock(text: str) -> time:
-    """Minutes are kept, no more: `09:00:10` would be stored as something else."""
-    if not _CLOCK.fullmatch(text):
-        raise ValueError(f"{text[:40]!r} is no time of day from 00:00 to 23:59, such as 09:00")
-    return time.fromisoformat(text)
+        winner = self.winner.domain() if self.winner else None
+        return Step(self.delay, variants, self.condition, winner)
 
 
 class TrackingBody(Strict):
@@ -141,9 +97,7 @@ class TrackingBody(Strict):
 
 class CampaignBody(Strict):
     name: Annotated[str, Field(min_length=1, max_length=200)]
-    senders: Annotated[
-        list[Annotated[str, Field(min_length=1, max_length=254)]], Field(min_length=1)
-    ]
+    senders: Senders
     steps: Annotated[list[StepBody], Field(min_length=1, max_length=50)]
     schedule: ScheduleBody = Field(default_factory=ScheduleBody)
     tracking: TrackingBody = Field(default_factory=TrackingBody)
@@ -159,9 +113,7 @@ class CampaignBody(Strict):
     @field_validator("steps")
     @classmethod
     def _first_has_subject(cls, value: list[StepBody]) -> list[StepBody]:
-        if any(not variant.subject for variant in value[0].domain().variants):
-            raise ValueError("the first step needs a subject")
-        return value
+        return _with_first_subject(value)
 
     def domain(self, campaign_id: str) -> Campaign:
         return Campaign(
@@ -180,16 +132,59 @@ class CampaignBody(Strict):
 class CampaignPatch(Strict):
     """Fields that are left out stay as they are."""
 
-    name: Annotated[str | None, Field(min_length=1, max_length=200)] = None
-    senders: Annotated[list[str] | None, Field(min_length=1)] = None
-    steps: Annotated[list[StepBody] | None, Field(min_length=1, max_length=50)] = None
-    schedule: ScheduleBody | None = None
-    tracking: TrackingBody | None = None
-    check_reply: bool | None = None
-    postal_address: Annotated[str | None, Field(min_length=1, max_length=500)] = None
+    name: Annotated[str, Field(min_length=1, max_length=200)] = ""
+    senders: Senders = Field(default_factory=list)
+    steps: Annotated[list[StepBody], Field(min_length=1, max_length=50)] = Field(
+        default_factory=list
+    )
+    schedule: ScheduleBody = Field(default_factory=ScheduleBody)
+    tracking: TrackingBody = Field(default_factory=TrackingBody)
+    check_reply: bool = True
+    postal_address: Annotated[str, Field(min_length=1, max_length=500)] = ""
 
-    def changes(self) -> dict[str, Any]:
-        return {name: getattr(self, name) for name in self.model_fields_set}
+    @field_validator("name")
+    @classmethod
+    def _name(cls, value: str) -> str:
+        return check_text(value)
+
+    @field_validator("steps")
+    @classmethod
+    def _first_has_subject(cls, value: list[StepBody]) -> list[StepBody]:
+        return _with_first_subject(value)
+
+    def applied(self, campaign: Campaign) -> Campaign:
+        """The campaign with the fields that were sent."""
+        given: dict[str, Any] = {name: getattr(self, name) for name in self.model_fields_set}
+        if "steps" in given:
+            given["steps"] = tuple(
+                replace(step.domain(), choice=_choice(campaign, number))
+                for number, step in enumerate(self.steps)
+            )
+        if "senders" in given:
+            given["senders"] = tuple(self.senders)
+        for name in ("schedule", "tracking"):
+            if name in given:
+                given[name] = getattr(self, name).domain()
+        return replace(campaign, **given)
+
+
+def _with_first_subject(steps: list[StepBody]) -> list[StepBody]:
+    if any(not variant.subject for variant in steps[0].domain().variants):
+        raise ValueError("the first step needs a subject")
+    return steps
+
+
+def _choice(campaign: Campaign, number: int) -> Choice | None:
+    return campaign.steps[number].choice if number < len(campaign.steps) else None
+
+
+class CopyBody(Strict):
+    name: Annotated[str, Field(min_length=1, max_length=200)] | None = None
+
+    @field_validator("name")
+    @classmethod
+    def _name(cls, value: str | None) -> str | None:
+        return value if value is None else check_text(value)
 
 
 class SuppressionBody(Strict):

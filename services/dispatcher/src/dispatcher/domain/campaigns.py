@@ -6,6 +6,7 @@ from enum import StrEnum
 from zoneinfo import ZoneInfo
 
 from dispatcher.domain.draws import draw
+from dispatcher.domain.winner import Choice, WinnerRule
 
 
 class CampaignState(StrEnum):
@@ -13,6 +14,7 @@ class CampaignState(StrEnum):
     RUNNING = "running"
     PAUSED = "paused"
     COMPLETED = "completed"
+    DELETED = "deleted"  # it was a draft; nobody is shown it any more
 
 
 class LeadState(StrEnum):
@@ -57,6 +59,19 @@ class Step:
     delay: timedelta
     variants: tuple[Variant, ...]
     condition: Condition = Condition.NOT_REPLIED
+    winner: WinnerRule | None = None
+    choice: Choice | None = None  # what the rule has come to so far
+
+    @property
+    def undecided(self) -> bool:
+        """Whether a variant may still win."""
+        rivals = sum(variant.weight > 0 for variant in self.variants)
+        return self.winner is not None and rivals > 1 and not self.chosen
+
+    @property
+    def chosen(self) -> str:
+        """The variant that has won, or an empty text."""
+        return self.choice.variant if self.choice else ""
 
 
 @dataclass(frozen=True, slots=True)
@@ -93,7 +108,10 @@ class Campaign:
 
 
 def variant_for(step: Step, lead: str, campaign_id: str) -> Variant:
-    """The variant a lead gets: drawn by weight, the same at every planning."""
+    """The variant a lead gets: the winner, else drawn by weight, the same at every planning."""
+    for variant in step.variants:
+        if variant.name == step.chosen:
+            return variant
     weights = [variant.weight for variant in step.variants]
     return step.variants[draw(weights, "variant", campaign_id, lead)]
 

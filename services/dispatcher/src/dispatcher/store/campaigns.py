@@ -1,7 +1,7 @@
 """Campaigns: the definition as one JSON text, the state beside it."""
 
-from collections.abc import Sequence
-from dataclasses import replace
+from collections.abc import Iterable, Sequence
+from dataclasses import asdict, replace
 from datetime import datetime, time, timedelta
 from typing import Any
 
@@ -17,10 +17,14 @@ from dispatcher.domain.campaigns import (
     Tracking,
     Variant,
 )
+from dispatcher.domain.winner import Choice, Metric, WinnerRule
 from postfleet.cloudevents import Announcement
 from postfleet.instants import now_ms
 from postfleet.mongo import Collection, Document, ensure_indexes
 from postfleet.outbox import update_with_events, with_events
+
+_CHUNK = 200  # campaigns to one look at a list
+_LISTED = frozenset(CampaignState) - {CampaignState.DELETED}
 
 
 class Campaigns:
@@ -50,10 +54,25 @@ class Campaigns:
         document = await self.collection.find_one({"_id": campaign_id})
         return _campaign(document) if document else None
 
-    async def page(self, after: str | None, limit: int) -> list[Campaign]:
-        query = {"_id": {"$gt": after}} if after else {}
-        found = self.collection.find(query).sort("_id", 1).limit(limit)
-        return [_campaign(document) async for document in found]
+    async def page(
+        self,
+        after: str | None,
+        limit: int,
+        state: CampaignState | None = None,
+        name: str | None = None,
+    ) -> list[Campaign]:
+        """In the order of their ids; deleted ones only if they are asked for. `name` is a part."""
+        wanted = [state.value] if state else [s.value for s in CampaignState if s in _LISTED]
+        found: list[Campaign] = []
+        while True:
+            query: Document = {"state": {"$in": wanted}}
+            query |= {"_id": {"$gt": after}} if after else {}
+            rows = self.collection.find(query).sort("_id", 1).limit(_CHUNK)
+            chunk = [_campaign(document) async for document in rows]
+            found += [c for c in chunk if not name or name.casefold() in c.name.casefold()]
+            if len(chunk) < _CHUNK or len(found) >= limit:
+                return found[:limit]
+            after = chunk[-1].id
 
     async def in_state(self, state: CampaignState, limit: int = 1000) -> list[Campaign]:
         found = self.collection.find({"state": state.value}).limit(limit)
@@ -63,6 +82,17 @@ class Campaigns:
         """Whether nothing that was written with the campaign is still to be said."""
         document = await self.collection.find_one({"_id": campaign_id})
         return bool(document) and document.get("outbox_size", 0) == 0
+
+    async def choose(
+        self, campaign: Campaign, number: int, choice: Choice, said: Sequence[Announcement]
+    ) -> bool:
+        """Keep what a winner rule came to; compare-and-set on state and revision."""
+        steps = list(campaign.steps)
+        steps[number] = replace(steps[number], choice=choice)
+        changes = {"choices": _choices_json(steps)}
+        update = update_with_events({"$set": changes, "$inc": {"revision": 1}}, said)
+        result = await self.collection.update_one(_as_read(campaign), update)
+        return bool(result.modified_count)
 
     async def move(
         self,
@@ -76,12 +106,18 @@ class Campaigns:
         if definition is not None:
             changes |= {"definition": definition_json(definition), "name": definition.name}
         update = update_with_events({"$set": changes, "$inc": {"revision": 1}}, announcements)
-        guard = {"_id": campaign.id, "state": campaign.state.value, "revision": campaign.revision}
-        result = await self.collection.update_one(guard, update)
+        result = await self.collection.update_one(_as_read(campaign), update)
         return bool(result.modified_count)
 
 
+def _choices_json(steps: Iterable[Step]) -> str:
+    """Step number -> what its winner rule has come to. Beside the definition, as the state is."""
+    choices = {str(n): asdict(step.choice) for n, step in enumerate(steps) if step.choice}
+    return orjson.dumps(choices).decode()
+
+
 def definition_json(campaign: Campaign) -> str:
+    """The definition as it is stored."""
     return orjson.dumps(definition(campaign)).decode()
 
 
@@ -95,9 +131,7 @@ def definition(campaign: Campaign) -> dict[str, Any]:
         "schedule": {
             "timezone": schedule.timezone,
             "days": list(schedule.days),
-            "windows": [
-                [a.isoformat("minutes"), b.isoformat("minutes")] for a, b in schedule.windows
-            ],
+            "windows": [[a.isoformat("minutes"), _end(b)] for a, b in schedule.windows],
             "start_at": schedule.start_at.isoformat() if schedule.start_at else None,
             "spread": schedule.spread,
             "recipient_hours": schedule.recipient_hours,
@@ -109,10 +143,19 @@ def definition(campaign: Campaign) -> dict[str, Any]:
     }
 
 
+def _end(end: time) -> str:
+    return "24:00" if end == time.min else end.isoformat("minutes")
+
+
+def _time(text: str) -> time:
+    return time.min if text == "24:00" else time.fromisoformat(text)
+
+
 def _step_document(step: Step) -> dict[str, Any]:
     return {
         "delay": step.delay.total_seconds(),
         "condition": step.condition.value,
+        "winner": _winner_document(step.winner),
         "variants": [
             {
                 "name": v.name,
@@ -126,6 +169,28 @@ def _step_document(step: Step) -> dict[str, Any]:
     }
 
 
+def _winner_document(rule: WinnerRule | None) -> dict[str, Any] | None:
+    if rule is None:
+        return None
+    return {
+        "metric": rule.metric.value,
+        "minimum_sample": rule.minimum_sample,
+        "after": rule.after.total_seconds(),
+        "confidence": rule.confidence,
+    }
+
+
+def _winner(document: dict[str, Any] | None) -> WinnerRule | None:
+    if document is None:
+        return None
+    return WinnerRule(
+        Metric(document["metric"]),
+        document["minimum_sample"],
+        timedelta(seconds=document["after"]),
+        document["confidence"],
+    )
+
+
 def from_definition(campaign_id: str, data: dict[str, Any]) -> Campaign:
     schedule = data["schedule"]
     return Campaign(
@@ -137,15 +202,14 @@ def from_definition(campaign_id: str, data: dict[str, Any]) -> Campaign:
                 timedelta(seconds=step["delay"]),
                 tuple(Variant(**variant) for variant in step["variants"]),
                 Condition(step["condition"]),
+                _winner(step.get("winner")),
             )
             for step in data["steps"]
         ),
         schedule=Schedule(
             timezone=schedule["timezone"],
             days=tuple(schedule["days"]),
-            windows=tuple(
-                (time.fromisoformat(a), time.fromisoformat(b)) for a, b in schedule["windows"]
-            ),
+            windows=tuple((time.fromisoformat(a), _time(b)) for a, b in schedule["windows"]),
             start_at=datetime.fromisoformat(schedule["start_at"]) if schedule["start_at"] else None,
             spread=schedule.get("spread", False),
             recipient_hours=schedule.get("recipient_hours", False),
@@ -159,6 +223,19 @@ def from_definition(campaign_id: str, data: dict[str, Any]) -> Campaign:
 
 def _campaign(document: Document) -> Campaign:
     campaign = from_definition(document["_id"], orjson.loads(document["definition"]))
-    return replace(
-        campaign, state=CampaignState(document["state"]), revision=document.get("revision", 0)
+    choices = orjson.loads(document.get("choices") or "{}")
+    steps = tuple(
+        replace(step, choice=Choice(**choices[str(n)])) if str(n) in choices else step
+        for n, step in enumerate(campaign.steps)
     )
+    return replace(
+        campaign,
+        steps=steps,
+        state=CampaignState(document["state"]),
+        revision=document.get("revision", 0),
+    )
+
+
+def _as_read(campaign: Campaign) -> Document:
+    """The guard of a compare-and-set: nobody has changed it since it was read."""
+    return {"_id": campaign.id, "state": campaign.state.value, "revision": campaign.revision}

@@ -1,6 +1,6 @@
 """Deliveries: the rows that people query, written by the announcer from the settlements."""
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -9,7 +9,7 @@ from pymongo.errors import BulkWriteError
 
 from dispatcher.domain.ledger import Item, Origin, Settled
 from dispatcher.domain.outcomes import Outcome
-from dispatcher.domain.progress import Before
+from dispatcher.domain.progress import CONDITION, Before
 from postfleet.instants import now_ms
 from postfleet.mongo import Collection, Document, duplicates, ensure_indexes
 
@@ -38,6 +38,10 @@ class Row:
     @property
     def mail_subject(self) -> str:
         return str(self.document.get("mail_subject", ""))
+
+    @property
+    def lead_key(self) -> str:
+        return f"{self.origin.campaign_id}:{self.item.lead_id}"
 
     @property
     def as_before(self) -> Before:
@@ -139,12 +143,57 @@ class Deliveries:
         result = await self._collection.update_one({"_id": delivery_id}, {"$set": fields})
         return bool(result.matched_count)
 
+    async def mark_many(self, marks: Mapping[str, dict[str, Any]]) -> None:
+        """As `mark`, for many rows that are there."""
+        updates = [UpdateOne({"_id": id_}, {"$set": fields}) for id_, fields in marks.items()]
+        if updates:
+            await self._collection.bulk_write(updates, ordered=False)
+
+    async def variant_counts(
+        self, campaign_id: str, step: int, accepted_before: int, mark: str
+    ) -> dict[str, tuple[int, int]]:
+        """Variant -> its mails accepted until then, and how many of them carry the mark."""
+        accepted = {
+            "campaign_id": campaign_id,
+            "step": step,
+            "accepted_at": {"$gt": 0, "$lte": accepted_before},
+        }
+        samples = await self._by_variant(accepted)
+        hits = await self._by_variant({**accepted, mark: {"$gt": 0}})
+        return {name: (sample, hits.get(name, 0)) for name, sample in samples.items()}
+
+    async def step_figures(self, campaign_id: str, step: int) -> dict[str, dict[str, int]]:
+        """Variant -> figures; what a condition passed over has no variant."""
+        group = {
+            "_id": "$variant",
+            "sent": _count({"$gt": ["$accepted_at", 0]}),
+            "opened": _count({"$gt": ["$opened_at", 0]}),
+            "clicked": _count({"$gt": ["$clicked_at", 0]}),
+            "replied": _count({"$gt": ["$replied_at", 0]}),
+            "bounced": _count({"$gt": ["$bounced_at", 0]}),
+            "failed": _count({"$eq": ["$state", Outcome.FAILED.value]}),
+            "passed_over": _count({"$eq": ["$meaning", CONDITION]}),
+        }
+        pipeline = [{"$match": {"campaign_id": campaign_id, "step": step}}, {"$group": group}]
+        figures = {}
+        async for row in self._collection.aggregate(pipeline):
+            figures[row.pop("_id")] = row
+        return figures
+
+    async def _by_variant(self, query: Document) -> dict[str, int]:
+        pipeline = [{"$match": query}, {"$group": {"_id": "$variant", "n": {"$sum": 1}}}]
+        return {row["_id"]: row["n"] async for row in self._collection.aggregate(pipeline)}
+
     async def counts(self, campaign_id: str) -> dict[str, int]:
         pipeline = [
             {"$match": {"campaign_id": campaign_id}},
             {"$group": {"_id": "$state", "n": {"$sum": 1}}},
         ]
         return {row["_id"]: row["n"] async for row in self._collection.aggregate(pipeline)}
+
+
+def _count(condition: Document) -> Document:
+    return {"$sum": {"$cond": [condition, 1, 0]}}
 
 
 def _document(batch_id: str, origin: Origin, settled: Settled) -> Document:

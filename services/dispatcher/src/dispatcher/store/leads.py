@@ -1,7 +1,8 @@
 """Leads: one document per campaign and person, moved on by guarded updates."""
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
+from typing import Any
 
 from pymongo import InsertOne, UpdateOne
 from pymongo.errors import BulkWriteError
@@ -75,6 +76,34 @@ class Leads:
         }
         return await self._collection.find_one(query) is not None
 
+    async def begun(self, campaign_id: str, steps: int) -> int:
+        """How many of the steps, from the first one, a lead has come past already."""
+        for step in range(steps, 0, -1):
+            if await self._collection.find_one({"campaign_id": campaign_id, "step": step}):
+                return step
+        return 0
+
+    async def near(self, campaign_id: str, step: int, before: int) -> bool:
+        """Whether an active lead gets this step, or a later one, before then."""
+        query = {
+            "campaign_id": campaign_id,
+            "state": LeadState.ACTIVE.value,
+            "due": {"$lte": before},
+            "step": {"$gte": step},
+        }
+        return await self._collection.find_one(query) is not None
+
+    async def look_again(self, campaign_id: str, due: int) -> None:
+        """The steps have changed: when the next one goes is worked out anew for every lead."""
+        await self._collection.update_many(
+            {"campaign_id": campaign_id, "state": LeadState.ACTIVE.value, "step": {"$gt": 0}},
+            {"$set": {"due": due}},
+        )
+
+    async def forget(self, campaign_id: str) -> None:
+        """Delete the leads of a campaign that has sent nothing."""
+        await self._collection.delete_many({"campaign_id": campaign_id})
+
     async def counts(self, campaign_id: str) -> dict[str, int]:
         pipeline = [
             {"$match": {"campaign_id": campaign_id}},
@@ -96,6 +125,12 @@ class Leads:
                 {"_id": {"$in": list(keys)}, "step": step},
                 {"$set": {"step": step + 1, "due": due}},
             )
+
+    async def mark_many(self, marks: Mapping[str, dict[str, Any]]) -> None:
+        """Note what people did (`opened_at`, …), by the lead's key; unknown leads are left out."""
+        updates = [UpdateOne({"_id": key}, {"$set": fields}) for key, fields in marks.items()]
+        if updates:
+            await self._collection.bulk_write(updates, ordered=False)
 
     async def postpone(self, due_by_key: dict[str, int]) -> None:
         """Look at these leads again later."""

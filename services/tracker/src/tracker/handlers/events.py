@@ -21,6 +21,7 @@ _STATUS: dict[type[Event], str] = {
     events.CampaignPaused: "paused",
     events.CampaignResumed: "running",
     events.CampaignCompleted: "completed",
+    events.CampaignDeleted: "deleted",
 }
 
 

@@ -1,0 +1,86 @@
+"""How a campaign is found, checked and shown: what all its endpoints share."""
+
+from collections.abc import Callable
+from dataclasses import asdict, dataclass
+from typing import Any
+
+from dispatcher.catalogue import all_links
+from dispatcher.domain.campaigns import Campaign, CampaignState
+from dispatcher.domain.contradictions import contradictions
+from dispatcher.domain.links import BadLink
+from dispatcher.domain.message import Author
+from dispatcher.domain.templates import BadTemplate
+from dispatcher.store.campaigns import Campaigns, definition
+from dispatcher.store.deliveries import Deliveries
+from dispatcher.store.leads import Leads
+from dispatcher.store.senders import Senders
+from postfleet.events import CampaignLinksCompiled
+from postfleet.instants import from_ms, now
+from postfleet.outbox import OutboxRelay
+from postfleet.problems import FieldError, Problem, invalid, not_found
+from postfleet.tokens import TokenKeys
+
+
+@dataclass(frozen=True, slots=True)
+class CampaignParts:
+    campaigns: Campaigns
+    leads: Leads
+    deliveries: Deliveries
+    senders: Senders
+    relay: OutboxRelay
+    keys: TokenKeys
+    public_url: str
+    wake_planner: Callable[[], None]
+
+    async def find(self, campaign_id: str) -> Campaign:
+        """The campaign. Raises Problem (404)."""
+        campaign = await self.campaigns.get(campaign_id)
+        if campaign is None or campaign.state is CampaignState.DELETED:
+            raise not_found("campaign", campaign_id)
+        return campaign
+
+    async def author(self, campaign: Campaign) -> Author:
+        """One of those who would send it. Raises Problem (422) where nobody would."""
+        found = await self.senders.find(campaign.senders)
+        if not found:
+            message = "no registered sender has one of these ids, addresses, domains or tags"
+            raise invalid("senders", "no_sender", message)
+        return Author(found[0].email_address, found[0].display_name)
+
+    def checked_links(self, campaign: Campaign) -> CampaignLinksCompiled:
+        """The campaign's links, to be said. Raises Problem (422) for what could never be sent."""
+        found = contradictions(campaign)
+        if found:
+            errors = [FieldError(one.field, "contradiction", one.message) for one in found]
+            detail = f"{found[0].field}: {found[0].message}"
+            raise Problem(422, "INVALID", detail, errors)
+        try:
+            links = dict(all_links(campaign, self.keys, self.public_url))
+        except BadTemplate as error:
+            raise invalid("steps", "bad_template", str(error)) from error
+        except BadLink as error:
+            raise invalid("steps", "bad_link", str(error)) from error
+        return CampaignLinksCompiled(
+            occurred_at=now(), campaign_id=campaign.id, name=campaign.name, links=links
+        )
+
+
+def conflict() -> Problem:
+    """Somebody else was faster: a compare-and-set has failed."""
+    return Problem(409, "CONFLICT", "the campaign was changed meanwhile; read it again")
+
+
+def shown(campaign: Campaign) -> dict[str, Any]:
+    """The campaign's JSON; `winners` has what the winner rules have come to, by step."""
+    winners = {
+        str(number): asdict(step.choice) | {"at": from_ms(step.choice.at).isoformat()}
+        for number, step in enumerate(campaign.steps)
+        if step.choice
+    }
+    return {
+        "id": campaign.id,
+        "status": campaign.state.value,
+        "revision": campaign.revision,
+        **definition(campaign),
+        "winners": winners,
+    }
