@@ -22,7 +22,7 @@ from postfleet.tokens import Purpose, TokenKeys
 
 KEYS = TokenKeys(KeyRing.parse("QUJDREVGR0hJSktMTU5PUFFSU1RVVldYWVowMTIzNDU="))
 URL = "https://mail.example/" + "p" * 60
-FOOTER = "\n\n-- \n1 Main (St)\nUnsubscribe: "
+FOOTER = "\n\n-- \n1 Main {St}\nUnsubscribe: "
 HEADERS = {
     "date", "from", "to", "subject", "message-id", "mime-version", "list-unsubscribe",
     "list-unsubscribe-post", "content-type", "content-transfer-encoding",
@@ -175,7 +175,10 @@ def test_links_and_the_pixel_are_filled_with_tokens_of_this_delivery() -> None:
     mail = parsed(message.fill(LETTER).content)
     text, html = part(mail, "plain"), part(mail, "html")
     (in_text,) = re.findall(rf"{URL}/c/([\w-]+)", text)
-    (in_html,) = re.findall(rf'href="{URL}/c/([\w-]+)"', html)
+    in_html, canary = re.findall(rf'href="{URL}/c/([\w-]+)"', html)
+    hidden = KEYS.read(Purpose.CLICK, canary)
+    assert hidden is not None
+    assert hidden.link_id == message.canary not in message.links
     for token, url in ((in_text, "https://a.test/x"), (in_html, "https://b.test/?a=1&b=2")):
         content = KEYS.read(Purpose.CLICK, token)
         assert content is not None
@@ -187,10 +190,13 @@ def test_without_tracking_links_stay_as_they_are_and_there_is_no_pixel() -> None
     variant = Variant("A", "Hi", "https://a.test/x", '<a href="https://b.test/">b</a>')
     message = compiled(variant)
     assert message.links == {}
+    assert message.canary == ""
     content = parsed(message.fill(LETTER).content)
     assert "https://a.test/x" in part(content, "plain")
     assert 'href="https://b.test/"' in part(content, "html")
     assert "<img" not in part(content, "html")
+    assert "/c/" not in part(content, "html")
+    assert content["X-Postfleet-Delivery"] is None
 
 
 def test_a_follow_up_answers_the_mails_before_it() -> None:

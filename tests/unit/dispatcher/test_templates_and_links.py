@@ -1,13 +1,15 @@
 """Texts from people whom nobody need trust: what they may say, and how long that may take."""
 
 import time
+from collections.abc import Iterable
 
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from dispatcher.domain.links import BadLink, check_destination, rewrite_html, rewrite_text
-from dispatcher.domain.templates import MAX_TEMPLATE_CHARACTERS, BadTemplate, Template
+from dispatcher.domain.links import BadLink, check_destination, rewrite_html, rewrite_words
+from dispatcher.domain.spintax import Choice, Node, Words, parse
+from dispatcher.domain.templates import MAX_TEMPLATE_CHARACTERS, BadTemplate, template
 
 BOMBS = {
     "a loop over a range": "{% for i in (1..1000000000) %}x{% endfor %}",
@@ -32,7 +34,7 @@ BOMBS = {
 def test_a_bomb_is_refused_quickly(source: str) -> None:
     started = time.monotonic()
     with pytest.raises(BadTemplate):
-        Template(source).render({"name": "Jo"})
+        template(source).render({"name": "Jo"})
     assert time.monotonic() - started < 2
 
 
@@ -49,7 +51,7 @@ def test_a_bomb_is_refused_quickly(source: str) -> None:
     ],
 )
 def test_fields_are_filled_in(source: str, values: dict[str, str], expected: str) -> None:
-    assert Template(source).render(values) == expected
+    assert template(source).render(values) == expected
 
 
 @pytest.mark.parametrize(
@@ -67,13 +69,13 @@ def test_fields_are_filled_in(source: str, values: dict[str, str], expected: str
 )
 def test_what_cannot_be_filled_in_is_an_error_with_a_reason(source: str) -> None:
     with pytest.raises(BadTemplate) as error:
-        Template(source).render({"name": "Jo"})
+        template(source).render({"name": "Jo"})
     assert 0 < len(str(error.value)) <= 300
 
 
 @given(st.text())
 def test_values_in_html_are_always_escaped(value: str) -> None:
-    filled = Template("<b>{{ v }}</b>", html=True).render({"v": value})
+    filled = template("<b>{{ v }}</b>", html=True).render({"v": value})
     inner = filled.removeprefix("<b>").removesuffix("</b>")
     assert not {"<", ">", '"'} & set(inner)
 
@@ -111,12 +113,60 @@ def test_entities_do_not_hide_a_scheme() -> None:
 
 
 @pytest.mark.parametrize(
+    "html",
+    [
+        '<a href="{https://x.test/|javascript:alert(1)}">',
+        '<a href="{j|k}{ava|b}script:alert(1)">',
+        '<a href="javascript:{{ x }}">',
+        '<a href="{{ x | default: "y" }}" title=">"><a href="data:x">',
+        '<a href="' + "{a|b}" * 8 + '">',
+    ],
+)
+def test_choices_and_places_do_not_hide_a_scheme(html: str) -> None:
+    with pytest.raises(BadLink):
+        rewrite_html(html, lambda _: "P")
+
+
+def test_every_option_of_an_address_is_tracked_by_itself() -> None:
+    html = '<a href="{https://a.test|https://b.test}">'
+    assert (
+        rewrite_html(html, lambda url: f"<{url}>")
+        == '<a href="{<https://a.test>|<https://b.test>}">'
+    )
+
+
+@pytest.mark.parametrize("value", ["javascript:alert(1)", " java\tscript:x", "https://u@evil.test"])
+@pytest.mark.parametrize(
+    "source",
+    [
+        '<a href="{{ v }}">',
+        "<a href='{{ v | default: \"https://x.test\" }}'>",
+        "{% if v %}<a href={{ v }}>{% endif %}",
+    ],
+)
+def test_a_lead_brings_no_address_that_runs(source: str, value: str) -> None:
+    text = template(rewrite_html(source, lambda _: None), html=True)
+    with pytest.raises(BadTemplate):
+        text.render({"v": value})
+
+
+@pytest.mark.parametrize("tag", ["", "{% if v %}{% endif %}"], ids=["plain", "Liquid"])
+def test_a_value_in_an_address_adds_no_parameter_and_no_host(tag: str) -> None:
+    source = tag + '<a href="https://x.test/{{ v }}?q={{ v }}&amp;r={{ v | url_encode }}">'
+    text = template(rewrite_html(source, lambda _: None), html=True)
+    assert text.render({"v": "a/b c?d=e&f#é"}) == (
+        '<a href="https://x.test/a/b%20c%3Fd%3De%26f%23%C3%A9'
+        '?q=a/b%20c%3Fd%3De%26f%23%C3%A9&amp;r=a%2Fb+c%3Fd%3De%26f%23%C3%A9">'
+    )
+
+
+@pytest.mark.parametrize(
     ("html", "expected"),
     [
         pytest.param(
             '<a href="https://x.test/">k</a>', '<a href="[https://x.test/]">k</a>', id="1"
         ),
-        pytest.param("<A HREF='http://x.test'>", '<A HREF="[http://x.test]">', id="upper case"),
+        pytest.param("<A HREF='http://x.test'>", "<A HREF='[http://x.test]'>", id="upper case"),
         pytest.param("<a href=https://x.test/a>", '<a href="[https://x.test/a]">', id="no quotes"),
         pytest.param(
             '<a href="https://x.test/?a=1&amp;copy=2">',
@@ -126,7 +176,9 @@ def test_entities_do_not_hide_a_scheme() -> None:
         pytest.param('<a href="mailto:a@x.test">', '<a href="mailto:a@x.test">', id="mail address"),
         pytest.param('<a href="#top">', '<a href="#top">', id="inside the page"),
         pytest.param(
-            '<a href="https://x.test/{{ id }}">', '<a href="https://x.test/{{ id }}">', id="a field"
+            '<a href="https://x.test/{{ id }}">',
+            '<a href="https://x.test/{{ id | __url }}">',
+            id="a field",
         ),
         pytest.param(
             '<link href="https://x.test/">', '<link href="https://x.test/">', id="not <a>"
@@ -155,16 +207,35 @@ def test_anchors_in_html_are_rewritten(html: str, expected: str) -> None:
         pytest.param("see https://x.test/a.", "see [https://x.test/a].", id="a full stop"),
         pytest.param("(https://x.test/a)", "([https://x.test/a])", id="in brackets"),
         pytest.param("https://x.test/{{ id }}", "https://x.test/{{ id }}", id="a field"),
+        pytest.param(
+            "{a https://x.test/a|https://x.test/b}/c https://x.test/d",
+            "{a https://x.test/a|https://x.test/b}/c [https://x.test/d]",
+            id="a choice that goes on",
+        ),
+        pytest.param(
+            "{a https://x.test/a|b} {{ c }}", "{a [https://x.test/a]|b} {{ c }}", id="a choice"
+        ),
         pytest.param("ftp://x.test no@x.test", "ftp://x.test no@x.test", id="no web address"),
     ],
 )
 def test_addresses_in_text_are_rewritten(text: str, expected: str) -> None:
-    assert rewrite_text(text, lambda url: f"[{url}]") == expected
+    assert _said(rewrite_words(parse(text), lambda url: Words(f"[{url}]"))) == expected
+
+
+def _said(nodes: Iterable[Node]) -> str:
+    return "".join(
+        "{" + "|".join(map(_said, node.options)) + "}"
+        if isinstance(node, Choice)
+        else node.text
+        if isinstance(node, Words)
+        else node.source
+        for node in nodes
+    )
 
 
 def test_a_tracked_address_in_text_names_no_user() -> None:
     with pytest.raises(BadLink):
-        rewrite_text("log in at https://bank.test:x@evil.test/ now", lambda _: "P")
+        rewrite_words(parse("log in at https://bank.test:x@evil.test/ now"), Words)
 
 
 @pytest.mark.parametrize(
@@ -173,7 +244,7 @@ def test_a_tracked_address_in_text_names_no_user() -> None:
 def test_html_made_to_hurt_is_read_in_one_pass(html: str) -> None:
     started = time.monotonic()
     rewrite_html(html * (256 * 1024 // len(html)), lambda _: "P")
-    rewrite_text(html * (256 * 1024 // len(html)), lambda _: "P")
+    rewrite_words(parse(html * (256 * 1024 // len(html))), Words)
     assert time.monotonic() - started < 2
 
 
@@ -181,6 +252,6 @@ def test_html_made_to_hurt_is_read_in_one_pass(html: str) -> None:
 def test_no_html_breaks_the_reader_and_nothing_else_is_changed(html: str) -> None:
     try:
         assert rewrite_html(html, lambda url: url) is not None
-    except BadLink:
+    except (BadLink, BadTemplate):
         return
     assert "https://" in html or rewrite_html(html, lambda _: "P") == html

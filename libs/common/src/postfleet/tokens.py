@@ -1,11 +1,12 @@
 """The tokens in tracking and unsubscribe addresses: what the dispatcher writes and the tracker reads.
 
 A token is keyed (HMAC-SHA256, 128 bits), bound to one purpose, names its key, and holds ids only:
-no address, no destination.
+no address, no destination. The one in an address to reply to is shorter (64 bits of key), and in
+base32: a local part has 64 octets, and not everybody keeps its case.
 """
 
 import hmac
-from base64 import urlsafe_b64decode, urlsafe_b64encode
+from base64 import b32decode, b32encode, urlsafe_b64decode, urlsafe_b64encode
 from binascii import Error as Base64Error
 from dataclasses import dataclass
 from enum import StrEnum
@@ -14,6 +15,7 @@ from hashlib import sha256
 from postfleet.secrets import KeyRing
 
 _MAC_BYTES = 16
+_REPLY_MAC_BYTES = 8
 _DELIVERY_BYTES = 16
 _LINK_BYTES = 8
 
@@ -22,6 +24,8 @@ class Purpose(StrEnum):
     OPEN = "open"
     CLICK = "click"
     UNSUBSCRIBE = "unsubscribe"
+    REPLY = "reply"  # behind the + of an address to reply to
+    DELIVERY = "delivery"  # in a header field of ours
 
 
 @dataclass(frozen=True, slots=True)
@@ -50,17 +54,20 @@ class TokenKeys:
         if len(payload) != _size(purpose):
             raise ValueError(f"a token to {purpose} holds other ids: {delivery_id!r}, {link_id!r}")
         mac = _mac(self._keys[purpose][0][1], payload)
+        if purpose is Purpose.REPLY:
+            return b32encode(payload + mac[:_REPLY_MAC_BYTES]).rstrip(b"=").decode().lower()
         return urlsafe_b64encode(payload + mac).rstrip(b"=").decode()
 
     def read(self, purpose: Purpose, token: str) -> TokenContent | None:
         """What the token holds, or None if it is not ours, not for this purpose, or damaged."""
         size = _size(purpose)
-        raw = _decode(token)
-        if raw is None or len(raw) != size + _MAC_BYTES:
+        mac_size = _REPLY_MAC_BYTES if purpose is Purpose.REPLY else _MAC_BYTES
+        raw = _decode_base32(token) if purpose is Purpose.REPLY else _decode(token)
+        if raw is None or len(raw) != size + mac_size:
             return None
         payload, mac = raw[:size], raw[size:]
         keys = [key for name, key in self._keys[purpose] if name == payload[:1]]
-        if not any(hmac.compare_digest(_mac(key, payload), mac) for key in keys):
+        if not any(hmac.compare_digest(_mac(key, payload)[:mac_size], mac) for key in keys):
             return None
         split = 1 + _DELIVERY_BYTES
         return TokenContent(payload[1:split].hex(), payload[split:].hex())
@@ -86,3 +93,12 @@ def _decode(token: str) -> bytes | None:
         return None
     # Only the one canonical spelling: a token must not have two forms.
     return raw if urlsafe_b64encode(raw).rstrip(b"=").decode() == token else None
+
+
+def _decode_base32(token: str) -> bytes | None:
+    """Upper and lower case are the same: on the way to us somebody may change it."""
+    try:
+        raw = b32decode(token.upper().encode("ascii") + b"=" * (-len(token) % 8))
+    except (Base64Error, ValueError):
+        return None
+    return raw if b32encode(raw).rstrip(b"=").decode() == token.upper() else None

@@ -9,7 +9,7 @@ from typing import Annotated
 from pydantic import AwareDatetime, BeforeValidator, ConfigDict, Field
 
 from dispatcher.domain.mail import Attachment, CannotCompose, Parts, check_attachment, check_headers
-from dispatcher.domain.templates import BadTemplate, Template
+from dispatcher.domain.templates import BadTemplate, template
 from postfleet.addresses import InvalidAddress, check_text, split_address
 from postfleet.events import SenderSnapshot
 from postfleet.http import Strict
@@ -137,7 +137,7 @@ class _Checks:
 
     def rendered(self, field: str, source: str, values: dict[str, str]) -> str:
         try:
-            return Template(source, html=field == "html").render(values) if source else ""
+            return template(source, html=field == "html").render(values) if source else ""
         except BadTemplate as error:
             self.add(field, "template", str(error))
             return ""

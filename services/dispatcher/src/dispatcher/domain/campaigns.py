@@ -5,6 +5,7 @@ from datetime import datetime, time, timedelta
 from enum import StrEnum
 from zoneinfo import ZoneInfo
 
+from dispatcher.domain.attachments import Attachment
 from dispatcher.domain.draws import draw
 from dispatcher.domain.winner import Choice, WinnerRule
 
@@ -61,6 +62,7 @@ class Step:
     condition: Condition = Condition.NOT_REPLIED
     winner: WinnerRule | None = None
     choice: Choice | None = None  # what the rule has come to so far
+    attachments: tuple[Attachment, ...] = ()
 
     @property
     def undecided(self) -> bool:
@@ -104,6 +106,7 @@ class Campaign:
     check_reply: bool = True
     category: str = "campaign"
     postal_address: str = ""
+    reply_token: bool = False  # Reply-To with a token, where the sender's provider delivers such
     revision: int = 0
 
 

@@ -5,12 +5,20 @@ expressions need minutes for a text of unclosed tags.
 """
 
 import re
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from html import unescape
 from urllib.parse import SplitResult, urlsplit
 
+from dispatcher.domain.spintax import Choice, Node, Output, Words, liquid_spans, parse
+
+#: Filters of ours, which are put behind the outputs that stand in addresses.
+URL_FILTER, DESTINATION_FILTER = "__url", "__destination"
+
 _TEXT_LINK = re.compile(r"https?://[^\s<>\"'\])]+[^\s<>\"'\]).,;:!?]")
+_ADDRESS_END = re.compile(r"[\s<>\"'\])]")
 _ALLOWED = ("http", "https", "mailto", "tel")
+_MAX_READINGS = 100
+_MARKED = re.compile(r"\{\{(-?)(.*?)(-?)\}\}", re.DOTALL)
 _TAG = re.compile(r"<(?:(?P<comment>!--)|(?P<name>[a-zA-Z][^\s/>]*+))")
 #: one attribute, or the end of the tag; a quote that is never closed lasts to the end of the text
 _ATTRIBUTE = re.compile(
@@ -25,7 +33,7 @@ class BadLink(ValueError):
 
 def check_destination(url: str) -> str:
     """The destination of a link. Raises BadLink for schemes that run code, and for user info."""
-    parts = _split(url)
+    parts = _parts(url)
     scheme = parts.scheme.lower()
     if scheme and scheme not in _ALLOWED:
         raise BadLink(f"the scheme {scheme}: is not allowed in a link")
@@ -35,7 +43,7 @@ def check_destination(url: str) -> str:
     return url
 
 
-def _split(url: str) -> SplitResult:
+def _parts(url: str) -> SplitResult:
     """As browsers read it: they pass over white space and control characters."""
     try:
         return urlsplit(re.sub(r"[\x00-\x20]", "", url))
@@ -45,17 +53,89 @@ def _split(url: str) -> SplitResult:
 
 def trackable(url: str) -> bool:
     """Only complete web addresses that are the same for every lead can be tracked."""
-    return url.startswith(("http://", "https://")) and "{{" not in url and "{%" not in url
+    return url.startswith(("http://", "https://")) and "{" not in url
 
 
-def rewrite_html(html: str, place: Callable[[str], str]) -> str:
-    """Replace the destination of every trackable anchor by `place(url)`. Raises BadLink."""
-    pieces, done = [], 0
+def check_links(html: str) -> None:
+    """Look at the destinations of a text that is ready to go. Raises BadLink."""
     for start, end in _destinations(html):
-        url = check_destination(unescape(html[start:end].strip("\"'")))
-        if trackable(url):
-            pieces += [html[done:start], f'"{place(url)}"']
+        check_destination(unescape(html[start:end].strip("\"'")))
+
+
+def rewrite_html(html: str, place: Callable[[str], str | None]) -> str:
+    """Replace the destination of every trackable anchor by `place(url)`. Raises BadLink.
+
+    None leaves it as it is.
+    What a lead's data adds to a destination is marked for the encoder of addresses.
+    """
+    pieces, done = [], 0
+    for start, end in _destinations(_masked(html)):
+        quoted = html[start:end]
+        mark = quoted[0] if quoted[0] in "\"'" else '"'
+        raw = quoted.strip(mark) if quoted[0] in "\"'" else quoted
+        new = _destination(raw, place)
+        if new is not None:
+            pieces += [html[done:start], f"{mark}{new}{mark}"]
             done = end
+    return "".join([*pieces, html[done:]])
+
+
+def _destination(raw: str, place: Callable[[str], str | None]) -> str | None:
+    """What stands there instead, or None where it stays. Raises BadLink."""
+    url = unescape(raw)
+    if "{" not in url:
+        check_destination(url)
+        return place(url) if trackable(url) else None
+    if url.count("{{") > _MAX_READINGS:
+        raise BadLink(f"more than {_MAX_READINGS} places in one address")
+    nodes = parse(url)
+    for text in _readings(nodes):
+        check_destination(text)
+    if len(nodes) == 1 and isinstance(nodes[0], Choice):
+        options = [_only_words(option) for option in nodes[0].options]
+        places = [place(option) for option in options if option and trackable(option)]
+        if len(places) == len(options) and None not in places:
+            return "{" + "|".join(map(str, places)) + "}"
+    marked = _MARKED.sub(lambda found: _marked(found, raw), raw)
+    return marked if marked != raw else None
+
+
+def _only_words(nodes: Sequence[Node]) -> str | None:
+    return nodes[0].text if len(nodes) == 1 and isinstance(nodes[0], Words) else None
+
+
+def _marked(output: re.Match[str], raw: str) -> str:
+    left, expression, right = output.groups()
+    if not re.sub(r"\{%.*?%\}|[{|\s]", "", raw[: output.start()], flags=re.DOTALL):
+        kind = DESTINATION_FILTER
+    elif "url_encode" in expression:
+        return output[0]
+    else:
+        kind = URL_FILTER
+    return f"{{{{{left}{expression.rstrip()} | {kind} {right}}}}}"
+
+
+def _readings(nodes: Sequence[Node]) -> list[str]:
+    """Every text that the choices allow, as far as it is the operator's. Raises BadLink."""
+    texts = [""]
+    for node in nodes:
+        if isinstance(node, Words):
+            texts = [text + node.text for text in texts]
+        elif isinstance(node, Output):
+            texts = [text + "value" if text else "#" for text in texts]
+        elif isinstance(node, Choice):
+            texts = [text + more for text in texts for o in node.options for more in _readings(o)]
+        if len(texts) > _MAX_READINGS:
+            raise BadLink(f"more than {_MAX_READINGS} choices in one address")
+    return texts
+
+
+def _masked(html: str) -> str:
+    """The same length, with nothing in it that Liquid reads: its quotes end no attribute."""
+    pieces, done = [], 0
+    for start, end in liquid_spans(html):
+        pieces += [html[done:start], "_" * (end - start)]
+        done = end
     return "".join([*pieces, html[done:]])
 
 
@@ -81,10 +161,38 @@ def _destinations(html: str) -> Iterator[tuple[int, int]]:
             return
 
 
-def rewrite_text(text: str, place: Callable[[str], str]) -> str:
-    """Replace every trackable web address by `place(url)`. Raises BadLink."""
+def rewrite_words(
+    nodes: Sequence[Node], place: Callable[[str], Node], *, goes_on: bool = False
+) -> tuple[Node, ...]:
+    """Replace every trackable web address by `place(url)`. Raises BadLink.
 
-    def replace(match: re.Match[str]) -> str:
-        return place(check_destination(match[0])) if trackable(match[0]) else match[0]
+    An address that runs into a place or a choice is not the same for every lead; `goes_on` says
+    that the text does so behind its last node.
+    """
+    found: list[Node] = []
+    for number, node in enumerate(nodes):
+        follows = goes_on if number + 1 == len(nodes) else _continues(nodes[number + 1])
+        if isinstance(node, Words):
+            found += _split(node.text, place, goes_on=follows)
+        elif isinstance(node, Choice):
+            options = (rewrite_words(o, place, goes_on=follows) for o in node.options)
+            found.append(Choice(node.number, tuple(options)))
+        else:
+            found.append(node)
+    return tuple(found)
 
-    return _TEXT_LINK.sub(replace, text)
+
+def _continues(node: Node) -> bool:
+    return not (isinstance(node, Words) and _ADDRESS_END.match(node.text))
+
+
+def _split(text: str, place: Callable[[str], Node], *, goes_on: bool) -> Iterator[Node]:
+    done = 0
+    for match in _TEXT_LINK.finditer(text):
+        check_destination(match[0])
+        if goes_on and not _ADDRESS_END.search(text, match.end()):
+            break
+        yield Words(text[done : match.start()])
+        yield place(match[0])
+        done = match.end()
+    yield Words(text[done:])

@@ -1,47 +1,34 @@
 """A step's text compiled once; each delivery only fills its places.
 
 Headers, MIME structure and links are decided at compile time. What a lead brings passes the encoder
-of its place: header, quoted-printable text, HTML, address. None of them lets CR, LF or another
-control character through.
+of its place: header, quoted-printable text, HTML, address. A header takes no control character at
+all, a body keeps tabs and line ends and drops the others.
 """
 
-import binascii
-import re
-from collections.abc import Mapping
+from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass
 from datetime import datetime
-from email.header import Header
-from email.utils import format_datetime
-from hashlib import sha256
-from html import escape
+from typing import TypeVar
 
+from dispatcher.domain import headers, mime
+from dispatcher.domain.attachments import entity
 from dispatcher.domain.campaigns import Campaign, Variant
-from dispatcher.domain.links import rewrite_html, rewrite_text
-from dispatcher.domain.templates import BadTemplate, Template
-from postfleet.addresses import check_text
+from dispatcher.domain.footers import UNSUBSCRIBE, html_with_footer, text_with_footer, with_hidden
+from dispatcher.domain.headers import Author as Author
+from dispatcher.domain.headers import CannotFill as CannotFill
+from dispatcher.domain.html_text import text_of
+from dispatcher.domain.links import BadLink, rewrite_html, rewrite_words
+from dispatcher.domain.quoted_printable import clean
+from dispatcher.domain.segments import Part
+from dispatcher.domain.spintax import Node, Output, Words, parse
+from dispatcher.domain.templates import BadTemplate, Template, template
 from postfleet.tokens import Purpose, TokenKeys
 
-_NOT_TEXT = re.compile(r"[\x00-\x08\x0b\x0c\x0e-\x1f\x7f]")
-_BODY_END = re.compile("</body>", re.IGNORECASE)
+DELIVERY_FIELD = "X-Postfleet-Delivery"
 _PLACE = "__link_{}"
-_OPTOUT = "__unsubscribe"
-_PIXEL = "__pixel"
-_TEXT_FOOTER = "\n\n-- \n{address}\nUnsubscribe: {{{{ {optout} }}}}\n"
-_HTML_FOOTER = (
-    '<hr><p style="font-size:12px;color:#666">{address}<br>'
-    '<a href="{{{{ {optout} }}}}">Unsubscribe</a></p>'
-)
-_HTML_PIXEL = '<img src="{{{{ {pixel} }}}}" width="1" height="1" alt="" style="display:none">'
-
-
-class CannotFill(ValueError):
-    """This lead's data does not fit the template; the text names the field or the reason."""
-
-
-@dataclass(frozen=True, slots=True)
-class Author:
-    address: str
-    display_name: str = ""
+_PIXEL, _CANARY = "__pixel", "__canary"
+_MAX_LOCAL_OCTETS = 64  # RFC 5321 §4.5.3.1.1
+_NO_FILES: Mapping[str, bytes] = {}
 
 
 @dataclass(frozen=True, slots=True)
@@ -66,156 +53,164 @@ class Filled:
     subject: str
 
 
+class BadPart(ValueError):
+    """A part of a variant that cannot be compiled: `field` is subject, body_text or body_html."""
+
+    def __init__(self, field: str, code: str, reason: str) -> None:
+        super().__init__(f"{field}: {reason}")
+        self.field, self.code, self.reason = field, code, reason
+
+
 class CompiledMessage:
-    """One variant of one step. Raises BadTemplate or BadLink at compile time."""
+    """One variant of one step. Raises BadPart at compile time.
+
+    `links` maps the ids of tracked links to their destinations; `canary` is the id of a link that no
+    human sees, or "". `files` maps the ids of the step's attachments to their content.
+    """
 
     def __init__(
-        self, campaign: Campaign, step: int, variant: Variant, keys: TokenKeys, public_url: str
+        self,
+        campaign: Campaign,
+        step: int,
+        variant: Variant,
+        keys: TokenKeys,
+        public_url: str,
+        files: Mapping[str, bytes] = _NO_FILES,
     ) -> None:
-        self._keys, self._public_url = keys, public_url
-        self._is_campaign = campaign.category == "campaign"
-        self.links: dict[str, str] = {}
+        self._keys, self._public_url, self._campaign = keys, public_url, campaign
+        self._where = f"step {step + 1}, variant {variant.name}"
         self._prefix = (campaign.id, step, variant.name)
-        clicks = campaign.tracking.clicks
-        text = rewrite_text(variant.body_text, self._place) if clicks else variant.body_text
-        html = rewrite_html(variant.body_html, self._place) if clicks else variant.body_html
-        if not clicks:
-            rewrite_html(
-                variant.body_html, lambda url: url
-            )  # refuses bad destinations all the same
-        if self._is_campaign:
-            text = _with_text_footer(text, campaign.postal_address) if text else text
-            html = _before_body_end(html, _html_footer(campaign.postal_address)) if html else html
-        if campaign.tracking.opens and html:
-            html = _before_body_end(html, _HTML_PIXEL.format(pixel=_PIXEL))
-        self._subject = Template(variant.subject)
-        self._text = Template(text) if text else None
-        self._html = Template(html, html=True) if html else None
+        self.links: dict[str, str] = {}
+        self.canary = ""
+        self._subject = _compiled("subject", lambda: template(variant.subject))
+        text, html = self._parts(clean(variant.body_text), clean(variant.body_html))
+        self.required = frozenset().union(*(p.required for p in (self._subject, text, html) if p))
+        attached = campaign.steps[step].attachments
+        self._pieces = mime.body(
+            Part(text) if text else None,
+            Part(html) if html else None,
+            [entity(file, files[file.id]) for file in attached if file.content_id],
+            [entity(file, files[file.id]) for file in attached if not file.content_id],
+        )
 
-    def _place(self, url: str) -> str:
+    def _parts(self, text: str, html: str) -> tuple[Template | None, Template | None]:
+        rich = _compiled("body_html", lambda: self._html(html)) if html.strip() else None
+        field = "body_text" if text.strip() else "body_html"
+        source = text if text.strip() else _compiled(field, lambda: text_of(html))
+        return _compiled(field, lambda: self._text(source)) if source.strip() else None, rich
+
+    def _text(self, source: str) -> Template:
+        nodes = rewrite_words(parse(source.rstrip()), self._placed)
+        return Template(text_with_footer(nodes, self._campaign.postal_address))
+
+    def _html(self, source: str) -> Template:
+        tracking = self._campaign.tracking
+        html = rewrite_html(source, self._place)
+        html = html_with_footer(html, self._campaign.postal_address)
+        if tracking.clicks:
+            self.canary = self._keys.link_id(*self._prefix, "canary")
+        pixel = _PIXEL if tracking.opens else ""
+        return template(with_hidden(html, pixel, _CANARY if self.canary else ""), html=True)
+
+    def _place(self, url: str) -> str | None:
+        if not self._campaign.tracking.clicks:
+            return None
         link_id = self._keys.link_id(*self._prefix, url)
         self.links[link_id] = url
         return "{{ " + _PLACE.format(link_id) + " }}"
 
+    def _placed(self, url: str) -> Node:
+        place = self._place(url)
+        return Words(url) if place is None else Output(place)
+
     def fill(self, letter: Letter) -> Filled:
-        """The whole message for one delivery. Raises CannotFill."""
+        """The whole message for one delivery. Raises CannotFill, naming step, variant and field."""
+        try:
+            return self._filled(letter)
+        except (BadTemplate, BadLink, CannotFill) as error:
+            raise CannotFill(f"{self._where}: {error}") from error
+
+    def _filled(self, letter: Letter) -> Filled:
         places = self._places(letter.delivery_id)
         values = {**letter.values, **places}
-        try:
-            subject = " ".join(self._subject.render(values).split()) or letter.reply_subject
-            text = self._text.render(values) if self._text else None
-            html = self._html.render(values) if self._html else None
-        except BadTemplate as error:
-            raise CannotFill(str(error)) from error
-        headers = self._headers(letter, subject, places.get(_OPTOUT))
-        return Filled(headers + _body(letter.delivery_id, text, html), subject)
+        subject = " ".join(self._subject.render(values, letter.delivery_id).split())
+        subject = subject or letter.reply_subject
+        lines = _common_fields(letter, subject)
+        lines += self._own_fields(letter, places[UNSUBSCRIBE])
+        return Filled(_octets(lines, self._pieces, values, letter.delivery_id), subject)
 
     def _places(self, delivery_id: str) -> dict[str, str]:
-        make, base = self._keys.make, self._public_url
+        make, base, tracking = self._keys.make, self._public_url, self._campaign.tracking
         places = {
             _PLACE.format(link_id): f"{base}/c/{make(Purpose.CLICK, delivery_id, link_id)}"
             for link_id in self.links
         }
-        places[_OPTOUT] = f"{base}/u/{make(Purpose.UNSUBSCRIBE, delivery_id)}"
-        places[_PIXEL] = f"{base}/o/{make(Purpose.OPEN, delivery_id)}.gif"
+        places[UNSUBSCRIBE] = f"{base}/u/{make(Purpose.UNSUBSCRIBE, delivery_id)}"
+        if tracking.opens:
+            places[_PIXEL] = f"{base}/o/{make(Purpose.OPEN, delivery_id)}.gif"
+        if self.canary:
+            places[_CANARY] = f"{base}/c/{make(Purpose.CLICK, delivery_id, self.canary)}"
         return places
 
-    def _headers(self, letter: Letter, subject: str, optout: str | None) -> bytes:
-        author = letter.author
-        lines = [
-            f"Date: {format_datetime(letter.date)}",
-            f"From: {_mailbox(author)}",
-            f"To: {_address_header(letter.recipient)}",
-            _header("Subject", subject),
-            f"Message-ID: {letter.message_id}",
-            "MIME-Version: 1.0",
-        ]
-        if letter.thread:
-            lines.append(f"In-Reply-To: {letter.thread[-1]}")
-            lines.append("References: " + "\r\n ".join(letter.thread))
-        if self._is_campaign and optout:
-            # Never folded or encoded: RFC 8058 needs one plain https address (RFC 2369).
-            lines.append(f"List-Unsubscribe: <{optout}>")
-            lines.append("List-Unsubscribe-Post: List-Unsubscribe=One-Click")
-        return ("\r\n".join(lines) + "\r\n").encode()
+    def _own_fields(self, letter: Letter, optout: str) -> list[str]:
+        campaign, lines = self._campaign, []
+        if campaign.reply_token and letter.author.plus:
+            lines += _reply_to(letter, self._keys)
+        if campaign.tracking.opens or campaign.tracking.clicks:
+            lines.append(_delivery_field(letter.delivery_id, self._keys))
+        # Never folded or encoded: RFC 8058 needs one plain address (RFC 2369).
+        lines.append(f"List-Unsubscribe: <{optout}>")
+        lines.append("List-Unsubscribe-Post: List-Unsubscribe=One-Click")
+        return lines
 
 
-def _with_text_footer(text: str, address: str) -> str:
-    return text.rstrip() + _TEXT_FOOTER.format(address=_literal(address), optout=_OPTOUT)
+_Made = TypeVar("_Made")
 
 
-def _html_footer(address: str) -> str:
-    lines = _literal(escape(address)).replace("\n", "<br>")
-    return _HTML_FOOTER.format(address=lines, optout=_OPTOUT)
-
-
-def _literal(text: str) -> str:
-    """The operator's address is text, not a template."""
-    return text.replace("{", "(").replace("}", ")")
-
-
-def _before_body_end(html: str, addition: str) -> str:
-    # Not by html.lower(): that changes the length of some letters (the Turkish dotted I).
-    ends = [match.start() for match in _BODY_END.finditer(html)] or [len(html)]
-    return html[: ends[-1]] + addition + html[ends[-1] :]
-
-
-def _header(name: str, value: str) -> str:
+def _compiled(field: str, make: Callable[[], _Made]) -> _Made:
+    """What `make` makes; its errors name the field. Raises BadPart."""
     try:
-        check_text(value)
-    except ValueError as error:
-        raise CannotFill(f"{name}: {error}") from error
-    if value.isascii() and len(value) < 900 and "=?" not in value:  # RFC 2047 §2
-        return f"{name}: {value}"
-    encoded = Header(value, "utf-8", header_name=name).encode(linesep="\r\n")
-    return f"{name}: {encoded}"
+        return make()
+    except BadTemplate as error:
+        raise BadPart(field, "bad_template", str(error)) from error
+    except BadLink as error:
+        raise BadPart(field, "bad_link", str(error)) from error
 
 
-def _mailbox(author: Author) -> str:
-    if not author.display_name:
-        return f"<{author.address}>"
-    name = author.display_name
-    try:
-        check_text(name, max_octets=256)
-    except ValueError as error:
-        raise CannotFill(f"display_name: {error}") from error
-    if name.isascii():
-        quoted = name.replace("\\", "\\\\").replace('"', '\\"')
-        return f'"{quoted}" <{author.address}>'
-    return f"{Header(name, 'utf-8').encode(linesep=chr(13) + chr(10))} <{author.address}>"
-
-
-def _address_header(address: str) -> str:
-    return check_text(address, max_octets=320)
-
-
-def _body(delivery_id: str, text: str | None, html: str | None) -> bytes:
-    parts = [
-        _part(subtype, body)
-        for subtype, body in (("plain", text), ("html", html))
-        if body is not None
+def _common_fields(letter: Letter, subject: str) -> list[str]:
+    return [
+        f"Date: {headers.date(letter.date)}",
+        f"From: {headers.mailbox(letter.author)}",
+        f"To: {headers.recipient(letter.recipient)}",
+        headers.text_field("Subject", subject),
+        f"Message-ID: {letter.message_id}",
+        *headers.references(letter.thread),
     ]
-    if len(parts) == 1:
-        return parts[0]
-    boundary = b"=_" + sha256(delivery_id.encode()).hexdigest()[:24].encode()
-    head = b'Content-Type: multipart/alternative; boundary="' + boundary + b'"\r\n\r\n'
-    return (
-        head
-        + b"".join(b"--%b\r\n%b" % (boundary, part) for part in parts)
-        + b"--%b--\r\n" % boundary
-    )
 
 
-def _part(subtype: str, body: str) -> bytes:
-    """Quoted-printable (RFC 2045 §6.7): 7-bit, no line over 76, nothing for a server to rewrite."""
-    clean = _NOT_TEXT.sub("", body).replace("\r\n", "\n").replace("\r", "\n")
-    encoded = binascii.b2a_qp(clean.encode("utf-8", "replace"), istext=True)
-    lines = encoded.replace(b"\r\n", b"\n").replace(b"\n", b"\r\n")
-    head = (
-        f"Content-Type: text/{subtype}; charset=utf-8\r\n"
-        "Content-Transfer-Encoding: quoted-printable\r\n\r\n"
-    )
-    return head.encode() + lines + (b"" if lines.endswith(b"\r\n") else b"\r\n")
+def _delivery_field(delivery_id: str, keys: TokenKeys) -> str:
+    """By this a report is matched although somebody on the way has changed the Message-ID."""
+    return f"{DELIVERY_FIELD}: {keys.make(Purpose.DELIVERY, delivery_id)}"
+
+
+def _reply_to(letter: Letter, keys: TokenKeys) -> list[str]:
+    """The author's address with a token behind a +; none where that would be too long."""
+    local, _, domain = letter.author.address.rpartition("@")
+    local = f"{local}+{keys.make(Purpose.REPLY, letter.delivery_id)}"
+    fits = local.isascii() and len(local) <= _MAX_LOCAL_OCTETS and not local.startswith('"')
+    return [f"Reply-To: <{local}@{domain}>"] if fits else []
+
+
+def _octets(
+    lines: Iterable[str], pieces: mime.Pieces, values: Mapping[str, str], seed: str
+) -> bytes:
+    out = [("\r\n".join(lines) + "\r\nMIME-Version: 1.0\r\n").encode()]
+    for piece in pieces:
+        if isinstance(piece, bytes):
+            out.append(piece)
+        else:
+            piece.fill(values, seed, out)
+    return b"".join(out)
 
 
 def dot_stuffed(content: bytes) -> bytes:
