@@ -28,6 +28,8 @@ TOKENS = {
     Purpose.OPEN: KEYS.make(Purpose.OPEN, DELIVERY),
     Purpose.CLICK: KEYS.make(Purpose.CLICK, DELIVERY, LINK),
     Purpose.UNSUBSCRIBE: KEYS.make(Purpose.UNSUBSCRIBE, DELIVERY),
+    Purpose.REPLY: KEYS.make(Purpose.REPLY, DELIVERY),
+    Purpose.DELIVERY: KEYS.make(Purpose.DELIVERY, DELIVERY),
 }
 
 
@@ -46,12 +48,31 @@ def test_a_token_serves_its_own_purpose_only(made_for: Purpose, used_for: Purpos
 
 @pytest.mark.parametrize("purpose", Purpose)
 def test_no_flipped_bit_goes_unnoticed(purpose: Purpose) -> None:
-    raw = urlsafe_b64decode(TOKENS[purpose] + "=" * (-len(TOKENS[purpose]) % 4))
+    raw = _octets(purpose)
     for place in range(len(raw) * 8):
         damaged = bytearray(raw)
         damaged[place // 8] ^= 1 << place % 8
-        token = urlsafe_b64encode(damaged).rstrip(b"=").decode()
+        token = _spelled(purpose, damaged)
         assert KEYS.read(purpose, token) is None, f"bit {place}"
+
+
+def _octets(purpose: Purpose) -> bytes:
+    token = TOKENS[purpose]
+    if purpose is Purpose.REPLY:
+        return b32decode(token.upper() + "=" * (-len(token) % 8))
+    return urlsafe_b64decode(token + "=" * (-len(token) % 4))
+
+
+def _spelled(purpose: Purpose, raw: bytes) -> str:
+    encode = b32encode if purpose is Purpose.REPLY else urlsafe_b64encode
+    return encode(raw).rstrip(b"=").decode()
+
+
+def test_a_token_to_reply_to_may_change_its_case_and_fits_into_a_local_part() -> None:
+    token = TOKENS[Purpose.REPLY]
+    assert token.islower()
+    assert KEYS.read(Purpose.REPLY, token.upper()) == TokenContent(DELIVERY)
+    assert len(token) <= 64 - len("a-longer-local-part+")
 
 
 @pytest.mark.parametrize("purpose", Purpose)

@@ -219,7 +219,7 @@ def test_anchors_in_html_are_rewritten(html: str, expected: str) -> None:
     ],
 )
 def test_addresses_in_text_are_rewritten(text: str, expected: str) -> None:
-    assert _said(rewrite_words(parse(text), lambda url: Words(f"[{url}]"))) == expected
+    assert _said(rewrite_words(parse(text), lambda url: [Words(f"[{url}]")])) == expected
 
 
 def _said(nodes: Iterable[Node]) -> str:
@@ -235,7 +235,7 @@ def _said(nodes: Iterable[Node]) -> str:
 
 def test_a_tracked_address_in_text_names_no_user() -> None:
     with pytest.raises(BadLink):
-        rewrite_words(parse("log in at https://bank.test:x@evil.test/ now"), Words)
+        rewrite_words(parse("log in at https://bank.test:x@evil.test/ now"), parse)
 
 
 @pytest.mark.parametrize(
@@ -244,7 +244,7 @@ def test_a_tracked_address_in_text_names_no_user() -> None:
 def test_html_made_to_hurt_is_read_in_one_pass(html: str) -> None:
     started = time.monotonic()
     rewrite_html(html * (256 * 1024 // len(html)), lambda _: "P")
-    rewrite_words(parse(html * (256 * 1024 // len(html))), Words)
+    rewrite_words(parse(html * (256 * 1024 // len(html))), parse)
     assert time.monotonic() - started < 2
 
 

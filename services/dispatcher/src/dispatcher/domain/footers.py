@@ -4,40 +4,36 @@ import re
 from collections.abc import Sequence
 from html import escape
 
-from dispatcher.domain.spintax import Node, Output, Words
+from dispatcher.domain.spintax import Node, Words
 
-#: The field that holds a delivery's own unsubscribe address.
+#: The field that holds the token of a delivery's own unsubscribe address.
 UNSUBSCRIBE = "__unsubscribe"
 _BODY_END = re.compile("</body>", re.IGNORECASE)
 _HTML_FOOTER = (
-    '<hr><p style="font-size:12px;color:#666">{address}<br>'
-    '<a href="{{{{ {optout} }}}}">Unsubscribe</a></p>'
+    '<hr><p style="font-size:12px;color:#666">{address}<br><a href="{optout}">Unsubscribe</a></p>'
 )
-_PIXEL = '<img src="{{{{ {pixel} }}}}" width="1" height="1" alt="" style="display:none">'
+_PIXEL = '<img src="{pixel}" width="1" height="1" alt="" style="display:none">'
 #: Nobody sees it and no reader reads it out: who follows it follows every link.
 _CANARY = (
-    '<a href="{{{{ {canary} }}}}" style="display:none" aria-hidden="true" tabindex="-1" '
-    'rel="nofollow"></a>'
+    '<a href="{canary}" style="display:none" aria-hidden="true" tabindex="-1" rel="nofollow"></a>'
 )
 
 
-def text_with_footer(nodes: Sequence[Node], address: str) -> tuple[Node, ...]:
-    return (
-        *nodes,
-        Words(f"\n\n-- \n{address}\nUnsubscribe: "),
-        Output("{{ " + UNSUBSCRIBE + " }}"),
-    )
+def text_with_footer(
+    nodes: Sequence[Node], address: str, optout: Sequence[Node]
+) -> tuple[Node, ...]:
+    return (*nodes, Words(f"\n\n-- \n{address}\nUnsubscribe: "), *optout)
 
 
-def html_with_footer(html: str, address: str) -> str:
+def html_with_footer(html: str, address: str, optout: str) -> str:
     # The operator's address is text, not a template.
     words = escape(address).replace("{", "&#123;").replace("}", "&#125;").replace("|", "&#124;")
     lines = words.replace("\n", "<br>")
-    return before_body_end(html, _HTML_FOOTER.format(address=lines, optout=UNSUBSCRIBE))
+    return before_body_end(html, _HTML_FOOTER.format(address=lines, optout=optout))
 
 
 def with_hidden(html: str, pixel: str, canary: str) -> str:
-    """With a pixel and a canary link, each filled from the field of this name unless it is ""."""
+    """With a pixel and a canary link, unless their addresses are ""."""
     added = _CANARY.format(canary=canary) if canary else ""
     added += _PIXEL.format(pixel=pixel) if pixel else ""
     return before_body_end(html, added) if added else html

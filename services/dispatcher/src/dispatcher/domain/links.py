@@ -162,7 +162,7 @@ def _destinations(html: str) -> Iterator[tuple[int, int]]:
 
 
 def rewrite_words(
-    nodes: Sequence[Node], place: Callable[[str], Node], *, goes_on: bool = False
+    nodes: Sequence[Node], place: Callable[[str], Sequence[Node]], *, goes_on: bool = False
 ) -> tuple[Node, ...]:
     """Replace every trackable web address by `place(url)`. Raises BadLink.
 
@@ -186,13 +186,13 @@ def _continues(node: Node) -> bool:
     return not (isinstance(node, Words) and _ADDRESS_END.match(node.text))
 
 
-def _split(text: str, place: Callable[[str], Node], *, goes_on: bool) -> Iterator[Node]:
+def _split(text: str, place: Callable[[str], Sequence[Node]], *, goes_on: bool) -> Iterator[Node]:
     done = 0
     for match in _TEXT_LINK.finditer(text):
         check_destination(match[0])
         if goes_on and not _ADDRESS_END.search(text, match.end()):
             break
         yield Words(text[done : match.start()])
-        yield place(match[0])
+        yield from place(match[0])
         done = match.end()
     yield Words(text[done:])

@@ -5,7 +5,7 @@ of its place: header, quoted-printable text, HTML, address. A header takes no co
 all, a body keeps tabs and line ends and drops the others.
 """
 
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime
 from typing import TypeVar
@@ -20,7 +20,7 @@ from dispatcher.domain.html_text import text_of
 from dispatcher.domain.links import BadLink, rewrite_html, rewrite_words
 from dispatcher.domain.quoted_printable import clean
 from dispatcher.domain.segments import Part
-from dispatcher.domain.spintax import Node, Output, Words, parse
+from dispatcher.domain.spintax import Node, Words, parse
 from dispatcher.domain.templates import BadTemplate, Template, template
 from postfleet.tokens import Purpose, TokenKeys
 
@@ -84,7 +84,12 @@ class CompiledMessage:
         self.canary = ""
         self._subject = _compiled("subject", lambda: template(variant.subject))
         text, html = self._parts(clean(variant.body_text), clean(variant.body_html))
-        self.required = frozenset().union(*(p.required for p in (self._subject, text, html) if p))
+        self._tokens = [(_PLACE.format(link_id), link_id) for link_id in self.links]
+        if self.canary:
+            self._tokens.append((_CANARY, self.canary))
+        self.required: frozenset[str] = frozenset().union(
+            *(part.required for part in (self._subject, text, html) if part)
+        ) - {UNSUBSCRIBE, _PIXEL, *(name for name, _ in self._tokens)}
         attached = campaign.steps[step].attachments
         self._pieces = mime.body(
             Part(text) if text else None,
@@ -101,27 +106,34 @@ class CompiledMessage:
 
     def _text(self, source: str) -> Template:
         nodes = rewrite_words(parse(source.rstrip()), self._placed)
-        return Template(text_with_footer(nodes, self._campaign.postal_address))
+        optout = parse(self._address("u", UNSUBSCRIBE))
+        return Template(text_with_footer(nodes, self._campaign.postal_address, optout))
 
     def _html(self, source: str) -> Template:
         tracking = self._campaign.tracking
         html = rewrite_html(source, self._place)
-        html = html_with_footer(html, self._campaign.postal_address)
+        optout = self._address("u", UNSUBSCRIBE)
+        html = html_with_footer(html, self._campaign.postal_address, optout)
         if tracking.clicks:
             self.canary = self._keys.link_id(*self._prefix, "canary")
-        pixel = _PIXEL if tracking.opens else ""
-        return template(with_hidden(html, pixel, _CANARY if self.canary else ""), html=True)
+        pixel = self._address("o", _PIXEL) + ".gif" if tracking.opens else ""
+        canary = self._address("c", _CANARY) if self.canary else ""
+        return template(with_hidden(html, pixel, canary), html=True)
 
     def _place(self, url: str) -> str | None:
         if not self._campaign.tracking.clicks:
             return None
         link_id = self._keys.link_id(*self._prefix, url)
         self.links[link_id] = url
-        return "{{ " + _PLACE.format(link_id) + " }}"
+        return self._address("c", _PLACE.format(link_id))
 
-    def _placed(self, url: str) -> Node:
+    def _placed(self, url: str) -> Sequence[Node]:
         place = self._place(url)
-        return Words(url) if place is None else Output(place)
+        return (Words(url),) if place is None else parse(place)
+
+    def _address(self, kind: str, name: str) -> str:
+        """An address of ours as a text: only its token differs from mail to mail."""
+        return f"{self._public_url}/{kind}/{{{{ {name} }}}}"
 
     def fill(self, letter: Letter) -> Filled:
         """The whole message for one delivery. Raises CannotFill, naming step, variant and field."""
@@ -136,20 +148,15 @@ class CompiledMessage:
         subject = " ".join(self._subject.render(values, letter.delivery_id).split())
         subject = subject or letter.reply_subject
         lines = _common_fields(letter, subject)
-        lines += self._own_fields(letter, places[UNSUBSCRIBE])
+        lines += self._own_fields(letter, f"{self._public_url}/u/{places[UNSUBSCRIBE]}")
         return Filled(_octets(lines, self._pieces, values, letter.delivery_id), subject)
 
     def _places(self, delivery_id: str) -> dict[str, str]:
-        make, base, tracking = self._keys.make, self._public_url, self._campaign.tracking
-        places = {
-            _PLACE.format(link_id): f"{base}/c/{make(Purpose.CLICK, delivery_id, link_id)}"
-            for link_id in self.links
-        }
-        places[UNSUBSCRIBE] = f"{base}/u/{make(Purpose.UNSUBSCRIBE, delivery_id)}"
-        if tracking.opens:
-            places[_PIXEL] = f"{base}/o/{make(Purpose.OPEN, delivery_id)}.gif"
-        if self.canary:
-            places[_CANARY] = f"{base}/c/{make(Purpose.CLICK, delivery_id, self.canary)}"
+        make = self._keys.make
+        places = {name: make(Purpose.CLICK, delivery_id, id_) for name, id_ in self._tokens}
+        places[UNSUBSCRIBE] = make(Purpose.UNSUBSCRIBE, delivery_id)
+        if self._campaign.tracking.opens:
+            places[_PIXEL] = make(Purpose.OPEN, delivery_id)
         return places
 
     def _own_fields(self, letter: Letter, optout: str) -> list[str]:

@@ -16,6 +16,7 @@ from dispatcher.domain.templates import BadTemplate, Drawn, Template, Tree
 
 MAX_PART_BYTES = 3 * 1024 * 1024
 _LEAST_ROOM = 24  # a slot with less of its line left begins a new one
+_TOKEN_ROOM = 56  # the longest of our own tokens
 #: Values that need no thought: printable ASCII, nothing to escape, no white space at the ends.
 _AS_IT_IS = {
     Place.TEXT: r"[!-<>-~](?:[ -<>-~]*[!-<>-~])?",
@@ -26,21 +27,22 @@ _AS_IT_IS = {
 class _QpSlot:
     """A slot at a column; `ends_line` where a line end follows."""
 
-    __slots__ = ("_as_it_is", "_column", "_ends_line", "_name", "_room", "_slot")
+    __slots__ = ("_as_it_is", "_column", "_ends_line", "_name", "_reads_as_it_is", "_room", "_slot")
 
     def __init__(self, slot: Slot, column: int, *, ends_line: bool) -> None:
         self._slot, self._column, self._ends_line = slot, column, ends_line
         self._name, self._room = slot.name, MAX_COLUMN - column
-        pattern = _AS_IT_IS.get(slot.place, "(?!)")
-        if not column:
-            pattern = "(?![.F])" + pattern  # what no line may begin with
-        self._as_it_is = re.compile(pattern).fullmatch
+        start = "" if column else "(?![.F])"  # what no line may begin with
+        self._as_it_is = re.compile(start + _AS_IT_IS.get(slot.place, "(?!)")).fullmatch
+        self._reads_as_it_is = re.compile(start + _AS_IT_IS[Place.TEXT]).fullmatch
 
     def octets(self, values: Mapping[str, str]) -> bytes:
         value = values.get(self._name, "")
         if len(value) <= self._room and self._as_it_is(value):
             return value.encode("ascii")
         text = clean(self._slot.text(values))
+        if len(text) <= self._room and self._reads_as_it_is(text):
+            return text.encode("ascii")
         return encode(text, self._column, ends_line=self._ends_line)
 
 
@@ -138,4 +140,7 @@ def _is_slot(part: object) -> bool:
 
 def _too_late(following: object, column: int) -> bool:
     """A choice begins a line of its own; a slot too, where little of the line is left."""
-    return isinstance(following, Drawn) or MAX_COLUMN - column < _LEAST_ROOM
+    if isinstance(following, Slot):
+        wanted = _TOKEN_ROOM if following.name.startswith("__") else _LEAST_ROOM
+        return MAX_COLUMN - column < wanted
+    return True
