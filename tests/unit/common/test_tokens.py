@@ -1,6 +1,6 @@
 """Tokens in public addresses: nobody can make one, change one, or use one for something else."""
 
-from base64 import b64encode, urlsafe_b64decode, urlsafe_b64encode
+from base64 import b32decode, b32encode, b64encode, urlsafe_b64decode, urlsafe_b64encode
 from hashlib import sha256
 from itertools import count
 
@@ -52,7 +52,7 @@ def test_no_flipped_bit_goes_unnoticed(purpose: Purpose) -> None:
     for place in range(len(raw) * 8):
         damaged = bytearray(raw)
         damaged[place // 8] ^= 1 << place % 8
-        token = _spelled(purpose, damaged)
+        token = _spelled(purpose, bytes(damaged))
         assert KEYS.read(purpose, token) is None, f"bit {place}"
 
 

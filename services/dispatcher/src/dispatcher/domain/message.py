@@ -53,7 +53,7 @@ class Filled:
     subject: str
 
 
-class BadPart(ValueError):
+class BadPart(CannotFill):
     """A part of a variant that cannot be compiled: `field` is subject, body_text or body_html."""
 
     def __init__(self, field: str, code: str, reason: str) -> None:
