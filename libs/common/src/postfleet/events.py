@@ -226,11 +226,13 @@ class CampaignCreated(CampaignEvent):
 class CampaignLinksCompiled(CampaignEvent):
     """The tracked links of the campaign's steps; said before the first mail that carries one.
 
-    `links` maps the link id (16 hexadecimal digits) to its destination.
+    `links` maps the link id (16 hexadecimal digits) to its destination. `canaries` are ids of links
+    that no human sees: who follows one of them follows links as a machine does. They lead nowhere.
     """
 
     subject: ClassVar[str] = "campaign.links_compiled"
     links: dict[str, str]
+    canaries: tuple[str, ...] = ()
 
 
 class CampaignStarted(CampaignEvent):

@@ -2,9 +2,10 @@
 
 import time
 from collections.abc import Mapping
+from dataclasses import dataclass, replace
 
-from dispatcher.domain.campaigns import Campaign
-from dispatcher.domain.message import CompiledMessage
+from dispatcher.domain.campaigns import Campaign, Step
+from dispatcher.domain.message import BadPart, CompiledMessage
 from dispatcher.store.campaigns import Campaigns
 from postfleet.tokens import TokenKeys
 
@@ -43,10 +44,41 @@ class Catalogue:
         return self._compiled[key]
 
 
-def all_links(campaign: Campaign, keys: TokenKeys, public_url: str) -> Mapping[str, str]:
-    """Every tracked link of the campaign. Raises BadTemplate or BadLink for a text that is wrong."""
-    links: dict[str, str] = {}
+@dataclass(frozen=True, slots=True)
+class Links:
+    """`tracked`: link id -> destination; `canaries`: ids of links that no human sees."""
+
+    tracked: Mapping[str, str]
+    canaries: tuple[str, ...]
+
+
+class BadStep(ValueError):
+    """A text that can never be sent; `field` is its path in the campaign."""
+
+    def __init__(self, field: str, code: str, message: str) -> None:
+        super().__init__(message)
+        self.field, self.code = field, code
+
+
+def all_links(campaign: Campaign, keys: TokenKeys, public_url: str) -> Links:
+    """Every link of ours in the campaign's texts. Raises BadStep for a text that is wrong."""
+    tracked: dict[str, str] = {}
+    canaries = []
     for number, step in enumerate(campaign.steps):
-        for variant in step.variants:
-            links |= CompiledMessage(campaign, number, variant, keys, public_url).links
-    return links
+        for place, variant in enumerate(step.variants):
+            try:
+                compiled = CompiledMessage(campaign, number, variant, keys, public_url, None)
+            except BadPart as error:
+                field = error.field if _single(step) else f"variants.{place}.{error.field}"
+                where = f"step {number + 1}, variant {variant.name}: {error.reason}"
+                raise BadStep(f"steps.{number}.{field}", error.code, where) from error
+            tracked |= compiled.links
+            canaries += [compiled.canary] if compiled.canary else []
+    return Links(tracked, tuple(canaries))
+
+
+def _single(step: Step) -> bool:
+    """Whether it was given as a subject and a body, without variants."""
+    return len(step.variants) == 1 and step.variants[0] == replace(
+        step.variants[0], name="A", weight=1
+    )

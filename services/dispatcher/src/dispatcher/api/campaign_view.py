@@ -4,12 +4,10 @@ from collections.abc import Callable
 from dataclasses import asdict, dataclass
 from typing import Any
 
-from dispatcher.catalogue import all_links
+from dispatcher.catalogue import BadStep, all_links
 from dispatcher.domain.campaigns import Campaign, CampaignState
 from dispatcher.domain.contradictions import contradictions
-from dispatcher.domain.links import BadLink
 from dispatcher.domain.message import Author
-from dispatcher.domain.templates import BadTemplate
 from dispatcher.store.campaigns import Campaigns, definition
 from dispatcher.store.deliveries import Deliveries
 from dispatcher.store.leads import Leads
@@ -55,13 +53,15 @@ class CampaignParts:
             detail = f"{found[0].field}: {found[0].message}"
             raise Problem(422, "INVALID", detail, errors)
         try:
-            links = dict(all_links(campaign, self.keys, self.public_url))
-        except BadTemplate as error:
-            raise invalid("steps", "bad_template", str(error)) from error
-        except BadLink as error:
-            raise invalid("steps", "bad_link", str(error)) from error
+            links = all_links(campaign, self.keys, self.public_url)
+        except BadStep as error:
+            raise invalid(error.field, error.code, str(error)) from error
         return CampaignLinksCompiled(
-            occurred_at=now(), campaign_id=campaign.id, name=campaign.name, links=links
+            occurred_at=now(),
+            campaign_id=campaign.id,
+            name=campaign.name,
+            links=dict(links.tracked),
+            canaries=links.canaries,
         )
 
 

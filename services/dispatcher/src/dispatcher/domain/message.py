@@ -65,7 +65,8 @@ class CompiledMessage:
     """One variant of one step. Raises BadPart at compile time.
 
     `links` maps the ids of tracked links to their destinations; `canary` is the id of a link that no
-    human sees, or "". `files` maps the ids of the step's attachments to their content.
+    human sees, or "". `files` maps the ids of the step's attachments to their content; None compiles
+    the texts only.
     """
 
     def __init__(
@@ -75,7 +76,7 @@ class CompiledMessage:
         variant: Variant,
         keys: TokenKeys,
         public_url: str,
-        files: Mapping[str, bytes] = _NO_FILES,
+        files: Mapping[str, bytes] | None = _NO_FILES,
     ) -> None:
         self._keys, self._public_url, self._campaign = keys, public_url, campaign
         self._where = f"step {step + 1}, variant {variant.name}"
@@ -90,7 +91,8 @@ class CompiledMessage:
         self.required: frozenset[str] = frozenset().union(
             *(part.required for part in (self._subject, text, html) if part)
         ) - {UNSUBSCRIBE, _PIXEL, *(name for name, _ in self._tokens)}
-        attached = campaign.steps[step].attachments
+        attached = campaign.steps[step].attachments if files is not None else ()
+        files = files or _NO_FILES
         self._pieces = mime.body(
             Part(text) if text else None,
             Part(html) if html else None,
