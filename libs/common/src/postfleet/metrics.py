@@ -28,3 +28,13 @@ deliveries = Counter(
     "Deliveries by outcome: accepted, deferred, failed, skipped, unknown",
     ["service", "outcome"],
 )
+relay_accepted = Counter(
+    "postfleet_relay_accepted_total",
+    "Mails handed in over SMTP and stored: new, or again (the same one, handed in twice)",
+    ["result"],
+)
+relay_refused = Counter(
+    "postfleet_relay_refused_total",
+    "Refused at the SMTP port: connections, log-ins, content",
+    ["what"],
+)

@@ -33,6 +33,7 @@ from dispatcher.mail_intake import MailIntake, MailTimes
 from dispatcher.message_planner import MailStores, MessagePlanner
 from dispatcher.planner import Planner, PlannerOptions, Stores
 from dispatcher.recovery import Recovery
+from dispatcher.relay import build_relay
 from dispatcher.settings import Settings
 from dispatcher.store.attempts import Attempts
 from dispatcher.store.batches import Batches
@@ -133,6 +134,9 @@ class Parts:
                 int(settings.message_expires_after_seconds * 1000),
                 int(settings.message_keep_seconds * 1000),
             ),
+        )
+        self.relay = build_relay(
+            settings, self.bus.request, self.stores.senders, self.intake, message_id_key
         )
         self.hits = Hits(self.stores.deliveries, self.stores.leads, self.evidence)
         self.variant_choice = VariantChoice(
@@ -270,12 +274,14 @@ class Running:
             parts.worker.keep_leases(),
         )
         self._tasks = [asyncio.create_task(loop) for loop in loops]
+        await parts.relay.start()
         self.started = True
         log.info("started")
 
     async def stop(self) -> None:
         """Plan and pull no more, finish what is in flight, settle it, say it."""
         self.started = False
+        await self._parts.relay.stop()
         *makers, leases = self._tasks or [None]
         for task in makers:
             await end(task)

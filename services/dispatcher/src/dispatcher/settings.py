@@ -1,8 +1,9 @@
 """The only reader of the environment."""
 
+import os
 import socket
 
-from pydantic import Field
+from pydantic import Field, model_validator
 from pydantic_settings import SettingsConfigDict
 
 from postfleet.settings import ServiceSettings
@@ -49,3 +50,30 @@ class Settings(ServiceSettings):
         72 * 3600, gt=0
     )  # past it nobody wants it any more
     message_keep_seconds: float = Field(24 * 3600, ge=0)  # its content, after it has expired
+
+    # SMTP in: 0 does not listen. The submission port asks for STARTTLS (RFC 6409), the plain one
+    # knows networks only.
+    smtp_host: str = Field("127.0.0.1", min_length=1)
+    smtp_port: int = Field(0, ge=0, le=65535)
+    smtp_plain_port: int = Field(0, ge=0, le=65535)
+    smtp_hostname: str = Field(default_factory=socket.getfqdn, pattern=r"^[A-Za-z0-9.-]{1,253}$")
+    smtp_tls_cert_file: str | None = None  # PEM, with the chain; without one it is self-signed
+    smtp_tls_key_file: str | None = None
+    smtp_max_recipients: int = Field(1000, ge=100, le=10_000)  # RFC 5321 §4.5.3.1.8: at least 100
+    smtp_max_connections: int = Field(500, ge=1)  # about 100 kB each
+    smtp_max_connections_per_ip: int = Field(50, ge=1)
+    smtp_idle_seconds: float = Field(300, gt=0)  # RFC 5321 §4.5.3.2.7
+    smtp_mail_seconds: float = Field(600, gt=0)  # for the content of one mail, however slow
+    smtp_buffer_bytes: int = Field(128 * 1024 * 1024, ge=1024 * 1024)  # content arriving at once
+    smtp_deduplicate: bool = True  # the same Message-ID, envelope and content is one mail
+
+    data_dir: str | None = Field(None, validation_alias="POSTFLEET_DATA_DIR")
+
+    @model_validator(mode="after")
+    def _certificate(self) -> "Settings":
+        if bool(self.smtp_tls_cert_file) != bool(self.smtp_tls_key_file):
+            raise ValueError("smtp_tls_cert_file and smtp_tls_key_file: give both, or neither")
+        for file in (self.smtp_tls_cert_file, self.smtp_tls_key_file):
+            if file and not os.access(file, os.R_OK):
+                raise ValueError(f"{file} is no file that can be read")
+        return self

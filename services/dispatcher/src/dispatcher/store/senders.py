@@ -13,6 +13,7 @@ class Senders:
     def __init__(self, collection: Collection) -> None:
         self._collection = collection
         self._known: dict[str, SenderSnapshot] = {}
+        self._by_address: dict[str, str] = {}
 
     async def load(self) -> None:
         """Read what is stored: at start, and again for what another replica has heard."""
@@ -38,6 +39,8 @@ class Senders:
         known = self._known.get(snapshot.sender_id)
         if known is None or known.revision < snapshot.revision:
             self._known[snapshot.sender_id] = snapshot
+            if not snapshot.deleted:
+                self._by_address[snapshot.email_address.lower()] = snapshot.sender_id
 
     async def apply(self, snapshot: SenderSnapshot) -> bool:
         """Store it unless a newer one is known; returns whether it was newer."""
@@ -61,11 +64,8 @@ class Senders:
         """By id, or by address in whatever case; a deleted one is not found by its address."""
         if name in self._known:
             return self._known[name]
-        wanted = name.lower()
-        for sender in self._known.values():
-            if not sender.deleted and sender.email_address.lower() == wanted:
-                return sender
-        return None
+        sender = self._known.get(self._by_address.get(name.lower(), ""))
+        return None if sender is None or sender.deleted else sender
 
     def all(self) -> list[SenderSnapshot]:
         return list(self._known.values())
