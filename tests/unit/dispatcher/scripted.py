@@ -3,13 +3,14 @@
 import asyncio
 import contextlib
 import ssl
-from collections import defaultdict
-from collections.abc import Callable
+from collections import defaultdict, deque
+from collections.abc import Awaitable, Callable
 from types import TracebackType
 from typing import Self
 
-from dispatcher.transport import Connection, Timeouts, connect
+from dispatcher.transport import Connection, Envelope, Habits, Mail, Result, Timeouts, connect
 from postfleet.events import MailServer, SmtpSecurity
+from postfleet.smtp import SmtpReply
 from postfleet.tls import client_context
 
 DROP = b""  # cut the connection instead of answering
@@ -26,6 +27,52 @@ _GOOD = {
     "STARTTLS": b"220 go ahead\r\n",
     "AUTH": b"235 welcome\r\n",
 }
+
+
+class GivenBack(Exception):
+    """The connection ended before this mail; another is to take it."""
+
+
+class Line:
+    """A connection with a source that takes mails one by one, each with a claim of its own."""
+
+    def __init__(self, connection: Connection) -> None:
+        self.connection = connection
+        self._left: deque[Mail] = deque()
+        self._tasks: set[asyncio.Task[None]] = set()
+        self.ends = 0
+        connection.serve(self)
+
+    async def send(
+        self, envelope: Envelope, content: bytes, begin: Callable[[], Awaitable[bool]]
+    ) -> SmtpReply:
+        """The positive reply to the final dot; raises what else became of it."""
+        done: asyncio.Future[SmtpReply] = asyncio.get_running_loop().create_future()
+        mail = Mail(envelope, content, tag=done)
+
+        async def claim() -> None:
+            mail.ours = await begin()
+            self.connection.resume(mail)
+
+        self._tasks.add(asyncio.create_task(claim()))
+        self._left.append(mail)
+        self.connection.kick()
+        return await asyncio.wait_for(done, 10)
+
+    def take(self, connection: Connection) -> Mail | None:
+        return self._left.popleft() if self._left else None
+
+    def settle(self, mail: Mail, result: Result) -> None:
+        if isinstance(result, SmtpReply):
+            mail.tag.set_result(result)
+        else:
+            mail.tag.set_exception(result)
+
+    def give_back(self, mail: Mail) -> None:
+        mail.tag.set_exception(GivenBack())
+
+    def ended(self, connection: Connection) -> None:
+        self.ends += 1
 
 
 class ScriptedServer:
@@ -71,6 +118,7 @@ class ScriptedServer:
         security: SmtpSecurity = SmtpSecurity.NONE,
         username: str = "",
         password: str = "",
+        habits: Habits | None = None,
     ) -> Connection:
         server = MailServer(host="127.0.0.1", port=self.port, security=security, username=username)
         return await connect(
@@ -79,7 +127,11 @@ class ScriptedServer:
             tls_context=client_context(),
             local_hostname="client.test",
             timeouts=timeouts,
+            habits=habits,
         )
+
+    async def line(self, *, timeouts: Timeouts = TIMEOUTS, habits: Habits | None = None) -> Line:
+        return Line(await self.connect(timeouts=timeouts, habits=habits))
 
     @property
     def verbs(self) -> list[str]:

@@ -2,13 +2,22 @@
 
 import asyncio
 import random
-from collections.abc import Awaitable, Callable
+from collections.abc import Callable
 
 import pytest
 
 from dispatcher import pool as pool_module
-from dispatcher.pool import CannotConnect, SenderPool
-from dispatcher.transport import Connection, Envelope, NotOurs, Refused
+from dispatcher.domain.outcomes import Phase
+from dispatcher.pool import CannotConnect, PoolLimits, SenderPool, one_by_one
+from dispatcher.transport import (
+    Connection,
+    Envelope,
+    Mail,
+    NotOurs,
+    Refused,
+    Result,
+    Source,
+)
 from postfleet.smtp import OutcomeUnknown, SmtpReply, TransientFailure
 from tests.unit.dispatcher.scripted import DROP, ScriptedServer
 
@@ -24,7 +33,7 @@ def pool_of(server: ScriptedServer, connections: int = 2, mails: int = 100) -> S
     async def open_connection() -> Connection:
         return await server.connect()
 
-    return SenderPool(open_connection, connections, mails)
+    return SenderPool(open_connection, PoolLimits(connections, mails), one_by_one)
 
 
 async def send_many(pool: SenderPool, count: int) -> list[SmtpReply | BaseException]:
@@ -93,7 +102,7 @@ async def test_one_mail_stands_for_a_failed_connection_and_nobody_hammers() -> N
         await asyncio.sleep(0.01)
         raise TransientFailure("no route")
 
-    pool = SenderPool(refuse, 5, 100)
+    pool = SenderPool(refuse, PoolLimits(5, 100), one_by_one)
     results = await send_many(pool, 50)
     assert all(isinstance(one, CannotConnect) for one in results)
     assert [one.first for one in results if isinstance(one, CannotConnect)].count(True) == 1
@@ -110,7 +119,7 @@ async def test_a_missing_password_is_no_failure_of_the_server() -> None:
     async def refuse() -> Connection:
         raise LookupError("the registry does not answer")
 
-    pool = SenderPool(refuse, 1, 100)
+    pool = SenderPool(refuse, PoolLimits(1, 100), one_by_one)
     results = await send_many(pool, 3)
     assert [one.first for one in results if isinstance(one, CannotConnect)] == [False] * 3
 
@@ -160,28 +169,63 @@ class _Shaky:
     """A connection that does anything at random, after any time."""
 
     def __init__(self, chance: random.Random) -> None:
-        self._chance, self.sent, self.in_doubt, self.usable = chance, 0, False, True
+        self._chance, self.taken, self.lost = chance, 0, False
+        self._source: Source | None = None
+        self._mail: Mail | None = None
 
-    async def send(
-        self, envelope: Envelope, content: bytes, begin: Callable[[], Awaitable[bool]]
-    ) -> SmtpReply:
-        await asyncio.sleep(self._chance.random() / 500)
-        self.sent += 1
-        self.usable = self._chance.random() > 0.1
-        kinds: list[Exception] = [
-            OutcomeUnknown("x"), NotOurs(), TransientFailure("x"), RuntimeError("x"),
-        ]  # fmt: skip
+    @property
+    def idle(self) -> bool:
+        return self._mail is None
+
+    def serve(self, source: Source) -> None:
+        self._source = source
+        self.kick()
+
+    def kick(self) -> None:
+        assert self._source is not None
+        if self.idle and not self.lost and (mail := self._source.take(self)):  # type: ignore[arg-type]
+            self.taken += 1
+            self._mail = mail
+            self._later(self._replied)
+
+    def resume(self, mail: Mail) -> None:
+        """Nobody waits for a claim here."""
+
+    def _later(self, then: Callable[[], None]) -> None:
+        asyncio.get_running_loop().call_later(self._chance.random() / 500, then)
+
+    def _replied(self) -> None:
+        mail, source = self._mail, self._source
+        if mail is None or source is None or self.lost:
+            return
+        self._mail = None
+        result: Result = SmtpReply(250)
         if self._chance.random() < 0.2:
-            raise self._chance.choice(kinds)
-        return SmtpReply(250)
+            others: list[Result] = [OutcomeUnknown("x"), NotOurs(), Refused(Phase.RCPT, None, "x")]
+            result = self._chance.choice(others)
+        if self._chance.random() < 0.1 and self.taken > 1:
+            source.give_back(mail)
+            self.abort()
+        else:
+            source.settle(mail, result)
+            if self._chance.random() < 0.1:
+                self.abort()
+        self.kick()
 
     async def quit(self) -> None:
         await asyncio.sleep(self._chance.random() / 500)
+        self.abort()
         if self._chance.random() < 0.2:
             raise ConnectionResetError
 
     def abort(self) -> None:
-        self.usable = False
+        if self.lost:
+            return
+        self.lost = True
+        assert self._source is not None
+        if self._mail is not None:
+            self._source.settle(self._mail, OutcomeUnknown("x"))
+        self._source.ended(self)  # type: ignore[arg-type]
 
 
 @pytest.mark.parametrize("seed", range(6))
@@ -196,7 +240,7 @@ async def test_no_mail_ever_waits_for_ever(seed: int, monkeypatch: pytest.Monkey
             raise chance.choice([TransientFailure("x"), RuntimeError("x"), OSError("x")])
         return _Shaky(chance)  # type: ignore[return-value]
 
-    pool = SenderPool(open_connection, 3, 7)
+    pool = SenderPool(open_connection, PoolLimits(3, 7), one_by_one)
     answered = 0
     for _ in range(40):
         await asyncio.sleep(chance.random() / 100)

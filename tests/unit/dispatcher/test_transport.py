@@ -11,7 +11,7 @@ from dispatcher.domain.outcomes import Phase
 from dispatcher.transport import Envelope, NotOurs, Refused, Timeouts
 from postfleet.events import SmtpSecurity
 from postfleet.smtp import OutcomeUnknown, PermanentFailure, SmtpReply, TransientFailure
-from tests.unit.dispatcher.scripted import DROP, SILENCE, ScriptedServer
+from tests.unit.dispatcher.scripted import DROP, SILENCE, GivenBack, ScriptedServer
 
 ENVELOPE = Envelope("ann@fleet.test", "jo@x.test")
 MAIL = b"Subject: hi\r\n\r\nhello\r\n.\r\n"
@@ -36,13 +36,13 @@ async def test_mails_go_one_after_the_other_over_one_connection(
     extensions: tuple[str, ...],
 ) -> None:
     async with ScriptedServer(*extensions) as server:
-        connection = await server.connect()
+        line = await server.line()
         for _ in range(3):
-            assert (await connection.send(ENVELOPE, MAIL, ours)).code == 250
-        await connection.quit()
+            assert (await line.send(ENVELOPE, MAIL, ours)).code == 250
+        await line.connection.quit()
         assert server.mails == [MAIL] * 3
         assert server.connections == 1
-        assert connection.sent == 3
+        assert line.connection.sent == 3
         assert server.verbs == ["EHLO", *["MAIL", "RCPT", "DATA"] * 3, "QUIT"]
         assert server.lines[1:3] == ["MAIL FROM:<ann@fleet.test>", "RCPT TO:<jo@x.test>"]
 
@@ -66,13 +66,13 @@ async def test_after_a_refusal_the_next_mail_goes_over_the_same_connection(
 ) -> None:
     async with ScriptedServer(*extensions) as server:
         server.script(verb, reply)
-        connection = await server.connect()
+        line = await server.line()
         with pytest.raises(Refused) as refused:
-            await connection.send(ENVELOPE, MAIL, ours)
+            await line.send(ENVELOPE, MAIL, ours)
         assert refused.value.phase is phase
         assert refused.value.reply == SmtpReply(int(reply[:3]), reply[4:].decode().strip())
         mails = len(server.mails)
-        assert (await connection.send(ENVELOPE, MAIL, ours)).code == 250
+        assert (await line.send(ENVELOPE, MAIL, ours)).code == 250
         assert server.connections == 1
         assert server.mails[mails:] == [MAIL]
 
@@ -82,11 +82,11 @@ async def test_content_that_is_awaited_although_nobody_gets_it_is_ended_at_once(
     async with ScriptedServer("PIPELINING") as server:
         server.script("RCPT", b"550 5.1.1 nobody\r\n")
         server.script("DOT", b"554 no valid recipients\r\n")
-        connection = await server.connect()
+        line = await server.line()
         with pytest.raises(Refused) as refused:
-            await connection.send(ENVELOPE, MAIL, ours)
+            await line.send(ENVELOPE, MAIL, ours)
         assert (refused.value.phase, str(refused.value.reply)) == (Phase.RCPT, "550 5.1.1 nobody")
-        assert (await connection.send(ENVELOPE, MAIL, ours)).code == 250
+        assert (await line.send(ENVELOPE, MAIL, ours)).code == 250
         assert server.mails == [b".\r\n", MAIL]
 
 
@@ -95,11 +95,11 @@ async def test_content_that_is_awaited_although_nobody_gets_it_is_ended_at_once(
 async def test_421_ends_the_connection_and_says_so(extensions: tuple[str, ...], verb: str) -> None:
     async with ScriptedServer(*extensions) as server:
         server.script(verb, b"421 4.3.2 shutting down\r\n")
-        connection = await server.connect()
+        line = await server.line()
         with pytest.raises(Refused) as refused:
-            await connection.send(ENVELOPE, MAIL, ours)
+            await line.send(ENVELOPE, MAIL, ours)
         assert refused.value.reply == SmtpReply(421, "4.3.2 shutting down")
-        assert not connection.usable
+        assert not line.connection.usable
 
 
 @pytest.mark.parametrize("extensions", PIPELINING)
@@ -110,12 +110,11 @@ async def test_a_connection_that_fails_before_the_dot_has_not_sent(
 ) -> None:
     async with ScriptedServer(*extensions) as server:
         server.script(verb, instead)
-        connection = await server.connect(timeouts=SHORT)
-        with pytest.raises(Refused) as refused:
-            await connection.send(ENVELOPE, MAIL, ours)
-        assert refused.value.reply is None
-        assert not connection.usable
-        assert not connection.in_doubt
+        line = await server.line(timeouts=SHORT)
+        with pytest.raises((Refused, GivenBack)) as failure:
+            await line.send(ENVELOPE, MAIL, ours)
+        assert getattr(failure.value, "reply", None) is None
+        assert not line.connection.usable
         assert server.mails == []
 
 
@@ -135,24 +134,22 @@ async def test_a_connection_that_fails_before_the_dot_has_not_sent(
 async def test_a_connection_that_fails_after_the_dot_leaves_a_doubt(instead: bytes) -> None:
     async with ScriptedServer("PIPELINING") as server:
         server.script("DOT", instead)
-        connection = await server.connect(timeouts=SHORT)
+        line = await server.line(timeouts=SHORT)
         with pytest.raises(OutcomeUnknown):
-            await connection.send(ENVELOPE, MAIL, ours)
-        assert connection.in_doubt
-        assert not connection.usable
+            await line.send(ENVELOPE, MAIL, ours)
+        assert not line.connection.usable
         assert server.mails == [MAIL]
 
 
 async def test_what_the_server_said_counts_although_it_hangs_up_at_once() -> None:
     async with ScriptedServer("PIPELINING") as server:
         server.script("RCPT", b"550 5.1.1 nobody\r\n")
-        server.script("DATA", b"503 no recipients\r\n")
-        server.script("RSET", DROP)
-        connection = await server.connect()
+        server.script("DATA", DROP)
+        line = await server.line()
         with pytest.raises(Refused) as refused:
-            await connection.send(ENVELOPE, MAIL, ours)
+            await line.send(ENVELOPE, MAIL, ours)
         assert str(refused.value.reply) == "550 5.1.1 nobody"
-        assert not connection.usable
+        assert not line.connection.usable
 
 
 @pytest.mark.parametrize("extensions", PIPELINING)
@@ -164,8 +161,8 @@ async def test_a_reply_may_come_in_any_pieces(extensions: tuple[str, ...], cut: 
     async with ScriptedServer(*extensions, write=write) as server:
         server.script("RCPT", b"250-first\r\n250-second\r\n250 third\r\n")
         server.script("DOT", b"250-2.0.0 a\r\n250 b\r\n")
-        connection = await server.connect()
-        reply = await connection.send(ENVELOPE, MAIL, ours)
+        line = await server.line()
+        reply = await line.send(ENVELOPE, MAIL, ours)
         assert reply == SmtpReply(250, "2.0.0 a\nb")
 
 
@@ -173,63 +170,51 @@ async def test_a_reply_that_never_ends_is_cut_off_quickly() -> None:
     for flood in (b"x" * 1_000_000, b"250-\r\n" * 170_000, b"250-" + b"y" * 1_000_000):
         async with ScriptedServer("PIPELINING") as server:
             server.script("RCPT", flood)
-            connection = await server.connect(timeouts=SHORT)
+            line = await server.line(timeouts=SHORT)
             started = time.monotonic()
-            with pytest.raises(Refused):
-                await connection.send(ENVELOPE, MAIL, ours)
+            with pytest.raises(GivenBack):
+                await line.send(ENVELOPE, MAIL, ours)
             assert time.monotonic() - started < 2
-            assert not connection.usable
+            assert not line.connection.usable
 
 
 async def test_a_mail_that_is_not_ours_is_given_up_before_the_dot() -> None:
     async with ScriptedServer("PIPELINING") as server:
-        connection = await server.connect()
+        line = await server.line()
         with pytest.raises(NotOurs):
-            await connection.send(ENVELOPE, MAIL, after(0.05, answer=False))
+            await line.send(ENVELOPE, MAIL, after(0.05, answer=False))
         await asyncio.sleep(0.05)
-        assert not connection.usable
+        assert not line.connection.usable
         assert server.mails == []
 
 
 async def test_the_dot_waits_for_the_claim() -> None:
     async with ScriptedServer("PIPELINING") as server:
-        connection = await server.connect()
-        sending = asyncio.ensure_future(connection.send(ENVELOPE, MAIL, after(0.2)))
+        line = await server.line()
+        sending = asyncio.ensure_future(line.send(ENVELOPE, MAIL, after(0.2)))
         await asyncio.sleep(0.1)
         assert server.verbs[-1] == "DATA"
         assert server.mails == []
         assert (await sending).code == 250
 
 
-async def test_a_claim_that_fails_ends_the_connection_in_the_middle_of_data() -> None:
-    async def begin() -> bool:
-        raise RuntimeError("the database is away")
-
-    async with ScriptedServer("PIPELINING") as server:
-        connection = await server.connect()
-        with pytest.raises(RuntimeError):
-            await connection.send(ENVELOPE, MAIL, begin)
-        assert not connection.usable
-
-
 async def test_a_connection_lost_while_the_claim_is_made_leaves_no_doubt() -> None:
     async with ScriptedServer("PIPELINING") as server:
         server.script("DATA", b"354 go\r\n421 too slow\r\n")
-        connection = await server.connect()
+        line = await server.line()
         with pytest.raises(Refused) as refused:
-            await connection.send(ENVELOPE, MAIL, after(0.1))
+            await line.send(ENVELOPE, MAIL, after(0.1))
         assert refused.value.phase is Phase.DATA
-        assert not connection.in_doubt
         assert server.mails == []
 
 
 async def test_an_idle_server_that_says_goodbye_is_noticed() -> None:
     async with ScriptedServer("PIPELINING") as server:
         server.script("DOT", b"250 ok\r\n421 4.4.2 idle for too long\r\n")
-        connection = await server.connect()
-        assert (await connection.send(ENVELOPE, MAIL, ours)).code == 250
+        line = await server.line()
+        assert (await line.send(ENVELOPE, MAIL, ours)).code == 250
         await asyncio.sleep(0.05)
-        assert not connection.usable
+        assert not line.connection.usable
 
 
 @pytest.mark.parametrize(
@@ -237,23 +222,23 @@ async def test_an_idle_server_that_says_goodbye_is_noticed() -> None:
 )
 async def test_addresses_beyond_ascii_need_smtputf8(envelope: Envelope) -> None:
     async with ScriptedServer("PIPELINING") as server:
-        connection = await server.connect()
+        line = await server.line()
         with pytest.raises(Refused) as refused:
-            await connection.send(envelope, MAIL, ours)
+            await line.send(envelope, MAIL, ours)
         assert refused.value.reply is not None
         assert refused.value.reply.code == 553
-        assert (await connection.send(ENVELOPE, MAIL, ours)).code == 250
+        assert (await line.send(ENVELOPE, MAIL, ours)).code == 250
     async with ScriptedServer("PIPELINING", "SMTPUTF8") as server:
-        connection = await server.connect()
-        assert (await connection.send(envelope, MAIL, ours)).code == 250
+        line = await server.line()
+        assert (await line.send(envelope, MAIL, ours)).code == 250
         assert server.lines[1].endswith(" SMTPUTF8")
 
 
 async def test_large_contents_pass_the_write_buffer() -> None:
     content = (b"x" * 74 + b"\r\n") * 100_000 + b".\r\n"
     async with ScriptedServer("PIPELINING") as server:
-        connection = await server.connect()
-        assert (await connection.send(ENVELOPE, content, ours)).code == 250
+        line = await server.line()
+        assert (await line.send(ENVELOPE, content, ours)).code == 250
         assert server.mails == [content]
 
 

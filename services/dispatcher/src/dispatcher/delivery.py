@@ -20,9 +20,9 @@ from dispatcher.domain.retries import Refusal, RetryRules, postponed, refused
 from dispatcher.gate import Context
 from dispatcher.group_commit import GroupCommit
 from dispatcher.mail_gate import MailContext
-from dispatcher.pool import CannotConnect, SenderPool
+from dispatcher.pool import CannotConnect, PoolLimits, SenderPool, one_by_one
 from dispatcher.store.attempts import Attempt, Attempts
-from dispatcher.transport import Connection, Envelope, NotOurs, Refused, Timeouts, connect
+from dispatcher.transport import Connection, Envelope, Habits, NotOurs, Refused, Timeouts, connect
 from postfleet.events import SenderSnapshot
 from postfleet.failpoints import reach
 from postfleet.instants import from_ms, now_ms
@@ -55,6 +55,7 @@ class Sending:
         self._catalogue, self._credentials, self._options = catalogue, credentials, options
         self._attempts = attempts
         self._journal = GroupCommit(self._insert)
+        self._habits = Habits()
         self._pools: dict[tuple[str, int], SenderPool] = {}
 
     async def _insert(self, attempts: Sequence[Attempt]) -> Sequence[bool]:
@@ -168,12 +169,15 @@ class Sending:
                     tls_context=self._options.tls_context,
                     local_hostname=self._options.local_hostname,
                     timeouts=self._options.timeouts,
+                    habits=self._habits,
                 )
 
             self._pools[key] = SenderPool(
                 open_connection,
-                self._options.connections_per_sender,
-                self._options.mails_per_connection,
+                PoolLimits(
+                    self._options.connections_per_sender, self._options.mails_per_connection
+                ),
+                one_by_one,
             )
         return self._pools[key]
 

@@ -1,26 +1,31 @@
-"""Connections of one sender: opened when there is work, kept while there is more, closed when idle."""
+"""Connections of one sender: opened when there is work, kept while there is more, closed when idle.
+
+Mails come from feeds, urgent ones first, and are taken only a little ahead of the connections: their
+claims are written in groups while earlier mails travel. How many that is, `LookAhead` decides.
+"""
 
 import asyncio
-import contextlib
+import logging
+import math
 import time
-from collections.abc import Awaitable, Callable
+from collections import deque
+from collections.abc import Awaitable, Callable, Sequence
 from dataclasses import dataclass
+from typing import Protocol
 
 from dispatcher.domain.outcomes import Phase
-from dispatcher.transport import Connection, Envelope, Refused
-from postfleet.smtp import (
-    OutcomeUnknown,
-    PermanentFailure,
-    SmtpFailure,
-    SmtpReply,
-    TransientFailure,
-)
+from dispatcher.transport import Connection, Envelope, Mail, NotOurs, Refused, Result
+from postfleet.smtp import PermanentFailure, SmtpFailure, SmtpReply, TransientFailure
+
+log = logging.getLogger(__name__)
 
 _IDLE_SECONDS = 10.0
 _STOPPED = "the worker was stopped"
 _BACKOFF_SECONDS = (1.0, 5.0, 30.0, 120.0)
+_SMOOTHING = 0.2  # the weight of the newest measurement
 
 Opener = Callable[[], Awaitable[Connection]]
+Claimer = Callable[[Sequence[Mail]], Awaitable[Sequence[bool]]]
 
 
 class CannotConnect(Exception):
@@ -33,124 +38,344 @@ class CannotConnect(Exception):
         self.first = first
 
 
-@dataclass(slots=True)
-class _Mail:
-    envelope: Envelope
-    content: bytes
-    begin: Callable[[], Awaitable[bool]]
-    done: asyncio.Future[SmtpReply]
+class Feed(Protocol):
+    """Mails of one batch. All of its methods are called from within the event loop."""
+
+    @property
+    def urgent(self) -> bool:
+        """Goes before what is not."""
+
+    @property
+    def left(self) -> int:
+        """How many `take` may still give."""
+
+    def take(self) -> Mail | None:
+        """The next one; None when there is none left."""
+
+    def settle(self, mail: Mail, result: Result | CannotConnect) -> None:
+        """What became of it; `mail.ours` tells whether its attempt is written down."""
+
+    def refuse(self, why: CannotConnect | Refused) -> None:
+        """None of those that were not taken can be sent now."""
+
+
+@dataclass(frozen=True, slots=True)
+class PoolLimits:
+    """`look_ahead`: mails per connection whose attempts are begun before their turn, at most. After
+    a crash of ours these are in doubt, although they were never written to a server."""
+
+    connections: int
+    mails_per_connection: int
+    look_ahead: int = 32
+
+
+class LookAhead:
+    """As many mails as a connection sends while one group of claims is written, and one more."""
+
+    def __init__(self, most: int) -> None:
+        self._most = most
+        self._commit_seconds = 0.005
+        self._sent_per_second = 0.0
+        self._since = time.monotonic()
+        self._count = 0
+
+    def committed(self, seconds: float) -> None:
+        self._commit_seconds += _SMOOTHING * (seconds - self._commit_seconds)
+
+    def sent(self) -> None:
+        self._count += 1
+
+    def per_connection(self, connections: int) -> int:
+        now = time.monotonic()
+        elapsed = now - self._since
+        if elapsed > 0.05:
+            rate = self._count / elapsed
+            self._sent_per_second += _SMOOTHING * (rate - self._sent_per_second)
+            self._since, self._count = now, 0
+        each = self._sent_per_second / max(1, connections)
+        return max(1, min(self._most, 1 + math.ceil(2 * each * self._commit_seconds)))
+
+
+class _One:
+    """A feed of one mail."""
+
+    urgent = True
+
+    def __init__(self, mail: Mail, begin: Callable[[], Awaitable[bool]]) -> None:
+        self.mail, self.begin, self.left = mail, begin, 1
+        self.done: asyncio.Future[SmtpReply] = asyncio.get_running_loop().create_future()
+
+    def take(self) -> Mail | None:
+        self.left -= 1
+        return self.mail if self.left >= 0 else None
+
+    def settle(self, mail: Mail, result: Result | CannotConnect) -> None:
+        if self.done.done():
+            return
+        if isinstance(result, SmtpReply):
+            self.done.set_result(result)
+        else:
+            self.done.set_exception(result)
+
+    def refuse(self, why: CannotConnect | Refused) -> None:
+        if self.left > 0:
+            self.settle(self.mail, why)
+
+
+async def one_by_one(mails: Sequence[Mail]) -> Sequence[bool]:
+    """Claims of mails that came through `SenderPool.send`."""
+    answers: list[bool] = await asyncio.gather(*(mail.tag.begin() for mail in mails))
+    return answers
 
 
 class SenderPool:
-    """At most `connections` at a time, each for at most `mails_per_connection` mails."""
+    """At most `limits.connections` at a time, each for so many mails."""
 
-    def __init__(
-        self, open_connection: Opener, connections: int, mails_per_connection: int
-    ) -> None:
-        self._open = open_connection
-        self._connections = connections
-        self._mails_per_connection = mails_per_connection
-        self._queue: asyncio.Queue[_Mail] = asyncio.Queue()
-        self._workers: set[asyncio.Task[None]] = set()
+    def __init__(self, open_connection: Opener, limits: PoolLimits, claim: Claimer) -> None:
+        self._open, self._limits, self._claim = open_connection, limits, claim
+        self._look_ahead = LookAhead(limits.look_ahead)
+        self._feeds: tuple[deque[Feed], deque[Feed]] = (deque(), deque())
+        self._ahead: tuple[deque[Mail], deque[Mail]] = (deque(), deque())
+        self._owners: dict[Mail, Feed] = {}  # taken, and not settled
+        self._at: dict[Mail, Connection] = {}
+        self._connections: dict[Connection, float] = {}  # -> idle since, 0: busy
+        self._opening = 0
+        self._enough = 0
+        self._goodbyes: set[asyncio.Task[None]] = set()
+        self._tasks: set[asyncio.Task[None]] = set()
         self._failures = 0
         self._blocked_until = 0.0
+        self._closed = False
+        self._timer: asyncio.TimerHandle | None = None
         self.last_used = time.monotonic()
 
     @property
     def idle(self) -> bool:
-        return not self._workers and self._queue.empty()
+        busy = self._connections or self._tasks or self._goodbyes or self._owners
+        return not busy and not any(self._feeds)
 
     async def send(
         self, envelope: Envelope, content: bytes, begin: Callable[[], Awaitable[bool]]
     ) -> SmtpReply:
-        """Raises what Connection.send raises, and CannotConnect."""
-        if time.monotonic() < self._blocked_until:
-            raise CannotConnect(TransientFailure("waiting after a failed connection"), first=False)
-        done: asyncio.Future[SmtpReply] = asyncio.get_running_loop().create_future()
-        self._queue.put_nowait(_Mail(envelope, content, begin, done))
+        """One mail, for who has only one. Raises what is no SmtpReply."""
+        one = _One(Mail(envelope, content), begin)
+        one.mail.tag = one
+        self.feed(one)
+        return await one.done
+
+    def feed(self, feed: Feed) -> None:
+        """Send these, after what is there already."""
         self.last_used = time.monotonic()
-        if len(self._workers) < min(self._connections, self._queue.qsize() + len(self._workers)):
-            task = asyncio.create_task(self._work())
-            self._workers.add(task)
-        return await done
+        if self._closed:
+            feed.refuse(Refused(Phase.CONNECT, None, _STOPPED))
+        elif self._connections or time.monotonic() >= self._blocked_until:
+            self._feeds[0 if feed.urgent else 1].append(feed)
+            self._dispatch()
+        else:
+            failure = TransientFailure("waiting after a failed connection")
+            feed.refuse(CannotConnect(failure, first=False))
 
     async def close(self) -> None:
         """End the connections; what is queued still is told so."""
-        for task in list(self._workers):
+        self._closed = True
+        if self._timer is not None:
+            self._timer.cancel()
+        for task in list(self._tasks):
             task.cancel()
-        if self._workers:
-            await asyncio.wait(self._workers)
-        while not self._queue.empty():
-            _fail(self._queue.get_nowait(), Refused(Phase.CONNECT, None, _STOPPED))
+        ends = [connection.quit() for connection in self._connections]
+        await asyncio.gather(*ends, *self._tasks, *self._goodbyes, return_exceptions=True)
+        self._refuse_all(Refused(Phase.CONNECT, None, _STOPPED))
 
-    async def _work(self) -> None:
-        connection: Connection | None = None
-        try:
-            while True:
-                try:
-                    async with asyncio.timeout(_IDLE_SECONDS):
-                        mail = await self._queue.get()
-                except TimeoutError:
-                    if self._queue.empty():
-                        return
-                    continue
-                connection = await self._usable(connection, mail)
-                if connection is None:
-                    return
-                await self._transact(connection, mail)
-        finally:
-            # Before any await: a mail queued from now on must get a worker of its own.
-            task = asyncio.current_task()
-            assert task is not None
-            self._workers.discard(task)
-            if connection is not None:
-                with contextlib.suppress(Exception):
-                    await connection.quit()
+    # -- for the connections ---------------------------------------------------------------------
 
-    async def _usable(self, connection: Connection | None, mail: _Mail) -> Connection | None:
-        """A connection for this mail; None after a failure, of which all that wait are told."""
-        if connection and connection.usable and connection.sent < self._mails_per_connection:
-            return connection
-        try:
-            if connection is not None:
-                await connection.quit()
-            fresh = await self._open()
-        except Exception as error:
-            self._block(error, mail)
+    def take(self, connection: Connection) -> Mail | None:
+        mail = self._next() if self._may_take(connection) else None
+        if mail is None:
+            if connection.idle:
+                self._rest(connection)
             return None
-        except BaseException:  # cancelled
-            _fail(mail, Refused(Phase.CONNECT, None, _STOPPED))
-            raise
-        self._failures = 0
-        return fresh
+        self._connections[connection] = 0.0
+        if mail.ours is None:
+            self._at[mail] = connection
+        return mail
 
-    def _block(self, error: Exception, mail: _Mail) -> None:
-        """Only a failure of the server counts as one of the sender; a missing password does not."""
-        pause = _BACKOFF_SECONDS[min(self._failures, len(_BACKOFF_SECONDS) - 1)]
-        first = isinstance(error, SmtpFailure) and time.monotonic() >= self._blocked_until
-        self._failures += 1
-        self._blocked_until = time.monotonic() + pause
-        _fail(mail, CannotConnect(error, first=first))
-        while not self._queue.empty():
-            _fail(self._queue.get_nowait(), CannotConnect(error, first=False))
+    def _may_take(self, connection: Connection) -> bool:
+        return not self._closed and connection.taken < self._limits.mails_per_connection
 
-    async def _transact(self, connection: Connection, mail: _Mail) -> None:
+    def settle(self, mail: Mail, result: Result | CannotConnect) -> None:
+        self._look_ahead.sent()
+        if mail.ours is None:
+            self._at.pop(mail, None)
+        self._owners.pop(mail).settle(mail, result)
+
+    def give_back(self, mail: Mail) -> None:
+        self._at.pop(mail, None)
+        self._ahead[0 if self._owners[mail].urgent else 1].appendleft(mail)
+
+    def ended(self, connection: Connection) -> None:
+        self._connections.pop(connection, None)
+        self._dispatch_soon()
+
+    # -- work for connections --------------------------------------------------------------------
+
+    def _next(self) -> Mail | None:
+        """The next mail, its claim at least asked for."""
+        for ahead, feeds in zip(self._ahead, self._feeds, strict=True):
+            if feeds:
+                self._fill_up(ahead, feeds)
+            while ahead:
+                mail = ahead.popleft()
+                if mail.ours is not False:
+                    return mail
+                self.settle(mail, NotOurs())
+        return None
+
+    def _fill_up(self, ahead: deque[Mail], feeds: deque[Feed]) -> None:
+        if len(ahead) > self._enough:  # claims go in groups, not one by one
+            return
+        connections = len(self._connections) or 1
+        wanted = self._look_ahead.per_connection(connections) * connections
+        self._enough = wanted // 2
+        taken: list[Mail] = []
+        while feeds and len(ahead) + len(taken) < wanted:
+            mail = feeds[0].take()
+            if mail is None:
+                feeds.popleft()
+                continue
+            self._owners[mail] = feeds[0]
+            taken.append(mail)
+        ahead.extend(taken)
+        unclaimed = [mail for mail in taken if mail.ours is None]
+        if unclaimed:
+            self._spawn(self._claim_group(unclaimed))
+
+    async def _claim_group(self, mails: Sequence[Mail]) -> None:
+        """Until it can be said whose they are, their final dots wait."""
+        started = time.monotonic()
+        ours = await self._claim(mails)
+        self._look_ahead.committed(time.monotonic() - started)
+        for mail, answer in zip(mails, ours, strict=True):
+            mail.ours = answer
+            connection = self._at.pop(mail, None)
+            if connection is not None:
+                connection.resume(mail)
+
+    # -- connections for work --------------------------------------------------------------------
+
+    def _dispatch(self) -> None:
+        """Give what waits to those that are free; open as many more as there is work for."""
+        if self._closed:
+            return
+        for connection in list(self._connections):
+            if not self._waiting:
+                return
+            if connection.idle:
+                connection.kick()
+        room = self._limits.connections - len(self._connections) - self._opening
+        for _ in range(min(room, self._demand() - self._opening)):
+            self._opening += 1
+            self._spawn(self._open_one())
+
+    @property
+    def _waiting(self) -> bool:
+        return any(self._ahead) or any(self._feeds)
+
+    def _demand(self) -> int:
+        """How many connections the mails that wait could use."""
+        if time.monotonic() < self._blocked_until:
+            return 0
+        waiting = sum(map(len, self._ahead))
+        for feeds in self._feeds:
+            for feed in feeds:
+                waiting += feed.left
+                if waiting >= self._limits.connections:
+                    return waiting
+        return waiting
+
+    def _dispatch_soon(self) -> None:
+        asyncio.get_running_loop().call_soon(self._dispatch)
+
+    async def _open_one(self) -> None:
         try:
-            reply = await connection.send(mail.envelope, mail.content, mail.begin)
+            connection = await self._open()
         except Exception as error:
-            _fail(mail, error)
-        except BaseException:  # cancelled: the caller must not wait for ever
-            in_doubt = connection.in_doubt
-            _fail(
-                mail, OutcomeUnknown(_STOPPED) if in_doubt else Refused(Phase.DATA, None, _STOPPED)
-            )
-            connection.abort()
+            self._opening -= 1
+            self._failed(error)
+            return
+        except BaseException:  # cancelled
+            self._opening -= 1
             raise
-        else:
-            if not mail.done.done():
-                mail.done.set_result(reply)
+        self._opening -= 1
+        self._failures = 0
+        self._connections[connection] = 0.0
+        connection.serve(self)
 
+    def _failed(self, error: Exception) -> None:
+        """Wait before the next try. With other connections at work that is all; else all are told.
 
-def _fail(mail: _Mail, error: BaseException) -> None:
-    if not mail.done.done():
-        mail.done.set_exception(error)
+        Only a failure of the server counts as one of the sender; a missing password does not.
+        """
+        fresh = time.monotonic() >= self._blocked_until
+        pause = _BACKOFF_SECONDS[min(self._failures, len(_BACKOFF_SECONDS) - 1)]
+        if fresh:
+            self._failures += 1
+            self._blocked_until = time.monotonic() + pause
+            asyncio.get_running_loop().call_later(pause, self._dispatch)
+        if not self._connections:
+            self._refuse_all(
+                CannotConnect(error, first=False),
+                first=CannotConnect(error, first=isinstance(error, SmtpFailure) and fresh),
+            )
+
+    def _refuse_all(self, why: CannotConnect | Refused, first: CannotConnect | None = None) -> None:
+        for ahead, feeds in zip(self._ahead, self._feeds, strict=True):
+            while first is not None and feeds and not any(self._ahead):
+                mail = feeds[0].take()
+                if mail is None:
+                    feeds.popleft()
+                    continue
+                self._owners[mail] = feeds[0]
+                ahead.append(mail)
+            while ahead:
+                self.settle(ahead.popleft(), first or why)
+                first = None
+            while feeds:
+                feeds.popleft().refuse(why)
+
+    # -- rest ------------------------------------------------------------------------------------
+
+    def _rest(self, connection: Connection) -> None:
+        """It has nothing to do: used up, or idle from now on."""
+        if connection.taken >= self._limits.mails_per_connection:
+            self._retire(connection)
+            return
+        self._connections[connection] = time.monotonic()
+        if self._timer is None:
+            loop = asyncio.get_running_loop()
+            self._timer = loop.call_later(_IDLE_SECONDS, self._look_for_idle)
+
+    def _retire(self, connection: Connection) -> None:
+        del self._connections[connection]
+        goodbye = asyncio.ensure_future(connection.quit())
+        self._goodbyes.add(goodbye)
+        goodbye.add_done_callback(self._goodbyes.discard)
+        self._dispatch_soon()  # the next is opened while this one says goodbye
+
+    def _look_for_idle(self) -> None:
+        self._timer = None
+        loop = asyncio.get_running_loop()
+        now = time.monotonic()
+        for connection, since in list(self._connections.items()):
+            if not connection.idle:
+                continue
+            if since and now - since >= _IDLE_SECONDS:
+                self._retire(connection)
+            elif not since:
+                self._connections[connection] = now
+        if self._connections:
+            self._timer = loop.call_later(_IDLE_SECONDS / 2, self._look_for_idle)
+
+    def _spawn(self, work: Awaitable[None]) -> None:
+        task: asyncio.Task[None] = asyncio.ensure_future(work)
+        self._tasks.add(task)
+        task.add_done_callback(self._tasks.discard)

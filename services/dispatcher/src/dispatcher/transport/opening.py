@@ -1,0 +1,71 @@
+"""Opening a session: TCP, EHLO, STARTTLS, AUTH, by aiosmtplib; then its transport is ours."""
+
+import asyncio
+import ssl
+from typing import cast
+
+import aiosmtplib
+
+from dispatcher.transport.habits import Habits
+from dispatcher.transport.transactions import Connection, Timeouts
+from postfleet.events import MailServer, SmtpSecurity
+from postfleet.smtp import PermanentFailure, SmtpReply, TransientFailure
+
+
+async def connect(
+    server: MailServer,
+    password: str,
+    *,
+    tls_context: ssl.SSLContext,
+    local_hostname: str,
+    timeouts: Timeouts,
+    habits: Habits | None = None,
+) -> Connection:
+    """Open a session and log in. Raises TransientFailure or PermanentFailure (a refused log-in).
+
+    The password is never part of an error.
+    """
+    session = aiosmtplib.SMTP(
+        hostname=server.host,
+        port=server.port,
+        use_tls=server.security is SmtpSecurity.IMPLICIT,
+        start_tls=False,  # done by hand below: "None" would send AUTH in clear
+        tls_context=tls_context,
+        local_hostname=local_hostname,
+        timeout=timeouts.connect,
+    )
+    try:
+        async with asyncio.timeout(timeouts.connect):
+            await session.connect()
+            if server.security is SmtpSecurity.STARTTLS:
+                await session.starttls(tls_context=tls_context)
+            await session.ehlo()
+            if server.auth_method == "xoauth2":
+                await session.auth_xoauth2(server.username, password)
+            elif server.username:
+                await session.login(server.username, password)
+    except aiosmtplib.SMTPAuthenticationError as error:
+        session.close()
+        raise _auth_failure(SmtpReply(error.code, error.message)) from None
+    except aiosmtplib.SMTPResponseException as error:
+        session.close()
+        raise TransientFailure(
+            "the session was refused", SmtpReply(error.code, error.message)
+        ) from error
+    except (aiosmtplib.SMTPException, OSError, TimeoutError, ValueError) as error:
+        session.close()
+        raise TransientFailure(f"{type(error).__name__}: {error}") from error
+    return Connection(
+        # uvloop's transports have the methods of asyncio.Transport without being one.
+        cast(asyncio.Transport, session.transport),
+        host=server.host,
+        pipelining=session.supports_extension("pipelining"),
+        smtputf8=session.supports_extension("smtputf8"),
+        timeouts=timeouts,
+        habits=habits,
+    )
+
+
+def _auth_failure(reply: SmtpReply) -> TransientFailure | PermanentFailure:
+    kind = PermanentFailure if reply.permanent else TransientFailure
+    return kind("the log-in was refused", reply)

@@ -1,0 +1,56 @@
+"""Octets in, whole replies out (RFC 5321 §4.2), in whatever pieces they come."""
+
+import re
+
+_MAX_REPLY_OCTETS = 64 * 1024
+_LINE = re.compile(rb"[1-5][0-9]{2}(?:[ -]|\Z)")
+
+Reply = tuple[int, bytes]  # the code of the last line, and the text of all lines
+
+
+class NoReply(ValueError):
+    """What came is no SMTP reply, or one without an end."""
+
+
+class ReplyReader:
+    """Keeps what is not whole yet. `feed` raises NoReply; what it kept is then lost."""
+
+    __slots__ = ("_octets", "_tail", "_text")
+
+    def __init__(self) -> None:
+        self._tail = b""
+        self._text: list[bytes] = []  # of the reply that is being read
+        self._octets = 0
+
+    @property
+    def partial(self) -> bool:
+        """The server has begun to say something."""
+        return bool(self._tail or self._text)
+
+    def feed(self, data: bytes) -> list[Reply]:
+        lines = (self._tail + data if self._tail else data).split(b"\n")
+        self._tail = lines.pop()
+        if len(self._tail) > _MAX_REPLY_OCTETS:
+            raise NoReply("a line without an end")
+        replies: list[Reply] = []
+        for line in lines:
+            if not _LINE.match(line.rstrip(b"\r")):
+                raise NoReply(f"no reply: {line[:60]!r}")
+            if line[3:4] == b"-":
+                self._more(line)
+            elif self._text:
+                replies.append(self._whole(line))
+            else:
+                replies.append((int(line[:3]), line[4:].rstrip(b"\r")))
+        return replies
+
+    def _more(self, line: bytes) -> None:
+        self._text.append(line[4:].rstrip(b"\r"))
+        self._octets += len(line) + 1
+        if self._octets > _MAX_REPLY_OCTETS:
+            raise NoReply("a reply without an end")
+
+    def _whole(self, last: bytes) -> Reply:
+        text = b"\n".join([*self._text, last[4:].rstrip(b"\r")])
+        self._text, self._octets = [], 0
+        return int(last[:3]), text
