@@ -57,7 +57,8 @@ class Line:
         self._tasks.add(asyncio.create_task(claim()))
         self._left.append(mail)
         self.connection.kick()
-        return await asyncio.wait_for(done, 10)
+        async with asyncio.timeout(10):
+            return await done
 
     def take(self, connection: Connection) -> Mail | None:
         return self._left.popleft() if self._left else None
@@ -83,12 +84,15 @@ class ScriptedServer:
         *extensions: str,
         write: Callable[[bytes], list[bytes]] = lambda reply: [reply],
         tls: ssl.SSLContext | None = None,
+        flush_after_content: bool = False,
     ) -> None:
+        self._flush = flush_after_content
         self.extensions, self._write, self._tls = extensions, write, tls
         self._scripts: defaultdict[str, list[bytes]] = defaultdict(list)
         self.lines: list[str] = []
         self.mails: list[bytes] = []
         self.connections = 0
+        self.groups: list[int] = []  # final dots and commands, by what came in one piece
         self.raw = b""
         self._tasks: set[asyncio.Task[None]] = set()
 
@@ -149,6 +153,7 @@ class ScriptedServer:
         self._tasks.discard(task)
 
     async def _serve(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        self._count_groups(reader)
         going = await self._answer(writer, "GREETING")
         while going:
             line = await reader.readuntil(b"\n")
@@ -168,7 +173,20 @@ class ScriptedServer:
                 while content != b".\r\n" and not content.endswith(b"\r\n.\r\n"):
                     content += await reader.readuntil(b".\r\n")
                 self.mails.append(content)
+                if self._flush:
+                    await asyncio.sleep(0.01)
+                    reader._buffer.clear()  # type: ignore[attr-defined]
                 going = await self._answer(writer, "DOT")
+
+    def _count_groups(self, reader: asyncio.StreamReader) -> None:
+        feed = reader.feed_data
+
+        def counting(data: bytes) -> None:
+            behind = data.partition(b"\r\n.\r\n")[2] if b"\r\n.\r\n" in data else data
+            self.groups.append(behind.count(b"\r\n") + (behind is not data))
+            feed(data)
+
+        reader.feed_data = counting  # type: ignore[method-assign]
 
     def _next(self, verb: str) -> bytes:
         scripted = self._scripts[verb]

@@ -8,7 +8,7 @@ from collections.abc import Awaitable, Callable
 import pytest
 
 from dispatcher.domain.outcomes import Phase
-from dispatcher.transport import Envelope, NotOurs, Refused, Timeouts
+from dispatcher.transport import Envelope, Habits, NotOurs, Refused, Timeouts
 from postfleet.events import SmtpSecurity
 from postfleet.smtp import OutcomeUnknown, PermanentFailure, SmtpReply, TransientFailure
 from tests.unit.dispatcher.scripted import DROP, SILENCE, GivenBack, ScriptedServer
@@ -56,7 +56,6 @@ async def test_mails_go_one_after_the_other_over_one_connection(
         ("RCPT", b"550 5.1.1 nobody\r\n", Phase.RCPT),
         ("RCPT", b"450 4.2.0 greylisted\r\n", Phase.RCPT),
         ("DATA", b"451 no\r\n", Phase.DATA),
-        ("DATA", b"250 that is no 354\r\n", Phase.DATA),
         ("DOT", b"554 5.6.0 spam\r\n", Phase.FINAL),
         ("DOT", b"452 full\r\n", Phase.FINAL),
     ],
@@ -75,6 +74,71 @@ async def test_after_a_refusal_the_next_mail_goes_over_the_same_connection(
         assert (await line.send(ENVELOPE, MAIL, ours)).code == 250
         assert server.connections == 1
         assert server.mails[mails:] == [MAIL]
+
+
+@pytest.mark.parametrize(
+    ("verb", "reply"),
+    [
+        ("MAIL", b"354 first things last\r\n"),
+        ("RCPT", b"503 5.5.1 MAIL first\r\n"),
+        ("DATA", b"250 that is no 354\r\n"),
+        ("DATA", b"554 5.5.0 SMTP synchronization error\r\n"),
+    ],
+)
+async def test_a_server_that_loses_its_place_in_a_group_is_spoken_to_one_by_one(
+    verb: str, reply: bytes
+) -> None:
+    habits = Habits()
+    async with ScriptedServer("PIPELINING") as server:
+        server.script(verb, reply)
+        line = await server.line(habits=habits)
+        with pytest.raises(GivenBack):
+            await line.send(ENVELOPE, MAIL, ours)
+        assert habits.one_by_one("127.0.0.1")
+        line = await server.line(habits=habits)
+        server.script(verb, reply)
+        with pytest.raises(Refused) as refused:
+            await line.send(ENVELOPE, MAIL, ours)
+        assert str(refused.value.reply) == reply.decode().strip()
+        assert (await line.send(ENVELOPE, MAIL, ours)).code == 250
+
+
+async def test_a_server_that_drops_what_came_behind_the_dot_loses_no_mail() -> None:
+    """It announces PIPELINING, and throws away its input when it has read a content."""
+    habits = Habits()
+    async with ScriptedServer("PIPELINING", flush_after_content=True) as server:
+        line = await server.line(habits=habits, timeouts=SHORT)
+        sends = [asyncio.ensure_future(line.send(ENVELOPE, MAIL, ours)) for _ in range(2)]
+        results = await asyncio.gather(*sends, return_exceptions=True)
+        assert isinstance(results[0], SmtpReply)
+        assert isinstance(results[1], GivenBack)
+        assert habits.one_by_one("127.0.0.1")
+        line = await server.line(habits=habits)
+        for _ in range(3):
+            assert (await line.send(ENVELOPE, MAIL, ours)).code == 250
+        assert len(server.mails) == 4
+
+
+def test_a_host_is_trusted_again_after_an_hour_and_one_lost_connection_says_little() -> None:
+    now = 0.0
+    habits = Habits(lambda: now)
+    habits.lost("mx.test")
+    habits.worked("mx.test")
+    habits.lost("mx.test")
+    assert not habits.one_by_one("mx.test")
+    habits.lost("mx.test")
+    assert habits.one_by_one("mx.test")
+    assert not habits.one_by_one("other.test")
+    now = 3601.0
+    assert not habits.one_by_one("mx.test")
+
+
+async def test_the_next_envelope_travels_behind_the_final_dot() -> None:
+    async with ScriptedServer("PIPELINING") as server:
+        line = await server.line()
+        sends = [asyncio.ensure_future(line.send(ENVELOPE, MAIL, ours)) for _ in range(5)]
+        assert [reply.code for reply in await asyncio.gather(*sends)] == [250] * 5
+        assert server.groups == [1, 3, *[4] * 4, 1]  # EHLO; an envelope; dot and envelope; a dot
 
 
 async def test_content_that_is_awaited_although_nobody_gets_it_is_ended_at_once() -> None:

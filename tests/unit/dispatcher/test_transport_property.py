@@ -54,7 +54,7 @@ class RawServer(asyncio.Protocol):
     def __init__(self, play: Play, behaviours: Iterator[str], chunks: Iterator[int]) -> None:
         self.play, self.behaviours, self.chunks = play, behaviours, chunks
         self.buffer, self.out = b"", b""
-        self.mail_from = self.data = False
+        self.mail_from = self.data = self.silent = False
         self.recipient: int | None = None
 
     def connection_made(self, transport: asyncio.BaseTransport) -> None:
@@ -64,7 +64,7 @@ class RawServer(asyncio.Protocol):
 
     def data_received(self, data: bytes) -> None:
         self.buffer += data
-        while not self.transport.is_closing() and self.step():
+        while not self.silent and not self.transport.is_closing() and self.step():
             pass
 
     def step(self) -> bool:
@@ -140,6 +140,8 @@ class RawServer(asyncio.Protocol):
             self.transport.close()
         elif how == "hang up":
             self.transport.abort()
+        elif how == "silence":
+            self.silent = True
 
     def say(self, reply: bytes) -> None:
         """In pieces of the play's sizes; TCP may join them again."""

@@ -288,7 +288,7 @@ class Connection(asyncio.Protocol):
             return None
         refusal = Refused(_PHASES[kind], SmtpReply(code, _text(text)))
         said = text.lower()
-        confused = code in _OUT_OF_STEP or b"synchroni" in said or b"pipelin" in said
+        confused = code < 400 or code in _OUT_OF_STEP or b"synchroni" in said or b"pipelin" in said
         if self._deep and confused:
             self._habits.misbehaved(self._host, "sequence")
             mail.replies = 0
