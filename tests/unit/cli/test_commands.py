@@ -99,18 +99,6 @@ def test_a_campaign_is_told_what_to_do(platform: _Platform, verb: str) -> None:
     assert "status: running" in _invoke("campaigns", verb, "c1")
 
 
-def test_why_prints_the_decisions(platform: _Platform) -> None:
-    decisions = {"items": [{"at": "2026-01-01", "reasons": ["limit reached", "window closed"]}]}
-    platform.answers["GET", "/deliveries/d1/decisions"] = decisions
-    assert _invoke("why", "d1").splitlines() == [
-        "items:",
-        "  - at: 2026-01-01",
-        "    reasons:",
-        "      - limit reached",
-        "      - window closed",
-    ]
-
-
 @pytest.mark.parametrize(
     ("status", "code"),
     [(401, 77), (403, 77), (404, 1), (409, 1), (422, 1), (503, 69)],

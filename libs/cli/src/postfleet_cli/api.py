@@ -58,11 +58,14 @@ class Api:
             return response.json() if response.content else None
         raise _refusal(response)
 
-    def items(self, path: str, limit: int) -> Iterator[dict[str, Any]]:
-        """Up to `limit` items of a list, page by page."""
+    def items(
+        self, path: str, limit: int, wanted: Mapping[str, str] | None = None
+    ) -> Iterator[dict[str, Any]]:
+        """Up to `limit` items of a list, page by page; `wanted` are its filters."""
         cursor: str | None = None
         while limit > 0:
-            params = {"limit": min(limit, 100), **({"cursor": cursor} if cursor else {})}
+            params: dict[str, Any] = {**(wanted or {}), "limit": min(limit, 100)}
+            params |= {"cursor": cursor} if cursor else {}
             page = self.call("GET", path, params=params)
             yield from page["items"]
             limit -= len(page["items"])

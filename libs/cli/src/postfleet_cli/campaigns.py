@@ -1,30 +1,43 @@
 """`postfleet campaigns`: create, fill, start, watch."""
 
 import json
-import sys
 from typing import Annotated, Any
 
 import typer
+from rich.markup import escape
 from rich.table import Column, Table
 
 from postfleet_cli.api import Api
+from postfleet_cli.campaign_drafts import ask
+from postfleet_cli.campaign_import import import_leads
+from postfleet_cli.campaign_reports import Id, plan, preview, stats
 from postfleet_cli.exits import ExitCode, Refused
 from postfleet_cli.output import AsJson, console, print_document, print_json
 
 app = typer.Typer(no_args_is_help=True, help="Sequences of mails to many recipients.")
-Id = Annotated[str, typer.Argument(metavar="ID", help="As `campaigns list` shows it.")]
 
 _EXAMPLE = """A campaign is a JSON file, for instance:
 
 \b
     {"name": "Spring", "senders": ["<id from senders list>"], "steps": [
-      {"delay": 0, "subject": "Hello {{ first_name | default: 'there' }}",
-       "body_text": "...", "body_html": "<p>...</p>"},
-      {"delay": "P3D", "condition": "not_replied", "subject": "Again", "body_text": "..."}],
-     "tracking": {"opens": true, "clicks": true}, "check_reply": true}
+      {"delay": 0, "variants": [
+        {"name": "A", "subject": "Hello {{ first_name | default: 'there' }}", "body_text": "..."},
+        {"name": "B", "subject": "A question", "body_text": "...", "body_html": "<p>...</p>"}],
+       "winner": {"metric": "replied", "minimum_sample": 100, "after": "PT4H"}},
+      {"delay": "P3D", "condition": "not_replied", "body_text": "..."}],
+     "schedule": {"timezone": "Europe/Paris", "days": [0, 1, 2, 3, 4],
+                  "windows": [["09:00", "17:00"]]},
+     "tracking": {"opens": false, "clicks": true}, "check_reply": true,
+     "postal_address": "Acme, 1 Main St, 12345 Sampletown"}
+
+\b
+A delay is in seconds, or P3D for three days; the condition is judged when it is over:
+    always, not_replied, replied, opened, not_opened, clicked, not_clicked
+A step whose condition is not met is passed over. A step without a subject answers the first mail.
 
 \b
 Then: postfleet campaigns import ID leads.csv
+      postfleet campaigns preview ID --lead ada@example.org
       postfleet campaigns start ID
 """
 
@@ -32,61 +45,65 @@ Then: postfleet campaigns import ID leads.csv
 @app.command("list")
 def list_campaigns(
     limit: Annotated[int, typer.Option(min=1, help="At most so many.")] = 100,
+    status: Annotated[
+        str | None, typer.Option(help="Only draft, running, paused or completed ones.")
+    ] = None,
+    name: Annotated[str | None, typer.Option(help="Only those with this in their name.")] = None,
     as_json: AsJson = False,
 ) -> None:
     """Show the campaigns and their status."""
-    campaigns = list(Api.from_environment().items("/campaigns", limit))
+    wanted = {key: value for key, value in (("status", status), ("name", name)) if value}
+    campaigns = list(Api.from_environment().items("/campaigns", limit, wanted))
     if as_json:
         print_json(campaigns)
         return
-    table = Table(Column("id", no_wrap=True), "name", "status")
+    if not campaigns:
+        hint = (
+            "none like that" if wanted else "no campaigns yet: `postfleet campaigns create --help`"
+        )
+        console.print(hint, markup=False)
+        return
+    columns = (Column("name", overflow="fold"), "status", Column("steps", justify="right"))
+    table = Table(Column("id", no_wrap=True), *columns)
     for campaign in campaigns:
-        table.add_row(*(str(campaign.get(name, "")) for name in ("id", "name", "status")))
-    console.print(table if campaigns else "no campaigns yet: `postfleet campaigns create --help`")
+        steps = str(len(campaign.get("steps", [])))
+        table.add_row(campaign["id"], escape(campaign["name"]), campaign["status"], steps)
+    console.print(table)
 
 
 @app.command(epilog=_EXAMPLE)
 def create(
     file: Annotated[
-        typer.FileText, typer.Argument(metavar="FILE", help="JSON; - reads standard input.")
-    ],
+        typer.FileText | None,
+        typer.Argument(metavar="FILE", help="JSON; - reads standard input."),
+    ] = None,
+    interactive: Annotated[
+        bool, typer.Option("--interactive", "-i", help="Ask for everything instead.")
+    ] = False,
     as_json: AsJson = False,
 ) -> None:
-    """Create a campaign from a JSON file; it sends nothing until it is started."""
+    """Create a campaign from a JSON file, or by questions; it sends nothing until it is started."""
+    if (file is None) is not interactive:
+        raise typer.BadParameter("give a FILE, or --interactive")
+    api = Api.from_environment()
+    wanted = ask(api) if file is None else _read(file)
+    campaign = api.call("POST", "/campaigns", json=wanted)
+    _print(campaign, as_json)
+    if not as_json:
+        console.print(f"next: postfleet campaigns import {campaign['id']} leads.csv", markup=False)
+
+
+def _read(file: typer.FileText) -> Any:
     try:
-        wanted = json.load(file)
+        return json.load(file)
     except ValueError as error:
         raise Refused(ExitCode.REFUSED, f"{file.name} is no JSON: {error}") from error
-    _print(Api.from_environment().call("POST", "/campaigns", json=wanted), as_json)
 
 
-@app.command("import")
-def import_leads(
-    campaign: Id,
-    file: Annotated[
-        typer.FileBinaryRead,
-        typer.Argument(metavar="FILE", help="CSV with a header row and a column `email`."),
-    ],
-    as_json: AsJson = False,
-) -> None:
-    """Add leads; every other column can be used in the templates.
-
-    Rows that cannot be used are reported with number, field and reason; importing again adds
-    nobody twice.
-    """
-    report = Api.from_environment().call(
-        "POST",
-        f"/campaigns/{campaign}/leads",
-        content=iter(lambda: file.read(65_536), b""),
-        headers={"Content-Type": "text/csv"},
-    )
-    if as_json:
-        print_json(report)
-        return
-    console.print(import_summary(report), markup=False)
-    for row in report.get("rows", []):
-        line = f"row {row.get('row')}, {row.get('field')}: {row.get('reason')}"
-        print(line, file=sys.stderr)
+@app.command()
+def show(campaign: Id, as_json: AsJson = False) -> None:
+    """Show a campaign: its steps, schedule, senders, and which variants have won."""
+    _print(Api.from_environment().call("GET", f"/campaigns/{campaign}"), as_json)
 
 
 @app.command()
@@ -108,17 +125,34 @@ def resume(campaign: Id, as_json: AsJson = False) -> None:
 
 
 @app.command()
-def stats(campaign: Id, as_json: AsJson = False) -> None:
-    """Show how far it is and what came back."""
-    _print(Api.from_environment().call("GET", f"/campaigns/{campaign}/stats"), as_json)
+def duplicate(
+    campaign: Id,
+    name: Annotated[str | None, typer.Option(help="Of the copy.")] = None,
+    as_json: AsJson = False,
+) -> None:
+    """Make a new draft with the same steps, schedule and senders, and nobody in it."""
+    body = {"name": name} if name else {}
+    path = f"/campaigns/{campaign}/duplicate"
+    _print(Api.from_environment().call("POST", path, json=body), as_json)
 
 
-def import_summary(report: dict[str, Any]) -> str:
-    """One line about an import."""
-    return (
-        f"{report['imported']} leads imported, {report['duplicates']} duplicates and "
-        f"{report['invalid']} unusable rows left out"
-    )
+@app.command()
+def delete(
+    campaign: Id,
+    yes: Annotated[bool, typer.Option("--yes", help="Do not ask.")] = False,
+    as_json: AsJson = False,
+) -> None:
+    """Delete a draft and its leads. What has sent mail is kept: pause it instead."""
+    if not yes:
+        typer.confirm(f"Delete the draft {campaign} and its leads?", abort=True, err=True)
+    Api.from_environment().call("DELETE", f"/campaigns/{campaign}")
+    _print({"id": campaign, "status": "deleted"}, as_json)
+
+
+app.command("import")(import_leads)
+app.command()(stats)
+app.command()(plan)
+app.command()(preview)
 
 
 def _act(campaign: str, verb: str, as_json: bool) -> None:

@@ -14,7 +14,7 @@ import httpx
 from rich.console import Console
 
 from postfleet_cli import demo_campaign
-from postfleet_cli.campaigns import import_summary
+from postfleet_cli.campaign_import import import_summary
 from postfleet_cli.datadir import DataDir
 from postfleet_cli.demo_report import Figure, compare, progress, table
 from postfleet_cli.routes import API

@@ -23,10 +23,11 @@ from postfleet_cli import (
     senders,
     webhooks,
 )
-from postfleet_cli.api import Api
 from postfleet_cli.exits import EXIT_CODES_HELP, Refused
-from postfleet_cli.output import AsJson, console, print_document, print_json
+from postfleet_cli.output import console
+from postfleet_cli.send import send
 from postfleet_cli.up import up
+from postfleet_cli.why import why
 
 
 class _Commands(typer.Typer):
@@ -58,6 +59,8 @@ app = _Commands(
 bus = typer.Typer(no_args_is_help=True, help="Streams and durable consumers on NATS.")
 
 app.command()(up)
+app.command()(send)
+app.command()(why)
 app.add_typer(senders.app, name="senders")
 app.add_typer(keys.app, name="keys")
 app.add_typer(domains.app, name="domains")
@@ -71,19 +74,6 @@ app.add_typer(inbox.app, name="inbox")
 app.add_typer(people.app, name="people")
 app.add_typer(webhooks.app, name="webhooks")
 app.add_typer(bus, name="bus")
-
-
-@app.command()
-def why(
-    delivery: Annotated[str, typer.Argument(metavar="DELIVERY", help="A delivery's id.")],
-    as_json: AsJson = False,
-) -> None:
-    """Explain a delivery: why it went when it went, or why it has not and when it would."""
-    decisions = Api.from_environment().call("GET", f"/deliveries/{delivery}/decisions")
-    if as_json:
-        print_json(decisions)
-    else:
-        print_document(decisions)
 
 
 @bus.command("apply")

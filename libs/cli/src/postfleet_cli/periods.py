@@ -7,6 +7,7 @@ from typing import Annotated
 import typer
 
 _UNITS = {"s": "seconds", "m": "minutes", "h": "hours", "d": "days", "w": "weeks"}
+_AGO = re.compile(r"(\d{1,9})([smhdw])")
 _HELP = "A time such as 2026-11-21T15:00:00Z, or so long ago: 90s, 30m, 2h, 7d, 4w."
 
 Since = Annotated[
@@ -17,7 +18,7 @@ Until = Annotated[str | None, typer.Option("--until", metavar="TIME", help=f"Up 
 
 def instant(text: str, now: datetime) -> datetime:
     """The time that is meant, in UTC. Raises BadParameter, which names both forms."""
-    if match := re.fullmatch(r"(\d{1,9})([smhdw])", text):
+    if match := _AGO.fullmatch(text):
         try:
             return now - timedelta(**{_UNITS[match[2]]: int(match[1])})
         except OverflowError:
@@ -41,3 +42,8 @@ def period(since: str | None, until: str | None) -> tuple[datetime | None, datet
     if first and last and last <= first:
         raise typer.BadParameter("--until is not after --since")
     return first, last
+
+
+def instant_to_come(text: str, now: datetime) -> datetime:
+    """As `instant`, but `2h` is in two hours."""
+    return now + (now - instant(text, now)) if _AGO.fullmatch(text) else instant(text, now)

@@ -13,6 +13,7 @@ from dispatcher.api.campaigns import build_campaigns
 from dispatcher.api.deliveries import build_deliveries
 from dispatcher.api.ledger import build_ledger
 from dispatcher.api.messages import MessageParts, build_messages
+from dispatcher.api.recipients import build_recipients
 from dispatcher.api.suppressions import build_suppressions
 from dispatcher.brakes import Brakes
 from dispatcher.catalogue import Catalogue
@@ -344,6 +345,9 @@ def build(settings: Settings) -> FastAPI:
                     intake=parts.intake,
                     max_bytes=settings.message_max_bytes,
                 )
+            ),
+            build_recipients(
+                stores.deliveries, stores.leads, stores.campaigns, stores.suppressions
             ),
             build_suppressions(stores.suppressions, stores.leads, parts.relays[1]),
             build_ledger(parts.settlements, parts.announcer),

@@ -51,7 +51,7 @@ def build_deliveries(
         """The ledger's row; a delivery that is planned but not settled is `scheduled`."""
         row = await deliveries.get(delivery_id)
         if row is not None:
-            return _shown(row)
+            return shown(row)
         if (waiting := await _scheduled(messages, delivery_id)) is not None:
             return waiting
         batch, state = await planned(delivery_id)
@@ -80,7 +80,7 @@ def build_deliveries(
         return {
             "id": delivery_id,
             "state": row.state if row else "scheduled",
-            "next_attempt_at": _iso(row.document.get("next_attempt_at")) if row else None,
+            "next_attempt_at": iso(row.document.get("next_attempt_at")) if row else None,
             "plans": [_plan(batch) for batch in found],
             "attempts": [a for id_ in batch_ids for a in await _attempts(delivery_id, id_)],
         }
@@ -96,13 +96,13 @@ def build_deliveries(
         return [
             {
                 "attempt": one.item.attempt,
-                "at": _iso(one.at),
+                "at": iso(one.at),
                 "outcome": one.outcome.value,
                 "reply_code": one.reply_code,
                 "reply_text": one.reply_text,
                 "category": one.meaning,
                 "reason": one.reason,
-                "retry_at": _iso(one.retry_at),
+                "retry_at": iso(one.retry_at),
             }
             for settlement in await settlements.of_batch(batch_id)
             for one in settlement.settled
@@ -127,11 +127,12 @@ async def _scheduled(messages: Messages, delivery_id: str) -> dict[str, Any] | N
         "sender_id": stored.mail.sender_id,
         "recipient": recipients[delivery_id],
         "category": stored.mail.category,
-        "next_attempt_at": _iso(stored.mail.due_at) if stored.state == SCHEDULED else None,
+        "next_attempt_at": iso(stored.mail.due_at) if stored.state == SCHEDULED else None,
     }
 
 
-def _shown(row: Row) -> dict[str, Any]:
+def shown(row: Row) -> dict[str, Any]:
+    """A row as the API shows it."""
     document = row.document
     shown: dict[str, Any] = {
         "id": row.item.delivery_id,
@@ -142,7 +143,7 @@ def _shown(row: Row) -> dict[str, Any]:
         "bounce_category": _bounce_category(document),
     }
     shown |= {name: document.get(name) or None for name in _TEXTS}
-    shown |= {name: _iso(document.get(name)) for name in _TIMES}
+    shown |= {name: iso(document.get(name)) for name in _TIMES}
     return shown
 
 
@@ -157,7 +158,7 @@ def _plan(batch: Batch) -> dict[str, Any]:
     reasons = orjson.loads(batch.reasons)
     return {
         "batch_id": batch.id,
-        "planned_at": _iso(batch.created_at),
+        "planned_at": iso(batch.created_at),
         "sender_id": batch.origin.sender_id,
         "eligible": reasons.get("eligible", [batch.origin.sender_id]),
         "excluded": [
@@ -167,7 +168,8 @@ def _plan(batch: Batch) -> dict[str, Any]:
     }
 
 
-def _iso(milliseconds: int | None) -> str | None:
+def iso(milliseconds: int | None) -> str | None:
+    """As RFC 3339, or None for none."""
     if not milliseconds:
         return None
     return from_ms(milliseconds).isoformat(timespec="milliseconds").replace("+00:00", "Z")

@@ -166,6 +166,11 @@ class Leads:
         document = await self._collection.find_one({"_id": f"{campaign_id}:{lead_id(address)}"})
         return _lead(document) if document else None
 
+    async def everywhere(self, lead: str) -> list[Lead]:
+        """The person in every campaign."""
+        found = self._collection.find({"lead_id": lead}).limit(1000)
+        return [_lead(document) async for document in found]
+
     async def first(self, campaign_id: str) -> Lead | None:
         document = await self._collection.find_one({"campaign_id": campaign_id})
         return _lead(document) if document else None

@@ -1,0 +1,59 @@
+"""What a person was sent, and what is to come: the look-up by address."""
+
+from typing import Any
+
+from fastapi import APIRouter, Query
+
+from dispatcher.api.deliveries import iso, shown
+from dispatcher.domain.identity import lead_id
+from dispatcher.domain.progress import NEVER
+from dispatcher.store.campaigns import Campaigns
+from dispatcher.store.deliveries import Deliveries
+from dispatcher.store.leads import Lead, Leads
+from dispatcher.store.suppressions import Suppressions
+from postfleet.addresses import InvalidAddress, canonical
+from postfleet.api_keys import Scope, require
+from postfleet.http import API
+from postfleet.problems import invalid
+
+_MOST = 500
+
+
+def build_recipients(
+    deliveries: Deliveries, leads: Leads, campaigns: Campaigns, suppressions: Suppressions
+) -> APIRouter:
+    router = APIRouter(prefix=f"{API}/deliveries", tags=["deliveries"])
+
+    @router.get("", dependencies=[require(Scope.READ)])
+    async def of_recipient(
+        recipient: str = Query(max_length=320), limit: int = Query(100, ge=1, le=_MOST)
+    ) -> dict[str, Any]:
+        """The campaign mail of one address, the newest first; where it stands in each campaign."""
+        try:
+            address = canonical(recipient)
+        except InvalidAddress as error:
+            raise invalid("recipient", "bad_address", str(error)) from error
+        person = lead_id(address)
+        rows = await deliveries.of_lead(person, limit)
+        rows.sort(key=lambda row: row.document["updated_at"], reverse=True)
+        suppressed = await suppressions.of([address])
+        return {
+            "recipient": address,
+            "suppressed": suppressed.get(address),
+            "leads": [await _lead(lead) for lead in await leads.everywhere(person)],
+            "items": [shown(row) for row in rows],
+            "next_cursor": None,
+        }
+
+    async def _lead(lead: Lead) -> dict[str, Any]:
+        campaign = await campaigns.get(lead.campaign_id)
+        return {
+            "campaign_id": lead.campaign_id,
+            "campaign": campaign.name if campaign else None,
+            "campaign_status": campaign.state.value if campaign else None,
+            "state": lead.state.value,
+            "next_step": lead.step if campaign and lead.step < len(campaign.steps) else None,
+            "due_at": iso(lead.due) if 0 < lead.due < NEVER else None,
+        }
+
+    return router
