@@ -23,7 +23,7 @@ lint: $(VENV)/.installed
 bench: $(VENV)/.installed system-packages
 	$(BIN)/python -m tests.bench
 
-chaos: $(VENV)/.installed
+chaos: $(VENV)/.installed system-packages
 	$(BIN)/python -m tests.chaos
 
 # What the tests need from the distribution; a no-op where it is there already.
