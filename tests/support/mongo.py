@@ -89,6 +89,11 @@ class MongoServer:
             raise RuntimeError("only a started embedded server can be killed: unset MONGODB_URL")
         self._server.kill()
 
+    @property
+    def pid(self) -> int | None:
+        """Of the embedded server; None for one that `MONGODB_URL` names."""
+        return self._server.pid if self._server else None
+
     def logs(self) -> str:
         """The end of the embedded server's output, for the message of a failing test."""
         return self._server.tail() if self._server else ""

@@ -97,6 +97,10 @@ class NatsServer:
         """SIGCONT after `pause`."""
         self._running().signal(signal.SIGCONT)
 
+    @property
+    def pid(self) -> int:
+        return self._running().pid
+
     def logs(self) -> str:
         """The end of the server's log, for the message of a failing test."""
         return self._server.tail() if self._server else ""
