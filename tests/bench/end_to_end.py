@@ -16,7 +16,7 @@ from tests.bench.figures import Figure, figure, skipped
 from tests.bench.profiling import FLAMES, TABLE, Profile, table
 from tests.bench.profiling import missing as missing_py_spy
 from tests.bench.sink import Sink
-from tests.bench.world import usage, world
+from tests.bench.world import World, usage, world
 from tests.support import mailpeers
 
 _POSTAL_PUBLISHED = 105.0  # mails/s, tuned, as published
@@ -79,20 +79,24 @@ def run_campaign(leads: int, *, database: bool = True) -> Campaign:
 
 async def _run(leads: int, *, database: bool) -> Campaign:
     async with world(database=database) as there:
-        began = time.perf_counter()
-        campaign_id = await there.fill(leads)
-        imported = time.perf_counter() - began
-        before = there.pids()
-        cpu_before = {part: usage(pid).cpu_seconds for part, pid in before.items()}
-        seconds = await there.run(campaign_id, leads)
-        after = {part: usage(pid) for part, pid in before.items()}
-        return Campaign(
-            leads,
-            seconds,
-            imported,
-            {part: one.cpu_seconds - cpu_before[part] for part, one in after.items()},
-            {part: one.peak_rss_mib for part, one in after.items()},
-        )
+        return await measured(there, leads)
+
+
+async def measured(there: World, leads: int) -> Campaign:
+    """One campaign, and what its parts used of the machine."""
+    began = time.perf_counter()
+    campaign_id = await there.fill(leads)
+    imported = time.perf_counter() - began
+    before = {part: usage(pid).cpu_seconds for part, pid in there.pids().items()}
+    seconds = await there.run(campaign_id, leads)
+    after = {part: usage(pid) for part, pid in there.pids().items()}
+    return Campaign(
+        leads,
+        seconds,
+        imported,
+        {part: one.cpu_seconds - before[part] for part, one in after.items()},
+        {part: one.peak_rss_mib for part, one in after.items()},
+    )
 
 
 def _profile(leads: int) -> list[Figure]:

@@ -1,7 +1,9 @@
 """A figure of the bench: a median of several rounds, as a ratio to a peer measured in the same rounds."""
 
+import operator
+import re
 import statistics
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 
 
@@ -16,6 +18,32 @@ class Figure:
     ratio: float | None = None
     against: str | None = None
     goal: str = ""
+
+    @property
+    def missing(self) -> bool:
+        """Not measured; `spread` says why."""
+        return self.unit == _NOT_MEASURED
+
+    @property
+    def reached(self) -> bool | None:
+        """Whether the goal is; None where there is none that can be judged by this figure.
+
+        A goal is `>= 1.8 x` of the peer, or `<= 12` in the figure's own unit.
+        """
+        found = re.match(r"(>=|<=|<|>) ([\d.]+)( x)?", self.goal)
+        if not found:
+            return None
+        value = self.ratio if found[3] else self.median
+        return None if value is None else _HOLDS[found[1]](value, float(found[2]))
+
+
+_NOT_MEASURED = "not measured"
+_HOLDS: dict[str, Callable[[float, float], bool]] = {
+    ">=": operator.ge,
+    "<=": operator.le,
+    "<": operator.lt,
+    ">": operator.gt,
+}
 
 
 def figure(
@@ -42,4 +70,4 @@ def figure(
 
 def skipped(name: str, reason: str) -> Figure:
     """What could not be measured here, and why: in the report, never silently left out."""
-    return Figure(name=name, median=0.0, unit="not measured", spread=reason)
+    return Figure(name=name, median=0.0, unit=_NOT_MEASURED, spread=reason)
