@@ -1,7 +1,6 @@
 """`make bench`: every figure as a ratio inside one run. Writes docs/benchmarks/report.json and .md.
 
-QUICK=1 takes fewer and shorter rounds and writes nothing; ONLY=text the modules with that text.
-REPORT=1 writes the report all the same.
+QUICK=1 takes fewer and shorter rounds; ONLY=text the modules with that text, and writes no report.
 A module of this folder with `results(quick) -> list[Figure]` is a bench.
 """
 
@@ -9,10 +8,12 @@ import importlib
 import os
 import sys
 import time
+import traceback
 from pathlib import Path
+from types import ModuleType
 
 from tests.bench import report
-from tests.bench.figures import Figure
+from tests.bench.figures import Figure, broken
 
 _HERE = Path(__file__).parent
 
@@ -28,12 +29,22 @@ def main() -> int:
         module = importlib.import_module(f"tests.bench.{file.stem}")
         if hasattr(module, "results"):
             print(f"{file.stem}:", flush=True)
-            for found in module.results(quick):
+            for found in _results(file.stem, module, quick):
                 figures.append(found)
                 print("  " + _line(found), flush=True)
-    if os.environ.get("REPORT") or not (quick or only):
-        report.write(figures, time.monotonic() - began)
-    return 0
+    if not only:
+        report.write(figures, time.monotonic() - began, quick=quick)
+    return int(any(found.failed for found in figures))
+
+
+def _results(name: str, module: ModuleType, quick: bool) -> list[Figure]:
+    """One that breaks is in the report with its reason, and does not take the others with it."""
+    try:
+        found: list[Figure] = module.results(quick)
+    except Exception as error:
+        traceback.print_exc()
+        return [broken(name, error)]
+    return found
 
 
 def _line(found: Figure) -> str:

@@ -22,7 +22,12 @@ class Figure:
     @property
     def missing(self) -> bool:
         """Not measured; `spread` says why."""
-        return self.unit == _NOT_MEASURED
+        return self.unit in (_NOT_MEASURED, _BROKEN)
+
+    @property
+    def failed(self) -> bool:
+        """Not measured through a fault of ours, not for want of a peer."""
+        return self.unit == _BROKEN
 
     @property
     def reached(self) -> bool | None:
@@ -37,7 +42,7 @@ class Figure:
         return None if value is None else _HOLDS[found[1]](value, float(found[2]))
 
 
-_NOT_MEASURED = "not measured"
+_NOT_MEASURED, _BROKEN = "not measured", "failed"
 _HOLDS: dict[str, Callable[[float, float], bool]] = {
     ">=": operator.ge,
     "<=": operator.le,
@@ -71,3 +76,8 @@ def figure(
 def skipped(name: str, reason: str) -> Figure:
     """What could not be measured here, and why: in the report, never silently left out."""
     return Figure(name=name, median=0.0, unit=_NOT_MEASURED, spread=reason)
+
+
+def broken(name: str, error: Exception) -> Figure:
+    """A bench that raised: in the report, and the run as a whole has failed."""
+    return Figure(name=name, median=0.0, unit=_BROKEN, spread=f"{type(error).__name__}: {error}")

@@ -32,8 +32,8 @@ COMMANDS = """\
 ```
 .ci/system-packages && .ci/mail-peers .venv/mail-peers   # the peers; `make bench` runs both itself
 make bench                                               # everything, and this report
-QUICK=1 make bench                                       # fewer and shorter rounds, no report
-ONLY=wire make bench                                     # the modules of tests/bench with that text
+QUICK=1 make bench                                       # fewer and shorter rounds, three at least
+ONLY=wire make bench                                     # modules with that text, no report
 ```"""
 
 

@@ -13,23 +13,25 @@ from tests.bench.profiling import FLAMES, TABLE
 PLACE = Path("docs/benchmarks")
 
 
-def write(figures: Sequence[Figure], seconds: float) -> None:
+def write(figures: Sequence[Figure], seconds: float, *, quick: bool) -> None:
     PLACE.mkdir(parents=True, exist_ok=True)
-    rows = [asdict(found) for found in figures]
+    rows = [asdict(found) for found in figures if not found.missing]
     (PLACE / "report.json").write_text(json.dumps(rows, indent=1, ensure_ascii=False) + "\n")
     drawn = draw(figures, PLACE)
-    (PLACE / "report.md").write_text("\n".join(_lines(figures, seconds, drawn)) + "\n")
+    (PLACE / "report.md").write_text("\n".join(_lines(figures, seconds, drawn, quick)) + "\n")
 
 
-def _lines(figures: Sequence[Figure], seconds: float, drawn: Sequence[str]) -> list[str]:
+def _lines(
+    figures: Sequence[Figure], seconds: float, drawn: Sequence[str], quick: bool
+) -> list[str]:
     measured = [found for found in figures if not found.missing]
     missing = [found for found in figures if found.missing]
     lines = [
         "# Figures",
         "",
-        f"Made by `make bench` in {seconds / 60:.0f} minutes. Ratios are formed inside one round, in which",
-        "ours and its peers run one after the other; medians over the rounds, with the smallest and the",
-        "largest. Trust the ratios: the absolutes are this machine's.",
+        f"Made by `{'QUICK=1 ' * quick}make bench` in {seconds / 60:.0f} minutes. Ratios are formed",
+        "inside one round, in which ours and its peers run one after the other; medians over the rounds,",
+        "with the smallest and the largest. Trust the ratios: the absolutes are this machine's.",
         "",
         *description(),
         "",
