@@ -21,7 +21,7 @@ from tests.bench.sink import Sink
 
 RECORDED = Path("docs/benchmarks/guard.json")
 ALLOWED_FALL = 0.25
-_MAILS = 6_000
+_MAILS = 4_000
 
 Round = dict[str, float]
 

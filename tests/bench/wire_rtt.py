@@ -15,7 +15,7 @@ _OURS, _KEPT, _POOL = "ours", "aiosmtplib, kept connections", "Nodemailer pool, 
 #: name -> client, and how many mails it sends in about four seconds
 _CLIENTS: dict[str, tuple[Client, int]] = {
     _KEPT: (python_peer("aiosmtplib_kept"), 450),
-    _OURS: (python_peer("ours"), 2_000),
+    _OURS: (python_peer("ours"), 3_000),
     _POOL: (nodemailer(compose=False, warm=False), 850),
     "aiosmtplib.send()": (python_peer("aiosmtplib_send"), 100),
     "smtplib, one connection": (python_peer("smtplib_loop"), 45),

@@ -6,62 +6,28 @@ kept by id, with a hash index for each field that a store asks an index for; not
 
 import asyncio
 from collections import defaultdict
-from collections.abc import AsyncIterator, Callable, Iterable, Iterator, Sequence
+from collections.abc import AsyncIterator, Iterable, Iterator, Sequence
 from types import SimpleNamespace
 from typing import Any
 
 from pymongo import DeleteOne, InsertOne, UpdateOne
 from pymongo.errors import BulkWriteError, DuplicateKeyError
 
-Document = dict[str, Any]
-_MISSING = object()
-
-_COMPARE: dict[str, Callable[[Any, Any], bool]] = {
-    "$lt": lambda a, b: a is not _MISSING and a is not None and a < b,
-    "$lte": lambda a, b: a is not _MISSING and a is not None and a <= b,
-    "$gt": lambda a, b: a is not _MISSING and a is not None and a > b,
-    "$gte": lambda a, b: a is not _MISSING and a is not None and a >= b,
-    "$in": lambda a, b: (None if a is _MISSING else a) in b,
-    "$exists": lambda a, b: (a is not _MISSING) == bool(b),
-    "$ne": lambda a, b: a != b,
-}
+from tests.bench.peers.memory_queries import (
+    MISSING,
+    Document,
+    allowed_values,
+    change_document,
+    get,
+    group,
+    hashable,
+    matches,
+)
 
 
 async def _turn() -> None:
     """A driver lets others run while it waits for its server."""
     await asyncio.sleep(0)
-
-
-def _get(document: Document, path: str) -> Any:
-    value: Any = document
-    for part in path.split("."):
-        if not isinstance(value, dict) or part not in value:
-            return _MISSING
-        value = value[part]
-    return value
-
-
-def _holder(document: Document, path: str) -> tuple[Document, str]:
-    *parents, last = path.split(".")
-    for part in parents:
-        document = document.setdefault(part, {})
-    return document, last
-
-
-def _holds(value: Any, condition: Any) -> bool:
-    if isinstance(condition, dict) and any(key.startswith("$") for key in condition):
-        return all(_COMPARE[operator](value, wanted) for operator, wanted in condition.items())
-    return bool((None if value is _MISSING else value) == condition)
-
-
-def _matches(document: Document, query: Document) -> bool:
-    for field, condition in query.items():
-        if field == "$or":
-            if not any(_matches(document, one) for one in condition):
-                return False
-        elif not _holds(_get(document, field), condition):
-            return False
-    return True
 
 
 class Cursor:
@@ -72,7 +38,7 @@ class Cursor:
         pairs = [(keys, direction)] if isinstance(keys, str) else list(keys)
         for key, way in reversed(pairs):
             self._found.sort(
-                key=lambda d, k=key: (_get(d, k) is not None, _get(d, k)), reverse=way < 0
+                key=lambda d, k=key: (get(d, k) is not None, get(d, k)), reverse=way < 0
             )
         return self
 
@@ -103,7 +69,7 @@ class Collection:
             return
         index: dict[Any, dict[Any, None]] = defaultdict(dict)
         for id_, document in self._documents.items():
-            index[_hashable(_get(document, names[0]))][id_] = None
+            index[hashable(get(document, names[0]))][id_] = None
         self._indexes[names[0]] = index
         if unique:
             self._unique.add(names[0])
@@ -114,20 +80,20 @@ class Collection:
         """The smallest set of ids that an index gives for an equality, or all."""
         best: list[Any] | None = None
         for field, condition in query.items():
-            values = _values(condition)
+            values = allowed_values(condition)
             if values is None or (field != "_id" and field not in self._indexes):
                 continue
             if field == "_id":
                 return values
             index = self._indexes[field]
-            found = [id_ for value in values for id_ in index.get(_hashable(value), ())]
+            found = [id_ for value in values for id_ in index.get(hashable(value), ())]
             best = found if best is None or len(found) < len(best) else best
         return list(self._documents) if best is None else best
 
     def _select(self, query: Document) -> Iterator[Document]:
         for id_ in self._ids(query):
             document = self._documents.get(id_)
-            if document is not None and _matches(document, query):
+            if document is not None and matches(document, query):
                 yield document
 
     def find(self, query: Document | None = None, *_: Any, **__: Any) -> Cursor:
@@ -148,7 +114,7 @@ class Collection:
             if "$match" in stage:
                 found = list(self._select(stage["$match"]))
             elif "$group" in stage:
-                found = _group(found, stage["$group"])
+                found = group(found, stage["$group"])
             else:
                 raise NotImplementedError(stage)
         return Cursor(found)
@@ -159,18 +125,18 @@ class Collection:
         if document["_id"] in self._documents:
             return False
         for name in self._unique:
-            value = _get(document, name)
-            if value is not _MISSING and self._indexes[name].get(_hashable(value)):
+            value = get(document, name)
+            if value is not MISSING and self._indexes[name].get(hashable(value)):
                 return False
         self._documents[document["_id"]] = document
         for name, index in self._indexes.items():
-            index[_hashable(_get(document, name))][document["_id"]] = None
+            index[hashable(get(document, name))][document["_id"]] = None
         return True
 
     def _remove(self, document: Document) -> None:
         del self._documents[document["_id"]]
         for name, index in self._indexes.items():
-            index[_hashable(_get(document, name))].pop(document["_id"], None)
+            index[hashable(get(document, name))].pop(document["_id"], None)
 
     def _update(
         self, query: Document, change: Document, *, many: bool, upsert: bool = False
@@ -183,17 +149,17 @@ class Collection:
                 break
         if upsert and not changed:
             fresh = {f: v for f, v in query.items() if not isinstance(v, dict)}
-            _change(
+            change_document(
                 fresh, change | {"$set": change.get("$setOnInsert", {}) | change.get("$set", {})}
             )
             self._insert(fresh)
         return changed
 
     def _apply(self, document: Document, change: Document) -> None:
-        before = {name: _hashable(_get(document, name)) for name in self._indexes}
-        _change(document, change)
+        before = {name: hashable(get(document, name)) for name in self._indexes}
+        change_document(document, change)
         for name, old in before.items():
-            new = _hashable(_get(document, name))
+            new = hashable(get(document, name))
             if new != old:
                 self._indexes[name][old].pop(document["_id"], None)
                 self._indexes[name][new][document["_id"]] = None
@@ -277,42 +243,3 @@ class Memory:
 
     async def close(self) -> None:
         """Nothing is kept."""
-
-
-def _values(condition: Any) -> list[Any] | None:
-    """The values that an equality allows; None for any other condition."""
-    if not isinstance(condition, dict):
-        return [condition]
-    return list(condition["$in"]) if "$in" in condition else None
-
-
-def _hashable(value: Any) -> Any:
-    return None if value is _MISSING else value if value.__hash__ else repr(value)
-
-
-def _change(document: Document, change: Document) -> None:
-    for operator, fields in change.items():
-        for path, value in fields.items():
-            holder, last = _holder(document, path)
-            if operator == "$set":
-                holder[last] = value
-            elif operator == "$inc":
-                holder[last] = holder.get(last, 0) + value
-            elif operator == "$unset":
-                holder.pop(last, None)
-            elif operator != "$setOnInsert":
-                raise NotImplementedError(operator)
-
-
-def _group(documents: Iterable[Document], stage: Document) -> list[Document]:
-    groups: dict[Any, Document] = {}
-    for document in documents:
-        key = stage["_id"]
-        value = _get(document, key[1:]) if isinstance(key, str) else None
-        row = groups.setdefault(value, {"_id": value})
-        for name, sum_ in stage.items():
-            if name != "_id":
-                one = sum_["$sum"]
-                amount = _get(document, one[1:]) if isinstance(one, str) else one
-                row[name] = row.get(name, 0) + (0 if amount is _MISSING else amount or 0)
-    return list(groups.values())

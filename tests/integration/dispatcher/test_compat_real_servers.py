@@ -9,7 +9,7 @@ import pytest
 
 from dispatcher.domain.message import dot_stuffed
 from dispatcher.domain.outcomes import Phase
-from dispatcher.pool import SenderPool
+from dispatcher.pool import PoolLimits, SenderPool, one_by_one
 from dispatcher.transport import Connection, Envelope, Refused, Timeouts, connect
 from postfleet.events import MailServer as Settings
 from postfleet.events import SmtpSecurity
@@ -55,7 +55,9 @@ async def _open(port: int) -> Connection:
 
 async def _send_all(port: int, mails_per_connection: int) -> dict[int, Exception | None]:
     """Number -> None if it was accepted, else why it was not."""
-    pool = SenderPool(lambda: _open(port), _CONNECTIONS, mails_per_connection)
+    pool = SenderPool(
+        lambda: _open(port), PoolLimits(_CONNECTIONS, mails_per_connection), one_by_one
+    )
 
     async def ours() -> bool:
         return True
