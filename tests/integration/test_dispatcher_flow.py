@@ -160,7 +160,7 @@ async def test_a_variant_that_people_open_more_wins_once_and_gets_the_new_leads(
     winner = {"metric": "opened", "minimum_sample": 20, "after": 0}
     campaign_id = await world.campaign(
         one,
-        [f"p{n}@people.test" for n in range(70)],
+        [f"accept+p{n}@people.test" for n in range(70)],
         steps=[{"variants": two, "winner": winner}, step("not_replied", "P9D", "later")],
         tracking=TRACKED,
     )
@@ -176,7 +176,7 @@ async def test_a_variant_that_people_open_more_wins_once_and_gets_the_new_leads(
         return (await one.api("GET", f"/campaigns/{campaign_id}"))["winners"].get("0")
 
     # The first look may come before the opens: then the next is at twice the sample.
-    more = [f"q{n}@people.test" for n in range(90)]
+    more = [f"accept+q{n}@people.test" for n in range(90)]
     await asyncio.sleep(1)
     if not (await chosen() or {}).get("variant"):
         await one.api("POST", f"/campaigns/{campaign_id}/leads", json=[{"email": a} for a in more])
@@ -190,7 +190,7 @@ async def test_a_variant_that_people_open_more_wins_once_and_gets_the_new_leads(
         return (await chosen() or {}).get("variant")
 
     assert await world.until(decided, "a winner", one.tail) == "B"
-    last = [f"r{n}@people.test" for n in range(30)]
+    last = [f"accept+r{n}@people.test" for n in range(30)]
     await one.api("POST", f"/campaigns/{campaign_id}/leads", json=[{"email": a} for a in last])
     rows = await world.settled(campaign_id, len(rows) + 30)
     assert Counter(rows[address]["variant"] for address in last) == {"B": 30}
