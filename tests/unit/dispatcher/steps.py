@@ -32,6 +32,7 @@ from dispatcher.mail_gate import MailGate
 from dispatcher.planner import Planner, PlannerOptions, Stores
 from dispatcher.pool import CannotConnect, SenderPool
 from dispatcher.recovery import Recovery
+from dispatcher.store.attachments import Attachments
 from dispatcher.store.attempts import Attempts
 from dispatcher.store.batches import Batches, batch_of
 from dispatcher.store.breakers import Breakers
@@ -216,7 +217,9 @@ def _wire(world: World, life: Life) -> tuple[Planner, Worker, Recovery]:
     stores.senders._known["s1"] = FLEET  # what it has read at its start
     attempts, settlements = Attempts(store("attempts")), Settlements(store("settlements"))
     announcer = Announcer(settlements, stores.deliveries, bus)
-    catalogue = Catalogue(stores.campaigns, KEYS, "https://mail.example")
+    catalogue = Catalogue(
+        stores.campaigns, Attachments(store("attachments")), KEYS, "https://mail.example"
+    )
     messages = Messages(store("messages"), store("message_contents"))
     doubt = Doubt(
         batches=stores.batches,

@@ -6,6 +6,7 @@ from dispatcher.domain.ledger import Batch, Item, Origin
 from dispatcher.domain.outcomes import Outcome
 from dispatcher.gate import Gate
 from dispatcher.mail_gate import MailGate
+from dispatcher.store.attachments import Attachments
 from dispatcher.store.campaigns import Campaigns
 from dispatcher.store.deliveries import Deliveries
 from dispatcher.store.leads import Leads
@@ -22,7 +23,12 @@ def gate_of(world: World, senders: Senders) -> Gate:
     suppressions = Suppressions(database.suppressions)
     messages = Messages(database.messages, database.message_contents)
     return Gate(
-        Catalogue(Campaigns(database.campaigns), KEYS, "https://mail.example"),
+        Catalogue(
+            Campaigns(database.campaigns),
+            Attachments(database.attachments),
+            KEYS,
+            "https://mail.example",
+        ),
         senders,
         Leads(database.leads),
         suppressions,

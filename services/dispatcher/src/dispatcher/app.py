@@ -13,6 +13,7 @@ from dispatcher.api.campaigns import build_campaigns
 from dispatcher.api.deliveries import build_deliveries
 from dispatcher.api.ledger import build_ledger
 from dispatcher.api.messages import MessageParts, build_messages
+from dispatcher.api.preview import PreviewParts, build_preview
 from dispatcher.api.recipients import build_recipients
 from dispatcher.api.suppressions import build_suppressions
 from dispatcher.brakes import Brakes
@@ -36,6 +37,7 @@ from dispatcher.planner import Planner, PlannerOptions, Stores
 from dispatcher.recovery import Recovery
 from dispatcher.relay import build_relay
 from dispatcher.settings import Settings
+from dispatcher.store.attachments import Attachments
 from dispatcher.store.attempts import Attempts
 from dispatcher.store.batches import Batches
 from dispatcher.store.breakers import Breakers
@@ -103,7 +105,10 @@ class Parts:
         ]
         self.announcer = Announcer(self.settlements, self.stores.deliveries, self.bus)
         self.evidence = Evidence(self.stores.deliveries, self.stores.leads, self.announcer)
-        self.catalogue = Catalogue(self.stores.campaigns, self.keys, settings.public_url)
+        self.attachments = Attachments(database.attachments)
+        self.catalogue = Catalogue(
+            self.stores.campaigns, self.attachments, self.keys, settings.public_url
+        )
         message_id_key = next(iter(ring.derive("message id").values()))
         self.doubt = Doubt(
             batches=self.stores.batches,
@@ -314,6 +319,17 @@ def build(settings: Settings) -> FastAPI:
             await running.stop()
 
     stores = parts.stores
+    campaigns = CampaignParts(
+        campaigns=stores.campaigns,
+        leads=stores.leads,
+        deliveries=stores.deliveries,
+        senders=stores.senders,
+        relay=parts.relays[0],
+        keys=parts.keys,
+        public_url=settings.public_url,
+        wake_planner=parts.planner.wake,
+        attachments=parts.attachments,
+    )
     return create_app(
         SERVICE,
         authenticator=Authenticator(
@@ -321,18 +337,8 @@ def build(settings: Settings) -> FastAPI:
         ),
         checks={"bus": running.ready, "database": parts.mongo.ready},
         routers=[
-            build_campaigns(
-                CampaignParts(
-                    campaigns=stores.campaigns,
-                    leads=stores.leads,
-                    deliveries=stores.deliveries,
-                    senders=stores.senders,
-                    relay=parts.relays[0],
-                    keys=parts.keys,
-                    public_url=settings.public_url,
-                    wake_planner=parts.planner.wake,
-                )
-            ),
+            build_campaigns(campaigns),
+            build_preview(PreviewParts(campaigns, parts.attachments, parts.intake)),
             build_deliveries(
                 stores.deliveries, stores.batches, parts.attempts, parts.settlements, parts.messages
             ),

@@ -6,6 +6,7 @@ from dataclasses import dataclass, replace
 
 from dispatcher.domain.campaigns import Campaign, Step
 from dispatcher.domain.message import BadPart, CompiledMessage
+from dispatcher.store.attachments import Attachments
 from dispatcher.store.campaigns import Campaigns
 from postfleet.tokens import TokenKeys
 
@@ -14,8 +15,11 @@ _MAX_CAMPAIGNS = 200
 
 
 class Catalogue:
-    def __init__(self, campaigns: Campaigns, keys: TokenKeys, public_url: str) -> None:
-        self._campaigns = campaigns
+    def __init__(
+        self, campaigns: Campaigns, attachments: Attachments, keys: TokenKeys, public_url: str
+    ) -> None:
+        self._campaigns, self._attachments = campaigns, attachments
+        self._files: dict[str, bytes] = {}
         self._keys = keys
         self._public_url = public_url
         self._known: dict[str, tuple[float, Campaign]] = {}
@@ -30,8 +34,15 @@ class Catalogue:
             if len(self._known) >= _MAX_CAMPAIGNS:
                 self._known.clear()
                 self._compiled.clear()
+                self._files.clear()
+            await self._load_files(campaign)
             self._known[campaign_id] = (time.monotonic() + _FRESH_SECONDS, campaign)
         return campaign
+
+    async def _load_files(self, campaign: Campaign) -> None:
+        wanted = {file.id for step in campaign.steps for file in step.attachments}
+        if missing := wanted - self._files.keys():
+            self._files.update(await self._attachments.contents(missing))
 
     def compiled(self, campaign: Campaign, step: int, variant_name: str) -> CompiledMessage:
         """Raises KeyError for a variant that the campaign does not have any more."""
@@ -39,17 +50,21 @@ class Catalogue:
         if key not in self._compiled:
             variants = {variant.name: variant for variant in campaign.steps[step].variants}
             self._compiled[key] = CompiledMessage(
-                campaign, step, variants[variant_name], self._keys, self._public_url
+                campaign, step, variants[variant_name], self._keys, self._public_url, self._files
             )
         return self._compiled[key]
 
 
 @dataclass(frozen=True, slots=True)
 class Links:
-    """`tracked`: link id -> destination; `canaries`: ids of links that no human sees."""
+    """`tracked`: link id -> destination; `canaries`: ids of links that no human sees.
+
+    `required`: field that a text cannot do without -> the path of the first such step.
+    """
 
     tracked: Mapping[str, str]
     canaries: tuple[str, ...]
+    required: Mapping[str, str]
 
 
 class BadStep(ValueError):
@@ -63,6 +78,7 @@ class BadStep(ValueError):
 def all_links(campaign: Campaign, keys: TokenKeys, public_url: str) -> Links:
     """Every link of ours in the campaign's texts. Raises BadStep for a text that is wrong."""
     tracked: dict[str, str] = {}
+    required: dict[str, str] = {}
     canaries = []
     for number, step in enumerate(campaign.steps):
         for place, variant in enumerate(step.variants):
@@ -74,7 +90,9 @@ def all_links(campaign: Campaign, keys: TokenKeys, public_url: str) -> Links:
                 raise BadStep(f"steps.{number}.{field}", error.code, where) from error
             tracked |= compiled.links
             canaries += [compiled.canary] if compiled.canary else []
-    return Links(tracked, tuple(canaries))
+            path = f"steps.{number}" + ("" if _single(step) else f".variants.{place}")
+            required |= {name: path for name in compiled.required if name not in required}
+    return Links(tracked, tuple(canaries), required)
 
 
 def _single(step: Step) -> bool:

@@ -14,8 +14,9 @@ from dispatcher.catalogue import Catalogue
 from dispatcher.credentials import Credentials
 from dispatcher.domain.identity import delivery_id, message_id
 from dispatcher.domain.ledger import Batch, Item, Settled
-from dispatcher.domain.message import Author, CannotFill, Filled, Letter, dot_stuffed
+from dispatcher.domain.message import CannotFill, Filled, Letter, dot_stuffed
 from dispatcher.domain.outcomes import Outcome, Phase
+from dispatcher.domain.plus_addresses import author_of
 from dispatcher.domain.retries import Refusal, RetryRules, postponed, refused
 from dispatcher.gate import Context
 from dispatcher.group_commit import GroupCommit
@@ -114,7 +115,7 @@ class Sending:
         letter = Letter(
             delivery_id=item.delivery_id,
             message_id=own_id,
-            author=Author(context.sender.email_address, context.sender.display_name),
+            author=author_of(context.sender),
             recipient=item.recipient,
             date=from_ms(now_ms()),
             values={**lead.fields, "email": item.recipient},

@@ -4,17 +4,28 @@ from dataclasses import replace
 from datetime import timedelta
 from typing import Annotated, Any, Literal
 
-from pydantic import Field, field_validator, model_validator
+from pydantic import AfterValidator, Field, field_validator, model_validator
 
+from dispatcher.api.attachment_body import AttachmentBody
 from dispatcher.api.schedule_body import ScheduleBody
+from dispatcher.domain.attachments import MAX_FILES, check_together
 from dispatcher.domain.campaigns import Campaign, Condition, Step, Tracking, Variant
 from dispatcher.domain.winner import Choice, Metric, WinnerRule
 from postfleet.addresses import check_text
 from postfleet.http import Strict
 
 _MAX_BODY_CHARACTERS = 256 * 1024
+
+
+def _not_blank(value: str) -> str:
+    if not value.strip():
+        raise ValueError("a campaign's mail must say where its sender can be found")
+    return value
+
+
 Text = Annotated[str, Field(max_length=_MAX_BODY_CHARACTERS)]
 Senders = Annotated[list[Annotated[str, Field(min_length=1, max_length=254)]], Field(min_length=1)]
+Address = Annotated[str, Field(min_length=1, max_length=500), AfterValidator(_not_blank)]
 Line = Annotated[str, Field(max_length=500)]
 
 
@@ -61,6 +72,17 @@ class StepBody(Strict):
     variants: Annotated[list[VariantBody], Field(max_length=20)] = Field(default_factory=list)
     condition: Annotated[Condition, Field(strict=False)] = Condition.NOT_REPLIED
     winner: WinnerBody | None = None
+    attachments: Annotated[list[AttachmentBody], Field(max_length=MAX_FILES)] = Field(
+        default_factory=list
+    )
+
+    @model_validator(mode="after")
+    def _files(self) -> "StepBody":
+        check_together([file.domain() for file in self.attachments])
+        html = self.body_html or any(variant.body_html for variant in self.variants)
+        if any(file.content_id for file in self.attachments) and not html:
+            raise ValueError("attachments: an image with a content_id needs a body_html")
+        return self
 
     @model_validator(mode="after")
     def _has_text(self) -> "StepBody":
@@ -84,7 +106,8 @@ class StepBody(Strict):
             Variant(v.name, v.subject, v.body_text, v.body_html, v.weight) for v in bodies
         )
         winner = self.winner.domain() if self.winner else None
-        return Step(self.delay, variants, self.condition, winner)
+        files = tuple(file.domain() for file in self.attachments)
+        return Step(self.delay, variants, self.condition, winner, attachments=files)
 
 
 class TrackingBody(Strict):
@@ -103,7 +126,8 @@ class CampaignBody(Strict):
     tracking: TrackingBody = Field(default_factory=TrackingBody)
     check_reply: bool = True
     category: Literal["campaign"] = "campaign"
-    postal_address: Annotated[str, Field(min_length=1, max_length=500)]
+    postal_address: Address
+    reply_token: bool = False
 
     @field_validator("name")
     @classmethod
@@ -126,7 +150,11 @@ class CampaignBody(Strict):
             check_reply=self.check_reply,
             category=self.category,
             postal_address=self.postal_address,
+            reply_token=self.reply_token,
         )
+
+    def files(self) -> list[list[AttachmentBody]]:
+        return [step.attachments for step in self.steps]
 
 
 class CampaignPatch(Strict):
@@ -140,7 +168,8 @@ class CampaignPatch(Strict):
     schedule: ScheduleBody = Field(default_factory=ScheduleBody)
     tracking: TrackingBody = Field(default_factory=TrackingBody)
     check_reply: bool = True
-    postal_address: Annotated[str, Field(min_length=1, max_length=500)] = ""
+    postal_address: Address = ""
+    reply_token: bool = False
 
     @field_validator("name")
     @classmethod
@@ -151,6 +180,9 @@ class CampaignPatch(Strict):
     @classmethod
     def _first_has_subject(cls, value: list[StepBody]) -> list[StepBody]:
         return _with_first_subject(value)
+
+    def files(self) -> list[list[AttachmentBody]]:
+        return [step.attachments for step in self.steps]
 
     def applied(self, campaign: Campaign) -> Campaign:
         """The campaign with the fields that were sent."""

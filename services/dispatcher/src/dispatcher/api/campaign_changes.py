@@ -4,6 +4,7 @@ import uuid
 from dataclasses import replace
 from typing import Any
 
+from dispatcher.api.attachment_body import keep_files
 from dispatcher.api.bodies import CampaignPatch, CopyBody
 from dispatcher.api.campaign_view import CampaignParts, conflict, shown
 from dispatcher.domain.amendment import first_change, refusal
@@ -31,6 +32,7 @@ class CampaignChanges:
             return shown(campaign)
         changed = body.applied(campaign)
         links = self._parts.checked_links(changed)
+        changed = await keep_files(self._parts.attachments, body.files(), changed)
         await self._check(campaign, changed, body.model_fields_set)
         said = [] if campaign.state is CampaignState.DRAFT else [Announcement(links)]
         if not await self._parts.campaigns.move(campaign, campaign.state, said, changed):

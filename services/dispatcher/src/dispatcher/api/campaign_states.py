@@ -24,6 +24,7 @@ class CampaignStates:
         count = sum((await self._parts.leads.counts(campaign_id)).values())
         if not count:
             raise Problem(409, "NO_LEADS", "the campaign has no leads; add some, then start it")
+        await self._parts.check_fields(campaign)
         started = CampaignStarted(
             occurred_at=now(), campaign_id=campaign.id, name=campaign.name, leads=count
         )

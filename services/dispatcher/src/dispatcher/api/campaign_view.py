@@ -8,6 +8,7 @@ from dispatcher.catalogue import BadStep, all_links
 from dispatcher.domain.campaigns import Campaign, CampaignState
 from dispatcher.domain.contradictions import contradictions
 from dispatcher.domain.message import Author
+from dispatcher.store.attachments import Attachments
 from dispatcher.store.campaigns import Campaigns, definition
 from dispatcher.store.deliveries import Deliveries
 from dispatcher.store.leads import Leads
@@ -17,6 +18,8 @@ from postfleet.instants import from_ms, now
 from postfleet.outbox import OutboxRelay
 from postfleet.problems import FieldError, Problem, invalid, not_found
 from postfleet.tokens import TokenKeys
+
+_LEADS_LOOKED_AT = 200
 
 
 @dataclass(frozen=True, slots=True)
@@ -29,6 +32,7 @@ class CampaignParts:
     keys: TokenKeys
     public_url: str
     wake_planner: Callable[[], None]
+    attachments: Attachments
 
     async def find(self, campaign_id: str) -> Campaign:
         """The campaign. Raises Problem (404)."""
@@ -44,6 +48,19 @@ class CampaignParts:
             message = "no registered sender has one of these ids, addresses, domains or tags"
             raise invalid("senders", "no_sender", message)
         return Author(found[0].email_address, found[0].display_name)
+
+    async def check_fields(self, campaign: Campaign) -> None:
+        """Raises Problem (422) for fields that none of the first leads has: a slip of the pen."""
+        required = all_links(campaign, self.keys, self.public_url).required
+        leads = await self.leads.page(campaign.id, None, _LEADS_LOOKED_AT)
+        known = {"email"}.union(*(lead.fields for lead in leads))
+        unknown = [
+            FieldError(path, "unknown_field", f"no lead has a field {name!r}; add a default to it")
+            for name, path in sorted(required.items())
+            if name not in known
+        ]
+        if unknown:
+            raise Problem(422, "INVALID", f"{unknown[0].field}: {unknown[0].message}", unknown)
 
     def checked_links(self, campaign: Campaign) -> CampaignLinksCompiled:
         """The campaign's links, to be said. Raises Problem (422) for what could never be sent."""

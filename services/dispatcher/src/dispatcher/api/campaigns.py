@@ -6,21 +6,21 @@ from typing import Any
 
 from fastapi import APIRouter, Query, Request
 
+from dispatcher.api.attachment_body import keep_files
 from dispatcher.api.bodies import CampaignBody
 from dispatcher.api.campaign_changes import CampaignChanges
 from dispatcher.api.campaign_states import CampaignStates
 from dispatcher.api.campaign_stats import CampaignStats
 from dispatcher.api.campaign_view import CampaignParts, shown
-from dispatcher.domain.campaigns import Campaign, CampaignState, variant_for
+from dispatcher.domain.campaigns import Campaign, CampaignState
 from dispatcher.domain.leads_csv import BadHeading, BadRow, LeadReader, LeadRow
-from dispatcher.domain.message import CannotFill, CompiledMessage, Letter
 from postfleet.addresses import InvalidAddress, canonical, check_text
 from postfleet.api_keys import Scope, require
 from postfleet.cloudevents import Announcement
 from postfleet.events import CampaignCreated
 from postfleet.http import API, decode_cursor, page
 from postfleet.instants import now
-from postfleet.problems import Problem, invalid, not_found
+from postfleet.problems import Problem, invalid
 
 _CHUNK = 500  # rows to one insert
 _MAX_REPORTED_ROWS = 1000
@@ -53,9 +53,6 @@ def build_campaigns(parts: CampaignParts) -> APIRouter:
     router.add_api_route(
         "/{campaign_id}/leads", service.list_leads, methods=["GET"], dependencies=read
     )
-    router.add_api_route(
-        "/{campaign_id}/preview", service.preview, methods=["GET"], dependencies=read
-    )
     return router
 
 
@@ -67,6 +64,7 @@ class _CampaignService:
         """Make a campaign; it sends nothing before it is started."""
         campaign = body.domain(uuid.uuid4().hex)
         self._parts.checked_links(campaign)
+        campaign = await keep_files(self._parts.attachments, body.files(), campaign)
         created = CampaignCreated(occurred_at=now(), campaign_id=campaign.id, name=campaign.name)
         await self._parts.campaigns.insert(campaign, [Announcement(created)])
         self._parts.relay.wake()
@@ -152,40 +150,6 @@ class _CampaignService:
             for lead in found
         ]
         return page(shown, limit)
-
-    async def preview(
-        self, campaign_id: str, lead: str | None = None, step: int = Query(0, ge=0)
-    ) -> dict[str, Any]:
-        """The mail as one lead (by address; else any) would get it, as text of the message."""
-        campaign = await self._parts.find(campaign_id)
-        if step >= len(campaign.steps):
-            raise invalid("step", "no_such_step", f"the campaign has {len(campaign.steps)} steps")
-        leads = self._parts.leads
-        found = await (leads.find(campaign_id, lead) if lead else leads.first(campaign_id))
-        if found is None:
-            raise not_found("lead", lead or "")
-        sender = await self._parts.author(campaign)
-        variant = variant_for(campaign.steps[step], found.lead_id, campaign.id)
-        compiled = CompiledMessage(
-            campaign, step, variant, self._parts.keys, self._parts.public_url
-        )
-        letter = Letter(
-            delivery_id="0" * 32,
-            message_id="<preview@invalid>",
-            author=sender,
-            recipient=found.address,
-            date=now(),
-            values={**found.fields, "email": found.address},
-        )
-        try:
-            filled = compiled.fill(letter)
-        except CannotFill as error:
-            raise invalid("lead", "cannot_fill", str(error)) from error
-        return {
-            "variant": variant.name,
-            "subject": filled.subject,
-            "message": filled.content.decode(),
-        }
 
 
 async def _csv_rows(request: Request) -> AsyncIterator[LeadRow | BadRow]:

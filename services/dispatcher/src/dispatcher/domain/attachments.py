@@ -25,7 +25,7 @@ class BadAttachment(ValueError):
     """The text names the rule; `field` is the part of the attachment that breaks it."""
 
     def __init__(self, field: str, reason: str) -> None:
-        super().__init__(reason)
+        super().__init__(f"{field}: {reason}" if field else reason)
         self.field = field
 
 
@@ -43,8 +43,10 @@ class Attachment:
     content_id: str = ""
 
 
-def attachment(name: str, content_type: str, content: bytes, content_id: str = "") -> Attachment:
-    """Raises BadAttachment."""
+def attachment(
+    name: str, content_type: str, content: bytes, content_id: str = "", *, id_: str = ""
+) -> Attachment:
+    """`id_` instead of a content that is stored already. Raises BadAttachment."""
     kind = content_type.lower()
     if not _TYPE.fullmatch(kind):
         raise BadAttachment(
@@ -60,7 +62,7 @@ def attachment(name: str, content_type: str, content: bytes, content_id: str = "
         raise BadAttachment("content_id", "use letters, digits and . _ + @ - (at most 100)")
     if content_id and not kind.startswith("image/"):
         raise BadAttachment("content_id", "only images can stand inside the HTML part")
-    return Attachment(sha256(content).hexdigest(), name, kind, len(content), content_id)
+    return Attachment(id_ or sha256(content).hexdigest(), name, kind, len(content), content_id)
 
 
 def decoded(base64_text: str) -> bytes:

@@ -33,7 +33,10 @@ _NO_FILES: Mapping[str, bytes] = {}
 
 @dataclass(frozen=True, slots=True)
 class Letter:
-    """What one delivery adds to a compiled message. `thread` are Message-IDs of earlier steps."""
+    """What one delivery adds to a compiled message. `thread` are Message-IDs of earlier steps.
+
+    `seed` draws the choices; without it the delivery's id does.
+    """
 
     delivery_id: str
     message_id: str
@@ -43,6 +46,7 @@ class Letter:
     values: Mapping[str, str]
     thread: tuple[str, ...] = ()
     reply_subject: str = ""  # used where the step has no subject of its own
+    seed: str = ""
 
 
 @dataclass(frozen=True, slots=True)
@@ -147,11 +151,12 @@ class CompiledMessage:
     def _filled(self, letter: Letter) -> Filled:
         places = self._places(letter.delivery_id)
         values = {**letter.values, **places}
-        subject = " ".join(self._subject.render(values, letter.delivery_id).split())
+        seed = letter.seed or letter.delivery_id
+        subject = " ".join(self._subject.render(values, seed).split())
         subject = subject or letter.reply_subject
         lines = _common_fields(letter, subject)
         lines += self._own_fields(letter, f"{self._public_url}/u/{places[UNSUBSCRIBE]}")
-        return Filled(_octets(lines, self._pieces, values, letter.delivery_id), subject)
+        return Filled(_octets(lines, self._pieces, values, seed), subject)
 
     def _places(self, delivery_id: str) -> dict[str, str]:
         make = self._keys.make

@@ -8,6 +8,7 @@ from typing import Any
 import orjson
 from pymongo.errors import DuplicateKeyError
 
+from dispatcher.domain.attachments import Attachment
 from dispatcher.domain.campaigns import (
     Campaign,
     CampaignState,
@@ -140,6 +141,7 @@ def definition(campaign: Campaign) -> dict[str, Any]:
         "check_reply": campaign.check_reply,
         "category": campaign.category,
         "postal_address": campaign.postal_address,
+        "reply_token": campaign.reply_token,
     }
 
 
@@ -166,7 +168,28 @@ def _step_document(step: Step) -> dict[str, Any]:
             }
             for v in step.variants
         ],
+        "attachments": [_file_document(file) for file in step.attachments],
     }
+
+
+def _file_document(file: Attachment) -> dict[str, Any]:
+    return {
+        "id": file.id,
+        "filename": file.name,
+        "content_type": file.content_type,
+        "size_bytes": file.size_bytes,
+        "content_id": file.content_id,
+    }
+
+
+def _file(document: dict[str, Any]) -> Attachment:
+    return Attachment(
+        document["id"],
+        document["filename"],
+        document["content_type"],
+        document["size_bytes"],
+        document["content_id"],
+    )
 
 
 def _winner_document(rule: WinnerRule | None) -> dict[str, Any] | None:
@@ -203,6 +226,7 @@ def from_definition(campaign_id: str, data: dict[str, Any]) -> Campaign:
                 tuple(Variant(**variant) for variant in step["variants"]),
                 Condition(step["condition"]),
                 _winner(step.get("winner")),
+                attachments=tuple(map(_file, step.get("attachments", ()))),
             )
             for step in data["steps"]
         ),
@@ -218,6 +242,7 @@ def from_definition(campaign_id: str, data: dict[str, Any]) -> Campaign:
         check_reply=data["check_reply"],
         category=data["category"],
         postal_address=data["postal_address"],
+        reply_token=data.get("reply_token", False),
     )
 
 
