@@ -89,6 +89,78 @@ def utc(text: str) -> datetime:
             id="the hour that comes twice, second time",
         ),
         pytest.param(
+            Schedule(timezone=PARIS, windows=((time(2, 30), time(5)),)),
+            "2026-03-29T01:00",
+            True,
+            id="a window that starts in the missing hour opens after it",
+        ),
+        pytest.param(
+            Schedule(timezone=PARIS, windows=((time(2, 30), time(5)),)),
+            "2026-03-29T00:59",
+            False,
+            id="and not before it",
+        ),
+        pytest.param(
+            Schedule(timezone=PARIS, windows=NIGHT),
+            "2026-03-29T00:59",
+            True,
+            id="overnight, before the clock goes forward",
+        ),
+        pytest.param(
+            Schedule(timezone=PARIS, windows=NIGHT),
+            "2026-03-29T03:59",
+            True,
+            id="overnight, an hour shorter: its last minute",
+        ),
+        pytest.param(
+            Schedule(timezone=PARIS, windows=NIGHT),
+            "2026-03-29T04:00",
+            False,
+            id="overnight, an hour shorter: over",
+        ),
+        pytest.param(
+            Schedule(timezone=PARIS, windows=NIGHT),
+            "2026-10-25T04:59",
+            True,
+            id="overnight, an hour longer: its last minute",
+        ),
+        pytest.param(
+            Schedule(timezone=PARIS, windows=NIGHT),
+            "2026-10-25T05:00",
+            False,
+            id="overnight, an hour longer: over",
+        ),
+        pytest.param(
+            Schedule(timezone=PARIS, days=(5,), windows=NIGHT),
+            "2026-10-25T01:30",
+            True,
+            id="Saturday's night, in the hour that comes twice",
+        ),
+        pytest.param(
+            Schedule(timezone=PARIS, days=(6,), windows=NIGHT),
+            "2026-10-25T01:30",
+            False,
+            id="Sunday's night has not begun in it",
+        ),
+        pytest.param(
+            Schedule(timezone=NEW_YORK, windows=OFFICE),
+            "2026-03-09T13:00",
+            True,
+            id="New York, the day after: an hour earlier in UTC",
+        ),
+        pytest.param(
+            Schedule(timezone="Australia/Lord_Howe", windows=OFFICE),
+            "2026-10-04T22:00",
+            True,
+            id="half an hour of summer time",
+        ),
+        pytest.param(
+            Schedule(timezone="Australia/Lord_Howe", windows=OFFICE),
+            "2026-10-04T21:59",
+            False,
+            id="half an hour of summer time, a minute early",
+        ),
+        pytest.param(
             Schedule(start_at=utc("2026-11-21T10:00")), "2026-11-21T09:59", False, id="not started"
         ),
         pytest.param(
