@@ -75,14 +75,14 @@ def results(quick: bool) -> list[Figure]:
         "compose: the same through Liquid": partial(_fill, compiled(_LIQUID, tracked=True)),
     }
     ours: dict[str, list[float]] = {name: [] for name in ways}
-    standard = []
+    theirs = []
     for _ in range(rounds):
-        standard.append(_microseconds(standard, mails // 10))
+        theirs.append(_microseconds(standard, mails // 10))
         for name, way in ways.items():
             ours[name].append(_microseconds(way, mails))
     against = "EmailMessage + as_bytes"
     return [
-        figure(name, values, "us/mail", peer=standard, against=against, goal="30 us; Liquid: none")
+        figure(name, values, "us/mail", peer=theirs, against=against, goal="30 us; Liquid: none")
         for name, values in ours.items()
     ]
 
