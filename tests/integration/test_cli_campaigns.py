@@ -63,6 +63,8 @@ async def test_a_campaign_and_a_mail_from_the_command_line_and_why_each_went(
         "campaigns", "preview", campaign, "--lead", "ada@people.test"
     )
     assert "step 1 is next, but the campaign is draft" in await line.say("why", "ada@people.test")
+    tried = await line.told("campaigns", "test", campaign, "--to", "me@people.test")
+    assert tried["subject"] == "Hello Ada"
     await line.say("campaigns", "start", campaign)
     rows = await world.settled(campaign, 1)
     delivery = rows["ada@people.test"]["_id"]

@@ -119,13 +119,36 @@ def test_stats_show_each_variant_and_fit_the_terminal(scripted: ScriptedPlatform
 
 
 def test_a_preview_prints_the_mail(scripted: ScriptedPlatform) -> None:
-    mail = {"variant": "A", "subject": "Hello", "message": "Subject: Hello\r\n\r\nHi"}
+    mail = {
+        "step": 1,
+        "variant": "A",
+        "subject": "Hello",
+        "headers": {"Subject": "Hello", "To": "a@b.test"},
+        "text": "Hi [you]",
+        "attachments": [{"filename": "offer.pdf"}],
+        "message": "Subject: Hello\r\n\r\nHi",
+    }
     scripted.answers["GET", "/campaigns/c1/preview"] = lambda _: _json(mail)
     words = ("campaigns", "preview", "c1", "--lead", "a@b.test", "--step", "1")
-    assert "Subject: Hello" in scripted.run(*words)
-    params = scripted.requests[0].url.params
-    assert (params["lead"], params["step"]) == ("a@b.test", "1")
+    assert scripted.run(*words).splitlines() == [
+        "step 1, variant A",
+        "Subject: Hello",
+        "To: a@b.test",
+        "attached: offer.pdf",
+        "",
+        "Hi [you]",
+    ]
+    assert dict(scripted.requests[0].url.params) == {"lead": "a@b.test", "step": "1"}
+    assert "\nHi" in scripted.run(*words, "--source")
     assert json.loads(scripted.run(*words, "--json")) == mail
+
+
+def test_a_test_mail_goes_to_the_address_that_was_said(scripted: ScriptedPlatform) -> None:
+    scripted.answers["POST", "/campaigns/c1/test-send"] = {"delivery_id": "d1"}
+    words = ("campaigns", "test", "c1", "--to", "me@b.test", "--variant", "B")
+    assert "delivery_id: d1" in scripted.run(*words)
+    sent = json.loads(scripted.requests[0].content)
+    assert sent == {"to": "me@b.test", "step": 0, "variant": "B"}
 
 
 def _json(document: dict[str, Any]) -> Any:

@@ -1,6 +1,6 @@
 """`postfleet campaigns stats`, `plan`, `preview`: how far it is, what will be, what it looks like."""
 
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from typing import Annotated, Any
 
 import typer
@@ -63,21 +63,61 @@ def plan(campaign: Id, as_json: AsJson = False) -> None:
         print_document(found)
 
 
+Lead = Annotated[
+    str | None, typer.Option(help="As this address would get it; without it, the first lead.")
+]
+Step = Annotated[int, typer.Option(min=0, help="The step's number; the first is 0.")]
+Variant = Annotated[str | None, typer.Option(help="Without it, the one the lead would get.")]
+
+
 def preview(
     campaign: Id,
-    lead: Annotated[
-        str | None, typer.Option(help="As this address would get it; without it, any lead.")
-    ] = None,
-    step: Annotated[int, typer.Option(min=0, help="The step's number; the first is 0.")] = 0,
+    lead: Lead = None,
+    step: Step = 0,
+    variant: Variant = None,
+    source: Annotated[
+        bool, typer.Option("--source", help="The whole message, as it travels.")
+    ] = False,
     as_json: AsJson = False,
 ) -> None:
-    """Show a mail as a lead would get it, header fields and all; nothing is sent."""
-    params: dict[str, str | int] = {"step": step, **({"lead": lead} if lead else {})}
+    """Show a mail as a lead would get it: header fields, then the text; nothing is sent."""
+    params = {"step": step, **_given(lead=lead, variant=variant)}
     found = Api.from_environment().call("GET", f"/campaigns/{campaign}/preview", params=params)
     if as_json:
         print_json(found)
-        return
-    message = found.pop("message", None)
-    print_document(found)
-    if message:
-        print(f"\n{message}")
+    elif source:
+        print(found["message"])
+    else:
+        for line in _mail(found):
+            console.print(line, markup=False, soft_wrap=True)
+
+
+def _mail(found: Mapping[str, Any]) -> Iterator[str]:
+    yield f"step {found['step']}, variant {found['variant']}"
+    for name, value in found["headers"].items():
+        yield f"{name}: {value}"
+    for file in found.get("attachments", []):
+        yield f"attached: {file['filename']}"
+    yield ""
+    yield found.get("text") or found.get("html") or ""
+
+
+def try_out(
+    campaign: Id,
+    to: Annotated[str, typer.Option(help="Your own address.")],
+    lead: Lead = None,
+    step: Step = 0,
+    variant: Variant = None,
+    as_json: AsJson = False,
+) -> None:
+    """Send a step's mail to yourself; neither leads nor figures know of it."""
+    body = {"to": to, "step": step, **_given(lead=lead, variant=variant)}
+    sent = Api.from_environment().call("POST", f"/campaigns/{campaign}/test-send", json=body)
+    if as_json:
+        print_json(sent)
+    else:
+        print_document(sent)
+
+
+def _given(**values: str | None) -> dict[str, Any]:
+    return {name: value for name, value in values.items() if value}

@@ -10,7 +10,7 @@ from rich.table import Column, Table
 from postfleet_cli.api import Api
 from postfleet_cli.campaign_drafts import ask
 from postfleet_cli.campaign_import import import_leads
-from postfleet_cli.campaign_reports import Id, plan, preview, stats
+from postfleet_cli.campaign_reports import Id, plan, preview, stats, try_out
 from postfleet_cli.exits import ExitCode, Refused
 from postfleet_cli.output import AsJson, console, print_document, print_json
 
@@ -38,6 +38,7 @@ A step whose condition is not met is passed over. A step without a subject answe
 \b
 Then: postfleet campaigns import ID leads.csv
       postfleet campaigns preview ID --lead ada@example.org
+      postfleet campaigns test ID --to me@example.org
       postfleet campaigns start ID
 """
 
@@ -153,6 +154,7 @@ app.command("import")(import_leads)
 app.command()(stats)
 app.command()(plan)
 app.command()(preview)
+app.command("test")(try_out)
 
 
 def _act(campaign: str, verb: str, as_json: bool) -> None:
