@@ -10,6 +10,8 @@ from typing import Any
 import pytest
 from pymongo import MongoClient
 
+from postfleet.secrets import KeyRing
+from postfleet.tokens import Purpose, TokenKeys
 from tests.support.inboxwatcher import Platform, eventually
 from tests.support.mailpair import MailPair
 from tests.support.mongo import MongoServer
@@ -321,3 +323,31 @@ async def test_a_mail_is_explained_without_being_kept(platform: Platform, prefix
         assert (found["kind"], found["reply_text"]) == ("reply", "Yes, please.")
         page = (await client.get("/api/public/v1/inbound?sender=s-explained")).json()
         assert page["items"] == []
+
+
+async def test_an_answer_and_a_report_that_lost_our_message_id_are_matched_by_our_tokens(
+    platform: Platform, mail_pair: MailPair, prefix: str
+) -> None:
+    """Some providers write a Message-ID of their own; and somebody else may answer."""
+    sender, keys = new_sender(mail_pair), TokenKeys(KeyRing.parse(platform.master_key))
+    async with platform.watcher(prefix, idle_seconds=60):
+        await platform.register(sender, mail_pair.imaps_port, "secret")
+        first = await platform.sent(sender, "ann@lead.test", f"<t1.{sender}@one.test>")
+        second = await platform.sent(sender, "bob@lead.test", f"<t2.{sender}@one.test>")
+        await watched(platform, mail_pair, sender)
+        answer = reply(sender, "boss@elsewhere.test", "their-own-id@provider.test")
+        to = f"{sender}+{keys.make(Purpose.REPLY, first)}@one.test"
+        mail_pair.deliver(
+            f"{sender}@one.test",
+            answer.replace(f"To: {sender}@one.test".encode(), f"To: {to}".encode()),
+            "boss@elsewhere.test",
+        )
+        (event,) = await platform.wait_events(sender, "reply.detected")
+        assert (event["delivery_id"], event["matched_by"]) == (first, "reply_token")
+        assert event["confidence"] == 1.0
+        report = dsn(sender, "other-address@lead.test", "changed@provider.test")
+        own = f"X-Postfleet-Delivery: {keys.make(Purpose.DELIVERY, second)}\r\n"
+        report = report.replace(b"Subject: Hello\r\n", b"Subject: Hello\r\n" + own.encode())
+        mail_pair.deliver(f"{sender}@one.test", report)
+        (event,) = await platform.wait_events(sender, "bounce.hard")
+        assert (event["delivery_id"], event["matched_by"]) == (second, "returned_token")

@@ -12,7 +12,7 @@ from inbox_watcher.domain.matching import (
     address_keys,
     as_answer,
     match_by_address,
-    match_by_message,
+    match_by_keys,
     match_by_subject,
     message_keys,
     plain_subject,
@@ -86,13 +86,15 @@ def test_the_returned_id_comes_before_in_reply_to_and_the_last_reference_before_
     mail = replace(
         _MAIL, original_message_id="returned", in_reply_to=("parent",), references=("first", "last")
     )
-    assert [(key.message_id, key.matched_by) for key in message_keys(mail)] == [
+    assert [(key.id, key.matched_by) for key in message_keys(mail)] == [
         ("returned", "returned_message_id"),
         ("parent", "in_reply_to"),
         ("last", "references"),
         ("first", "references"),
     ]
-    found = match_by_message(mail, {"first": _SENT, "last": replace(_SENT, delivery_id="nearer")})
+    found = match_by_keys(
+        message_keys(mail), {"first": _SENT, "last": replace(_SENT, delivery_id="nearer")}
+    )
     assert found is not None
     assert (found.sent.delivery_id, found.matched_by) == ("nearer", "references")
 

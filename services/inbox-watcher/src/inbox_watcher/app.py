@@ -33,6 +33,7 @@ from postfleet.instants import now_ms
 from postfleet.mongo import Mongo
 from postfleet.outbox import OutboxRelay
 from postfleet.tasks import end
+from postfleet.tokens import TokenKeys
 from postfleet.topology import RPC_CREDENTIALS
 
 log = logging.getLogger(__name__)
@@ -68,6 +69,7 @@ def build(settings: Settings) -> FastAPI:
         mail_relay.wake,
         settings.raw_kept_bytes,
         int(settings.match_minutes * 60_000),
+        TokenKeys(settings.key_ring),
     )
     replicas = ReplicaStore(database.replicas)
     leases = _leases(settings, bus, mailboxes, replicas, arrivals, evidence)

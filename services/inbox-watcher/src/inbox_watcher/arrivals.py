@@ -13,10 +13,11 @@ from inbox_watcher.domain.matching import (
     address_keys,
     as_answer,
     match_by_address,
-    match_by_message,
+    match_by_keys,
     match_by_subject,
     message_keys,
     thread_of,
+    token_keys,
     worth_waiting,
 )
 from inbox_watcher.domain.understand import Kind, Understood, understand
@@ -25,6 +26,7 @@ from inbox_watcher.mailbox_store import MailboxStore
 from inbox_watcher.store import InboundStore, Place, SentStore, Waiting
 from postfleet.cloudevents import Announcement, derived_id
 from postfleet.instants import from_ms, now, now_ms, to_ms
+from postfleet.tokens import TokenKeys
 
 log = logging.getLogger(__name__)
 
@@ -43,6 +45,7 @@ class Arrivals:
     announce_soon: Callable[[], None]
     raw_kept_bytes: int
     match_ms: int
+    keys: TokenKeys
 
     async def take(
         self, mailbox: Mailbox, folder: str, uid_validity: int, mails: Sequence[Fetched]
@@ -95,14 +98,17 @@ class Arrivals:
         While the mail that it names may yet become known, the subject alone decides nothing: that
         is for `at_last`.
         """
-        known = await self.sent.by_message_ids(key.message_id for key in message_keys(mail))
-        found = match_by_message(mail, known)
+        keys = message_keys(mail)
+        found = match_by_keys(keys, await self.sent.by_message_ids(key.id for key in keys))
+        if found is None and mail.tokens:
+            named = token_keys(mail, self.keys)
+            found = match_by_keys(named, await self.sent.by_delivery_ids(k.id for k in named))
         if found is not None:
             return found
         before = received_at + _CLOCK_TOLERANCE_MS
         recent = await self.sent.recent_to(address_keys(mail), sender_id, before)
         found = match_by_address(mail, recent)
-        if found is not None or (message_keys(mail) and not at_last):
+        if found is not None or (keys and not at_last):
             return found
         return match_by_subject(mail, await self.sent.of_thread(thread_of(sender_id, mail.subject)))
 

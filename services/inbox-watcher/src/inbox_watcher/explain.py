@@ -37,7 +37,7 @@ def as_lines(file: str, mail: Understood) -> str:
     """For a human reader."""
     facts = [f"{file}: {mail.kind} ({mail.why})"]
     facts += [f"  {r.address} {r.status} {r.severity or ''} {r.category}" for r in mail.recipients]
-    facts += [f"  names <{key.message_id}> ({key.matched_by})" for key in message_keys(mail)]
+    facts += [f"  names <{key.id}> ({key.matched_by})" for key in message_keys(mail)]
     facts += [f"  concerns {address}" for address in address_keys(mail)]
     if mail.returns_on:
         facts.append(f"  back on {mail.returns_on}")

@@ -29,7 +29,9 @@ class SentStore:
         self._sent = collection
 
     async def ensure_indexes(self) -> None:
-        await ensure_indexes(self._sent, "recipient", "sent_at", "sender_id", "thread")
+        await ensure_indexes(
+            self._sent, "recipient", "sent_at", "sender_id", "thread", "delivery_id"
+        )
         await self._sent.create_index([("sender_id", 1), ("sent_at", 1)])
 
     async def add(self, mails: Iterable[Sent]) -> None:
@@ -61,6 +63,14 @@ class SentStore:
         query = {"_id": {"$in": wanted}}
         found = [d async for d in self._sent.find(query).limit(len(wanted))]
         return {document["_id"]: _sent(document) for document in found}
+
+    async def by_delivery_ids(self, ids: Iterable[str]) -> dict[str, Sent]:
+        wanted = list(dict.fromkeys(ids))
+        if not wanted:
+            return {}
+        query = {"delivery_id": {"$in": wanted}}
+        found = [d async for d in self._sent.find(query).limit(len(wanted))]
+        return {document["delivery_id"]: _sent(document) for document in found}
 
     async def recent_to(self, addresses: Iterable[str], sender_id: str, before: int) -> list[Sent]:
         """The last few mails from this sender to each address that were sent before `before`."""
@@ -305,5 +315,6 @@ def _understood(text: str) -> Understood:
             "in_reply_to": tuple(values["in_reply_to"]),
             "references": tuple(values["references"]),
             "recipients": tuple(recipients),
+            "tokens": tuple((purpose, token) for purpose, token in values.get("tokens", ())),
         }
     )

@@ -8,6 +8,7 @@ from dataclasses import dataclass, replace
 from hashlib import sha256
 
 from inbox_watcher.domain.understand import Kind, Understood
+from postfleet.tokens import Purpose, TokenKeys
 
 
 @dataclass(frozen=True, slots=True)
@@ -36,6 +37,8 @@ class Sent:
 CONFIDENCE = {
     "returned_message_id": 1.0,  # the report holds our mail
     "in_reply_to": 1.0,
+    "reply_token": 1.0,  # our token, keyed, in the address that it went to
+    "returned_token": 1.0,  # our token, keyed, in the mail that the report holds
     "references": 0.95,  # the thread goes on, perhaps between others
     "recipient_and_subject": 0.95,
     "author_and_subject": 0.9,
@@ -57,7 +60,9 @@ class Match:
 
 @dataclass(frozen=True, slots=True)
 class Key:
-    message_id: str
+    """What names a mail of ours: a Message-ID without brackets, or a delivery's id."""
+
+    id: str
     matched_by: str
 
 
@@ -85,12 +90,23 @@ def address_keys(mail: Understood) -> list[str]:
     return []
 
 
-def match_by_message(mail: Understood, known: Mapping[str, Sent]) -> Match | None:
-    """The first key that names a mail of ours; `known` holds what was found, by message id."""
-    for key in message_keys(mail):
-        if key.message_id in known:
-            return Match(known[key.message_id], key.matched_by)
+def match_by_keys(keys: Iterable[Key], known: Mapping[str, Sent]) -> Match | None:
+    """The first key that names a mail of ours; `known` holds what was found, by these ids."""
+    for key in keys:
+        if key.id in known:
+            return Match(known[key.id], key.matched_by)
     return None
+
+
+def token_keys(mail: Understood, keys: TokenKeys) -> list[Key]:
+    """Deliveries that the mail names by tokens which we made."""
+    found = []
+    for purpose, token in mail.tokens:
+        content = keys.read(Purpose(purpose), token)
+        if content is not None:
+            by = "reply_token" if purpose == Purpose.REPLY else "returned_token"
+            found.append(Key(content.delivery_id, by))
+    return found
 
 
 def match_by_address(mail: Understood, recent: Iterable[Sent]) -> Match | None:

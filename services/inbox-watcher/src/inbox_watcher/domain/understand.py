@@ -12,6 +12,7 @@ from enum import StrEnum
 from hashlib import sha256
 
 from inbox_watcher.domain.auto_reply import auto_reason
+from inbox_watcher.domain.delivery_tokens import reply_tokens, returned_tokens
 from inbox_watcher.domain.header_fields import (
     Fields,
     address_of,
@@ -88,6 +89,7 @@ class Understood:
     auto_reason: str = ""
     returns_on: str = ""  # the day (ISO 8601) on which the author is back, if a machine told
     personal: bool = False  # not bulk: it may be a reply although it names no mail
+    tokens: tuple[tuple[str, str], ...] = ()  # (purpose, token): may be ours, may be anybody's
 
 
 def understand(raw: bytes, own: frozenset[str] = frozenset()) -> Understood:
@@ -104,6 +106,7 @@ def understand(raw: bytes, own: frozenset[str] = frozenset()) -> Understood:
         key=_key(raw, fields),
         in_reply_to=tuple(message_ids_of(fields.get("in-reply-to"))),
         references=tuple(message_ids_of(fields.get("references"))),
+        tokens=tuple(("reply", token) for token in reply_tokens(fields)),
     )
     of_a_system = (
         _as_complaint(base, mail, abuse_report(mail))
@@ -112,7 +115,7 @@ def understand(raw: bytes, own: frozenset[str] = frozenset()) -> Understood:
         or _as_notice(base, mail, own)
     )
     if of_a_system is not None:
-        return of_a_system
+        return replace(of_a_system, tokens=(*of_a_system.tokens, *returned_tokens(mail)))
     text = body_text(mail)
     return _as_automatic(base, mail, text) or _as_human(base, mail, text)
 
