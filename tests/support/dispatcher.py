@@ -86,6 +86,11 @@ class Dispatcher:
             return (await self.http.get(f"http://127.0.0.1:{self.port}/readyz")).is_success
         return False
 
+    @property
+    def pid(self) -> int:
+        assert self._process is not None
+        return self._process.pid
+
     async def dead(self) -> bool:
         return self._process is None or not self._process.running
 

@@ -8,13 +8,9 @@ import pytest
 from hypothesis import example, given, settings
 from hypothesis import strategies as st
 
-from dispatcher.domain.leads_csv import (
-    MAX_RECORD_BYTES,
-    BadHeading,
-    BadRow,
-    LeadReader,
-    LeadRow,
-)
+from dispatcher.domain.csv_records import BadHeading
+from dispatcher.domain.lead_rows import MAX_RECORD_BYTES, BadRow, LeadRow
+from dispatcher.domain.leads_csv import LeadReader
 
 Rows = list[LeadRow | BadRow]
 
@@ -70,6 +66,24 @@ def bad(rows: Rows) -> list[tuple[int, str, str]]:
             ],
             id="stray quotes swallow no rows",
         ),
+        pytest.param(
+            b'email,note\njo@x.test,"a\r\nb, ""c""\n"\nal@x.test,d\n',
+            [(2, "jo@x.test", {"note": 'a\r\nb, "c"'}), (3, "al@x.test", {"note": "d"})],
+            id="a cell of several lines",
+        ),
+        pytest.param(
+            b"email,note\njo@x.test,=HYPERLINK(1)\n",
+            [(2, "jo@x.test", {"note": "=HYPERLINK(1)"})],
+            id="a formula is a text",
+        ),
+        pytest.param(
+            b'"name, first";email\nJo;jo@x.test\n',
+            [(2, "jo@x.test", {"name, first": "Jo"})],
+            id="semicolons, and a comma in a name",
+        ),
+        pytest.param(
+            b"email,,\njo@x.test,,\n", [(2, "jo@x.test", {})], id="columns without name or cells"
+        ),
         pytest.param(b"email,name\njo@x.test\n", [(2, "jo@x.test", {})], id="a cell left out"),
         pytest.param(
             "email,name\njö@x.test,Zoë 💌\n".encode(),
@@ -95,10 +109,11 @@ def test_good_rows_come_out(data: bytes, expected: list[tuple[int, str, dict[str
         pytest.param(b"jo@x.test,J\xf6", "", "not UTF-8", id="Latin-1"),
         pytest.param(b"jo@x.test,a\x00b", "name", "U+0000", id="NUL"),
         pytest.param(b"jo@x.test,a\x0bb", "name", "U+000B", id="vertical tab"),
-        pytest.param(b'jo@x.test,"a\nb"', "name", "U+000A", id="a cell of two lines"),
         pytest.param(b"jo@x.test,a,b,c", "", "4 cells, but only 2 columns", id="too many cells"),
         pytest.param(b'jo@x.test,"a"b', "", "not CSV", id="text behind a quoted cell"),
         pytest.param(b"jo@x.test," + b"x" * 10_001, "name", "longer than 10000", id="a long cell"),
+        pytest.param(b"jo@x.test,a\rb", "", "not CSV", id="a lone CR"),
+        pytest.param(b"jo@x.test," + b"x" * 1_000_000, "", "longer than", id="a cell of 1 MB"),
         pytest.param(b"x" * 5_000_000, "", "longer than 65536 bytes", id="a line of 5 MB"),
     ],
 )
@@ -122,7 +137,16 @@ def test_a_bad_row_is_reported_once_and_the_others_come_out(
         pytest.param(b"", "empty", id="nothing"),
         pytest.param(b"\n\n", "empty", id="empty lines only"),
         pytest.param(b"name,phone\nJo,1\n", "no column email", id="no email column"),
-        pytest.param("email\n".encode("utf-16"), "not UTF-8", id="UTF-16"),
+        pytest.param("email\n".encode("utf-16"), "is UTF-16, not UTF-8", id="UTF-16"),
+        pytest.param("email\n".encode("utf-16-le"), "is UTF-16", id="UTF-16 without a mark"),
+        pytest.param(b"PK\x03\x04email", "a spreadsheet", id="a spreadsheet"),
+        pytest.param(b"email,a,b,a\n", "'a' is there twice, as number 2 and 4", id="a name twice"),
+        pytest.param(b"email,Email\n", "'Email' is there twice", id="email twice"),
+        pytest.param(
+            b"email," + b",".join(b"c%d" % n for n in range(9_999)), "10000 columns", id="10,000"
+        ),
+        pytest.param(b"email,a\x00b\n", "column 2: the control character", id="NUL in a name"),
+        pytest.param(b"email," + b"x" * 101 + b"\n", "column 2: longer than 100", id="a long name"),
         pytest.param("Straße,email\n".encode("latin-1"), "not UTF-8", id="Latin-1"),
         pytest.param(b"x" * 70_000 + b"\n", "longer than", id="an endless heading"),
         pytest.param(b'"email"x,name\njo@x.test,Jo\n', "not CSV", id="a broken heading"),
@@ -132,6 +156,35 @@ def test_a_bad_row_is_reported_once_and_the_others_come_out(
 def test_a_file_without_a_usable_heading_is_refused(data: bytes, reason: str) -> None:
     with pytest.raises(BadHeading, match=reason):
         read(data)
+
+
+def test_consent_is_read_from_its_columns() -> None:
+    (given, plain, *wrong) = read(
+        b"email,consent,consent_at,consent_source\n"
+        b"jo@x.test,Confirmed,2026-03-01T10:00Z,the form at /join\n"
+        b"al@x.test,none,,\n"
+        b"cy@x.test,yes,,\n"
+        b"di@x.test,given,01/03/2026,\n"
+        b"ed@x.test,,2026-03-01,\n"
+        b"fy@x.test,given,2026-03-01T10:00,\n"
+    )
+    assert isinstance(given, LeadRow)
+    assert (given.consent.level, given.consent.source) == ("confirmed", "the form at /join")
+    assert given.consent.at == 1_772_359_200_000
+    assert isinstance(plain, LeadRow)
+    assert plain.consent.level == "none"
+    assert [(row.row, row.field) for row in wrong if isinstance(row, BadRow)] == [
+        (4, "consent"),
+        (5, "consent_at"),
+        (6, "consent"),
+        (7, "consent_at"),
+    ]
+
+
+def test_a_cell_below_no_name_is_not_dropped_in_silence() -> None:
+    assert bad(read(b"email,,x\njo@x.test,lost,y\n")) == [
+        (2, "", "column 2 has no name in the heading")
+    ]
 
 
 def test_one_stray_quote_in_a_long_file_costs_no_other_row() -> None:

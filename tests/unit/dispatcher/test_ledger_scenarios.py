@@ -9,6 +9,8 @@ import pytest
 
 import postfleet.instants
 from dispatcher import announcer, delivery
+from dispatcher.domain.campaigns import LeadState
+from dispatcher.store.leads import queue_key
 from tests.unit.dispatcher.steps import LEASE_MS, Life, World, new_world
 
 
@@ -17,6 +19,13 @@ class Stage:
 
     def __init__(self, world: World) -> None:
         self.world = world
+
+    async def forget_the_move(self) -> None:
+        """As if the planner had ended between the batch and the lead."""
+        leads = self.world.database.leads
+        (document,) = [one async for one in leads.find({})]
+        queue = queue_key(document["_id"], LeadState.ACTIVE, 0)
+        await leads.update_one({}, {"$set": {"step": 0, "due": 0, "queue": queue}})
 
     async def settle(self) -> None:
         for _ in range(40):
@@ -147,7 +156,7 @@ async def test_an_attempt_whose_answer_got_lost_is_ours_all_the_same(stage: Stag
 
 async def test_two_batches_with_one_delivery_send_it_once_and_no_doubt_arises(stage: Stage) -> None:
     """A planner that ends between the batch and the lead plans the lead again."""
-    await stage.world.database.leads.update_one({}, {"$set": {"step": 0, "due": 0}})
+    await stage.forget_the_move()
     life = Life(stage.world, "w")
     await stage.plan(life)
     assert len(stage.world.jobs) == 2
@@ -160,7 +169,7 @@ async def test_two_batches_with_one_delivery_send_it_once_and_no_doubt_arises(st
 
 
 async def test_a_second_batch_that_is_taken_up_casts_no_doubt_on_the_first(stage: Stage) -> None:
-    await stage.world.database.leads.update_one({}, {"$set": {"step": 0, "due": 0}})
+    await stage.forget_the_move()
     life, sleeper = Life(stage.world, "w"), Life(stage.world, "sleeper")
     await stage.plan(life)
     sleeper.deliver(stage.world.jobs[1])

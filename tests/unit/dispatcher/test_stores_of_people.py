@@ -1,18 +1,29 @@
 """Leads, suppressions, senders, quotas: one spec, run against every database there is."""
 
 import asyncio
+from dataclasses import replace
+from datetime import timedelta
 from typing import Any
 
 import pytest
 
-from dispatcher.domain.campaigns import LeadState
+from dispatcher.domain.campaigns import Campaign, LeadState, Step, Variant
+from dispatcher.domain.consent import Consent, ConsentLevel
 from dispatcher.domain.identity import lead_id
-from dispatcher.domain.leads_csv import LeadRow
+from dispatcher.domain.lead_rows import LeadRow
 from dispatcher.domain.progress import NEVER
+from dispatcher.domain.suppression import LIFTED_BY_RESUBSCRIBING, Kind
+from dispatcher.policies import Policies
+from dispatcher.store.companies import Companies
 from dispatcher.store.leads import Leads
 from dispatcher.store.quotas import Limits, Quotas
+from dispatcher.store.secret_keys import secret_key
 from dispatcher.store.senders import Senders
-from dispatcher.store.suppressions import Suppressions
+from dispatcher.store.suppressions import StillToBeSaid, Suppressions
+from postfleet.cloudevents import Announcement
+from postfleet.events import RecipientSuppressed
+from postfleet.instants import now
+from postfleet.secrets import KeyRing
 from tests.unit.dispatcher.test_planning import sender
 
 DAY, MONTH = "2026-11-21", "2026-11"
@@ -80,7 +91,7 @@ async def test_a_lead_that_ended_stays_ended(leads: Leads) -> None:
 async def test_leads_are_listed_by_pages(leads: Leads) -> None:
     await leads.add("spring", rows(*(f"l{n}" for n in range(7))))
     first = await leads.page("spring", None, 5)
-    rest = await leads.page("spring", first[-1].key, 5)
+    rest = await leads.page("spring", first[-1].queue, 5)
     assert len({lead.key for lead in [*first, *rest]}) == 7
     assert await leads.first("spring") is not None
     assert await leads.first("autumn") is None
@@ -100,6 +111,106 @@ async def test_an_address_is_suppressed_by_itself_or_its_domain(database: Any) -
     assert await store.remove("@y.test")
     assert not await store.remove("@y.test")
     assert await store.of(people) == {"jo@x.test": "unsubscribed"}
+
+
+async def test_each_kind_of_reason_is_lifted_by_itself(database: Any) -> None:
+    store = Suppressions(database.suppressions)
+    await store.ensure_indexes()
+    assert await store.add("jo@x.test", "unsubscribed", "tracker", kind=Kind.UNSUBSCRIBE)
+    assert not await store.add("jo@x.test", "unsubscribed", "tracker", kind=Kind.UNSUBSCRIBE)
+    assert await store.add("jo@x.test", "hard bounce", "watcher", kind=Kind.BOUNCE)
+    assert await store.add("al@x.test", "unsubscribed", "tracker", kind=Kind.UNSUBSCRIBE)
+    assert [one.entry for one in await store.page(None, 9, Kind.BOUNCE)] == ["jo@x.test"]
+    for _ in range(2):
+        for person in ("jo@x.test", "al@x.test"):
+            await store.lift(person, LIFTED_BY_RESUBSCRIBING)
+    assert set(await store.of(["jo@x.test", "al@x.test"])) == {"jo@x.test"}
+    (left,) = await store.page(None, 9)
+    assert set(left.kinds) == {Kind.BOUNCE}
+
+
+async def test_of_an_erased_person_a_keyed_hash_still_suppresses(database: Any) -> None:
+    store = Suppressions(database.suppressions, b"k" * 32)
+    await store.ensure_indexes()
+    await store.add("jo@x.test", "unsubscribed", "tracker", kind=Kind.UNSUBSCRIBE)
+    for _ in range(2):
+        await store.forget("jo@x.test")
+    await store.forget("nobody@x.test")
+    assert await store.of(["jo@x.test", "nobody@x.test"]) == {"jo@x.test": "unsubscribed"}
+    assert await store.page(None, 9) == []
+    documents = [document async for document in database.suppressions.find({}).limit(9)]
+    assert "jo@x.test" not in str(documents)
+    assert await Suppressions(database.suppressions, b"q" * 32).of(["jo@x.test"]) == {}
+
+
+async def test_the_key_of_the_hashes_outlives_a_rotation(database: Any) -> None:
+    old, new = KeyRing.generate(), KeyRing.generate()
+    made = await secret_key(database.secret_keys, KeyRing.parse(old), "suppression")
+    both = await secret_key(database.secret_keys, KeyRing.parse(f"{new},{old}"), "suppression")
+    rotated = await secret_key(database.secret_keys, KeyRing.parse(new), "suppression")
+    assert made == both == rotated
+    assert len(made) == 32
+
+
+async def test_an_event_that_is_still_to_be_said_keeps_its_suppression(database: Any) -> None:
+    store = Suppressions(database.suppressions)
+    event = RecipientSuppressed(occurred_at=now(), recipient="jo@x.test", reason="manual")
+    await store.add("jo@x.test", "manual", "api", [Announcement(event)])
+    with pytest.raises(StillToBeSaid):
+        await store.remove("jo@x.test")
+
+
+async def test_opt_in_holds_back_and_lets_go(database: Any) -> None:
+    leads, companies = Leads(database.leads), Companies(database.companies)
+    await leads.ensure_indexes()
+    sure = LeadRow(2, "sure@x.test", {}, Consent(ConsentLevel.CONFIRMED, 5, "a form"))
+    await leads.add("spring", [*rows("jo"), sure])
+    policies, campaign = Policies(leads, companies), people_campaign()
+    await policies.apply_opt_in(replace(campaign, require_opt_in=True))
+    assert await leads.counts("spring") == {"active": 1, "unconfirmed": 1}
+    await leads.add("spring", rows("al"), require_opt_in=True)
+    assert [one.address for one in await leads.due("spring", 0, 9)] == ["sure@x.test"]
+    await policies.apply_opt_in(campaign)
+    assert await leads.counts("spring") == {"active": 3}
+
+
+@pytest.mark.parametrize(
+    ("address", "company", "paused"),
+    [
+        pytest.param("jo@acme.test", "", {"al@acme.test"}, id="the same domain"),
+        pytest.param("cy@gmail.com", "", set(), id="free mail is no company"),
+        pytest.param("di@gmail.com", "ACME  Inc", {"ed@other.test"}, id="the same name"),
+    ],
+)
+async def test_when_one_replies_the_colleagues_wait(
+    database: Any, address: str, company: str, paused: set[str]
+) -> None:
+    leads, companies = Leads(database.leads), Companies(database.companies)
+    for store in (leads, companies):
+        await store.ensure_indexes()
+    people = {
+        "jo@acme.test": "",
+        "al@acme.test": "",
+        "cy@gmail.com": "",
+        "fy@gmail.com": "",
+        "di@gmail.com": "Acme inc",
+        "ed@other.test": "acme inc",
+    }
+    await leads.add("spring", [LeadRow(2, who, {"Company": name}) for who, name in people.items()])
+    policies, campaign = Policies(leads, companies), people_campaign()
+    for _ in range(2):
+        await policies.list_companies("spring")
+    await leads.end([f"spring:{lead_id(address)}"], LeadState.REPLIED)
+    for _ in range(2):
+        await policies.pause_company(campaign, lead_id(address), "replied")
+    found = await leads.page("spring", None, 9, LeadState.PAUSED)
+    assert {one.address for one in found} == paused
+    assert all(one.reason == "replied" for one in found)
+
+
+def people_campaign() -> Campaign:
+    step = Step(timedelta(0), (Variant("A", "Hello", "Hi"),))
+    return Campaign("spring", "spring", ("s1",), (step,))
 
 
 async def test_only_a_newer_revision_of_a_sender_is_applied(database: Any) -> None:

@@ -532,6 +532,20 @@ class RecipientUnsubscribed(Event):
     method: Literal["one-click", "page", "api"] = "page"
 
 
+class RecipientResubscribed(Event):
+    """The recipient takes an unsubscribe back. A bounce, complaint or operator's entry still holds."""
+
+    subject: ClassVar[str] = "recipient.resubscribed"
+    source: ClassVar[str] = "tracker"
+    aggregate: ClassVar[str] = "recipient"
+
+    recipient: str
+    delivery_id: str | None = None
+    campaign_id: str | None = None
+    lead_id: str | None = None
+    method: Literal["page", "api"] = "page"
+
+
 class WebhookDisabled(Event):
     """An endpoint is sent nothing any more: it failed for a day, or said that it is gone (410).
 

@@ -101,6 +101,8 @@ DURABLES = (
             "complaint",
             "delivery",
             "recipient.unsubscribed",
+            "recipient.resubscribed",
+            "person.erased",
         ),
     ),
     Durable("dispatcher-hits", "EVENTS", "dispatcher", _events("email.opened", "email.clicked")),

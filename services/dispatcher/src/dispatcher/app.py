@@ -11,6 +11,7 @@ from dispatcher.announcer import Announcer
 from dispatcher.api.campaign_view import CampaignParts
 from dispatcher.api.campaigns import build_campaigns
 from dispatcher.api.deliveries import build_deliveries
+from dispatcher.api.leads import build_leads
 from dispatcher.api.ledger import build_ledger
 from dispatcher.api.messages import MessageParts, build_messages
 from dispatcher.api.preview import PreviewParts, build_preview
@@ -30,28 +31,35 @@ from dispatcher.gate import Gate
 from dispatcher.handlers import Feedback
 from dispatcher.hits import DURABLE as HITS
 from dispatcher.hits import Hits
+from dispatcher.importing import LeadStores
 from dispatcher.mail_gate import MailGate
 from dispatcher.mail_intake import MailIntake, MailTimes
 from dispatcher.message_planner import MailStores, MessagePlanner
 from dispatcher.planner import Planner, PlannerOptions, Stores
+from dispatcher.policies import Policies
 from dispatcher.recovery import Recovery
 from dispatcher.relay import build_relay
+from dispatcher.revival import Revival
 from dispatcher.settings import Settings
 from dispatcher.store.attachments import Attachments
 from dispatcher.store.attempts import Attempts
 from dispatcher.store.batches import Batches
 from dispatcher.store.breakers import Breakers
 from dispatcher.store.campaigns import Campaigns
+from dispatcher.store.companies import Companies
 from dispatcher.store.deliveries import Deliveries
+from dispatcher.store.imports import Imports
 from dispatcher.store.leads import Leads
 from dispatcher.store.leases import Leases
 from dispatcher.store.messages import Messages
 from dispatcher.store.paces import Paces
 from dispatcher.store.quotas import Quotas
+from dispatcher.store.secret_keys import secret_key
 from dispatcher.store.senders import Senders
 from dispatcher.store.settlements import Settlements
 from dispatcher.store.suppressions import Suppressions
 from dispatcher.store.turns import Turns
+from dispatcher.suppressing import Suppressing
 from dispatcher.transport import Timeouts
 from dispatcher.variant_choice import VariantChoice
 from dispatcher.worker import Worker, WorkerLimits
@@ -73,7 +81,7 @@ class Parts:
     """Everything that is made once from the settings."""
 
     def __init__(self, settings: Settings) -> None:
-        ring = settings.key_ring
+        ring = self.ring = settings.key_ring
         self.mongo = Mongo(settings.mongodb_url, SERVICE, settings.database_prefix)
         password = settings.nats_password.get_secret_value() if settings.nats_password else None
         self.bus = Bus(
@@ -103,6 +111,11 @@ class Parts:
             OutboxRelay(self.stores.campaigns.collection, self.bus),
             OutboxRelay(self.stores.suppressions.collection, self.bus),
         ]
+        self.lead_stores = LeadStores(
+            self.stores.leads, Imports(database.imports), Companies(relaxed.companies)
+        )
+        self.policies = Policies(self.stores.leads, self.lead_stores.companies)
+        self.suppressing = Suppressing(self.stores.suppressions, self.stores.leads, self.relays[1])
         self.announcer = Announcer(self.settlements, self.stores.deliveries, self.bus)
         self.evidence = Evidence(self.stores.deliveries, self.stores.leads, self.announcer)
         self.attachments = Attachments(database.attachments)
@@ -151,13 +164,22 @@ class Parts:
             self.relays[0],
             every_seconds=settings.judge_variants_every_seconds,
         )
+        self.revival = Revival(
+            self.stores.campaigns,
+            self.relays[0],
+            self.keys,
+            settings.public_url,
+            self.planner.wake,
+        )
         self.recovery = self._recovery(settings)
         self.feedback = Feedback(
             campaigns=self.stores.campaigns,
             leads=self.stores.leads,
+            policies=self.policies,
             deliveries=self.stores.deliveries,
             senders=self.stores.senders,
             suppressions=self.stores.suppressions,
+            suppressing=self.suppressing,
             evidence=self.evidence,
             throttled=self.brakes.throttled,
             wake_planner=self.planner.wake,
@@ -237,10 +259,15 @@ class Parts:
             unknown_after_ms=int(settings.unknown_after_seconds * 1000),
         )
 
+    async def load_keys(self) -> None:
+        key = await secret_key(self.mongo.database.secret_keys, self.ring, "suppression")
+        self.stores.suppressions.use(key)
+
     async def ensure_indexes(self) -> None:
         stores = self.stores
         indexed = (stores.campaigns, stores.leads, stores.deliveries, stores.batches)
-        for store in (*indexed, stores.suppressions, self.settlements, self.messages):
+        people = (self.lead_stores.imports, self.lead_stores.companies)
+        for store in (*indexed, *people, stores.suppressions, self.settlements, self.messages):
             await store.ensure_indexes()
 
 
@@ -264,6 +291,7 @@ class Running:
         parts = self._parts
         await asyncio.gather(parts.mongo.connect(), parts.bus.connect())
         await parts.ensure_indexes()
+        await parts.load_keys()
         await parts.stores.senders.load()
         await parts.brakes.refresh()
         for relay in parts.relays:
@@ -322,6 +350,7 @@ def build(settings: Settings) -> FastAPI:
     campaigns = CampaignParts(
         campaigns=stores.campaigns,
         leads=stores.leads,
+        policies=parts.policies,
         deliveries=stores.deliveries,
         senders=stores.senders,
         relay=parts.relays[0],
@@ -339,6 +368,7 @@ def build(settings: Settings) -> FastAPI:
         routers=[
             build_campaigns(campaigns),
             build_preview(PreviewParts(campaigns, parts.attachments, parts.intake)),
+            build_leads(stores.campaigns, parts.lead_stores, stores.suppressions, parts.revival),
             build_deliveries(
                 stores.deliveries, stores.batches, parts.attempts, parts.settlements, parts.messages
             ),
@@ -355,7 +385,7 @@ def build(settings: Settings) -> FastAPI:
             build_recipients(
                 stores.deliveries, stores.leads, stores.campaigns, stores.suppressions
             ),
-            build_suppressions(stores.suppressions, stores.leads, parts.relays[1]),
+            build_suppressions(stores.suppressions, parts.suppressing),
             build_ledger(parts.settlements, parts.announcer),
         ],
         idempotency=parts.idempotency,

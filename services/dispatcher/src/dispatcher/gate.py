@@ -5,6 +5,7 @@ from dataclasses import dataclass, field
 
 from dispatcher.catalogue import Catalogue
 from dispatcher.domain.campaigns import Campaign, CampaignState, LeadState
+from dispatcher.domain.consent import mailable
 from dispatcher.domain.eligibility import Capacity, exclusion
 from dispatcher.domain.identity import delivery_id
 from dispatcher.domain.ledger import Batch, Item, Settled
@@ -18,6 +19,7 @@ from postfleet.events import SenderSnapshot
 from postfleet.instants import to_ms
 
 _LOOK_AGAIN_MS = 60_000
+_HELD_BACK_MS = 15 * 60_000
 _FINAL_RULES = frozenset({"deleted"})
 
 
@@ -86,6 +88,10 @@ class Gate:
         allowed, settled = [], []
         for item in batch.items:
             lead = leads.get(item.lead_id)
+            if lead is not None and (why := _held_back(campaign, lead)):
+                again = now + _HELD_BACK_MS  # it may be resumed, or confirm
+                settled.append(Settled(item, Outcome.POSTPONED, now, reason=why, retry_at=again))
+                continue
             if lead is None or lead.state is not LeadState.ACTIVE:
                 reason = f"the lead is {lead.state if lead else 'deleted'}"
             elif item.recipient in suppressed:
@@ -105,6 +111,16 @@ class Gate:
             for step in range(origin.step)
         ]
         return await self._deliveries.get_many(ids) if ids else {}
+
+
+def _held_back(campaign: Campaign, lead: Lead) -> str:
+    """Why a lead that may still get this mail does not get it now."""
+    if lead.state is LeadState.PAUSED:
+        return f"the lead is paused: {lead.reason or 'by an operator'}"
+    open_to_mail = lead.state in (LeadState.ACTIVE, LeadState.UNCONFIRMED)
+    if open_to_mail and not mailable(lead.consent, campaign.require_opt_in):
+        return "the campaign requires an opt-in, and the lead has not confirmed"
+    return "the lead has not confirmed" if lead.state is LeadState.UNCONFIRMED else ""
 
 
 def _all(

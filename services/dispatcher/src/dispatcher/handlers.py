@@ -5,12 +5,15 @@ from typing import Any
 
 from dispatcher.domain.campaigns import LeadState
 from dispatcher.domain.identity import lead_id
+from dispatcher.domain.suppression import LIFTED_BY_RESUBSCRIBING, Kind
 from dispatcher.evidence import Evidence
+from dispatcher.policies import Policies
 from dispatcher.store.campaigns import Campaigns
 from dispatcher.store.deliveries import Deliveries, Row
 from dispatcher.store.leads import Leads
 from dispatcher.store.senders import Senders
 from dispatcher.store.suppressions import Suppressions
+from dispatcher.suppressing import Suppressing
 from postfleet.addresses import canonical
 from postfleet.bus import Handler
 from postfleet.cloudevents import Announcement, Received, derived_id
@@ -24,6 +27,8 @@ from postfleet.events import (
     DeliveryEvent,
     DeliveryRefuted,
     Event,
+    PersonErased,
+    RecipientResubscribed,
     RecipientSuppressed,
     RecipientUnsubscribed,
     ReplyAutomatic,
@@ -52,13 +57,16 @@ class Feedback:
         *,
         campaigns: Campaigns,
         leads: Leads,
+        policies: Policies,
         deliveries: Deliveries,
         senders: Senders,
         suppressions: Suppressions,
+        suppressing: Suppressing,
         evidence: Evidence,
         throttled: Callable[[str, int], Awaitable[None]],
         wake_planner: Callable[[], None],
     ) -> None:
+        self._policies, self._suppressing = policies, suppressing
         self._campaigns, self._leads, self._deliveries = campaigns, leads, deliveries
         self._senders, self._suppressions = senders, suppressions
         self._evidence, self._wake_planner = evidence, wake_planner
@@ -79,6 +87,8 @@ class Feedback:
             DeliveryRefuted: self.refuted,
             DeliveryDelayed: self.delayed,
             RecipientUnsubscribed: self.unsubscribed,
+            RecipientResubscribed: self.resubscribed,
+            PersonErased: self.erased,
         }
 
     async def sender(self, received: Received[SenderEvent]) -> None:
@@ -93,6 +103,9 @@ class Feedback:
         campaign = await self._campaigns.get(row.origin.campaign_id)
         if campaign is not None and campaign.check_reply:
             await self._leads.end([f"{campaign.id}:{row.item.lead_id}"], LeadState.REPLIED)
+        if campaign is not None and campaign.pause_company_on_reply:
+            why = f"{row.item.recipient} of the same company replied"
+            await self._policies.pause_company(campaign, row.item.lead_id, why)
 
     async def automatic_reply(self, received: Received[ReplyAutomatic]) -> None:
         event = received.event
@@ -107,7 +120,7 @@ class Feedback:
             bounce_category=event.category,
         )
         if event.category not in _NOT_THE_ADDRESS:
-            await self._suppress(received, "hard bounce", LeadState.INVALID)
+            await self._suppress(received, "hard bounce", Kind.BOUNCE)
 
     async def soft_bounce(self, received: Received[BounceSoft]) -> None:
         event = received.event
@@ -122,10 +135,22 @@ class Feedback:
     async def complaint(self, received: Received[ComplaintReceived]) -> None:
         event = received.event
         await self._row(event, "a complaint", complained_at=to_ms(event.occurred_at))
-        await self._suppress(received, "complaint", LeadState.UNSUBSCRIBED)
+        await self._suppress(received, "complaint", Kind.COMPLAINT)
 
     async def unsubscribed(self, received: Received[RecipientUnsubscribed]) -> None:
-        await self._suppress(received, "unsubscribed", LeadState.UNSUBSCRIBED)
+        await self._suppress(received, "unsubscribed", Kind.UNSUBSCRIBE)
+
+    async def resubscribed(self, received: Received[RecipientResubscribed]) -> None:
+        """What the person alone had decided holds no more; a bounce or a complaint still does."""
+        address = canonical(received.event.recipient)
+        await self._suppressions.lift(address, LIFTED_BY_RESUBSCRIBING)
+
+    async def erased(self, received: Received[PersonErased]) -> None:
+        """Leads go; a suppression stays as a keyed hash, so that nobody is mailed again."""
+        address = canonical(received.event.recipient)
+        await self._suppressions.forget(address)
+        for lead in await self._leads.everywhere(lead_id(address)):
+            await self._leads.delete(lead.key)
 
     async def confirmed(self, received: Received[DeliveryConfirmed]) -> None:
         await self._row(received.event, "the Sent folder")
@@ -162,7 +187,7 @@ class Feedback:
             raise RowMissing(delivery_id)
         return row
 
-    async def _suppress(self, received: Received[Any], reason: str, state: LeadState) -> None:
+    async def _suppress(self, received: Received[Any], reason: str, kind: Kind) -> None:
         event = received.event
         address = canonical(event.recipient)
         told = RecipientSuppressed(
@@ -173,5 +198,4 @@ class Feedback:
             campaign_id=event.campaign_id,
         )
         announcement = Announcement(told, derived_id(received.id, told.subject))
-        await self._suppressions.add(address, reason, received.source, [announcement])
-        await self._leads.end_everywhere(lead_id(address), state)
+        await self._suppressing.add(address, reason, received.source, kind, announcement)

@@ -10,6 +10,7 @@ from dispatcher.api.attachment_body import AttachmentBody
 from dispatcher.api.schedule_body import ScheduleBody
 from dispatcher.domain.attachments import MAX_FILES, check_together
 from dispatcher.domain.campaigns import Campaign, Condition, Step, Tracking, Variant
+from dispatcher.domain.suppression import Kind
 from dispatcher.domain.winner import Choice, Metric, WinnerRule
 from postfleet.addresses import check_text
 from postfleet.http import Strict
@@ -128,6 +129,8 @@ class CampaignBody(Strict):
     category: Literal["campaign"] = "campaign"
     postal_address: Address
     reply_token: bool = False
+    require_opt_in: bool = False
+    pause_company_on_reply: bool = False
 
     @field_validator("name")
     @classmethod
@@ -151,6 +154,8 @@ class CampaignBody(Strict):
             category=self.category,
             postal_address=self.postal_address,
             reply_token=self.reply_token,
+            require_opt_in=self.require_opt_in,
+            pause_company_on_reply=self.pause_company_on_reply,
         )
 
     def files(self) -> list[list[AttachmentBody]]:
@@ -170,6 +175,8 @@ class CampaignPatch(Strict):
     check_reply: bool = True
     postal_address: Address = ""
     reply_token: bool = False
+    require_opt_in: bool = False
+    pause_company_on_reply: bool = False
 
     @field_validator("name")
     @classmethod
@@ -224,3 +231,9 @@ class SuppressionBody(Strict):
 
     entry: Annotated[str, Field(min_length=3, max_length=254)]
     reason: Annotated[str, Field(max_length=200)] = "manual"
+    kind: Annotated[Kind, Field(strict=False)] = Kind.MANUAL
+
+    @field_validator("reason")
+    @classmethod
+    def _text(cls, value: str) -> str:
+        return check_text(value)

@@ -35,8 +35,12 @@ class CampaignChanges:
         changed = await keep_files(self._parts.attachments, body.files(), changed)
         await self._check(campaign, changed, body.model_fields_set)
         said = [] if campaign.state is CampaignState.DRAFT else [Announcement(links)]
+        if changed.pause_company_on_reply and not campaign.pause_company_on_reply:
+            await self._parts.policies.list_companies(campaign_id)
         if not await self._parts.campaigns.move(campaign, campaign.state, said, changed):
             raise conflict()
+        if changed.require_opt_in is not campaign.require_opt_in:
+            await self._parts.policies.apply_opt_in(changed)
         if "steps" in body.model_fields_set:
             # Their due times follow from the steps as they were, and the last step's leads had none.
             await self._parts.leads.look_again(campaign_id, now_ms() + _SEEN_WITHIN_MS)

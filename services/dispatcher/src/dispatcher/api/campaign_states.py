@@ -47,12 +47,6 @@ class CampaignStates:
         )
         return await self._move(campaign, CampaignState.RUNNING, CampaignState.PAUSED, [paused])
 
-    async def go_on(self, campaign_id: str, imported: int) -> None:
-        """New leads of a campaign that had come to its end are mailed too."""
-        campaign = await self._parts.find(campaign_id)  # as it is now: an import may take long
-        if imported and campaign.state is CampaignState.COMPLETED:
-            await self._run(campaign, CampaignState.COMPLETED, _resumed(campaign))
-
     async def _run(
         self, campaign: Campaign, expected: CampaignState, fact: CampaignStarted | CampaignResumed
     ) -> dict[str, Any]:

@@ -8,6 +8,7 @@ from dispatcher.catalogue import BadStep, all_links
 from dispatcher.domain.campaigns import Campaign, CampaignState
 from dispatcher.domain.contradictions import contradictions
 from dispatcher.domain.message import Author
+from dispatcher.policies import Policies
 from dispatcher.store.attachments import Attachments
 from dispatcher.store.campaigns import Campaigns, definition
 from dispatcher.store.deliveries import Deliveries
@@ -26,6 +27,7 @@ _LEADS_LOOKED_AT = 200
 class CampaignParts:
     campaigns: Campaigns
     leads: Leads
+    policies: Policies
     deliveries: Deliveries
     senders: Senders
     relay: OutboxRelay

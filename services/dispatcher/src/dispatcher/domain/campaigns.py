@@ -22,6 +22,8 @@ class LeadState(StrEnum):
     """Only an active lead gets mail."""
 
     ACTIVE = "active"
+    PAUSED = "paused"  # by an operator, or because a colleague replied; may be resumed
+    UNCONFIRMED = "unconfirmed"  # the campaign requires an opt-in that it has not confirmed
     FINISHED = "finished"  # had its last mail, or the one before it failed
     REPLIED = "replied"
     UNSUBSCRIBED = "unsubscribed"
@@ -106,6 +108,8 @@ class Campaign:
     check_reply: bool = True
     category: str = "campaign"
     postal_address: str = ""
+    require_opt_in: bool = False  # only leads with confirmed consent are mailed
+    pause_company_on_reply: bool = False
     reply_token: bool = False  # Reply-To with a token, where the sender's provider delivers such
     revision: int = 0
 

@@ -142,6 +142,8 @@ def definition(campaign: Campaign) -> dict[str, Any]:
         "category": campaign.category,
         "postal_address": campaign.postal_address,
         "reply_token": campaign.reply_token,
+        "require_opt_in": campaign.require_opt_in,
+        "pause_company_on_reply": campaign.pause_company_on_reply,
     }
 
 
@@ -243,6 +245,8 @@ def from_definition(campaign_id: str, data: dict[str, Any]) -> Campaign:
         category=data["category"],
         postal_address=data["postal_address"],
         reply_token=data.get("reply_token", False),
+        require_opt_in=data.get("require_opt_in", False),
+        pause_company_on_reply=data.get("pause_company_on_reply", False),
     )
 
 

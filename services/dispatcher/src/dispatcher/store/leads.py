@@ -1,18 +1,32 @@
-"""Leads: one document per campaign and person, moved on by guarded updates."""
+"""Leads: one document per campaign and person, moved on by guarded updates.
 
-from collections.abc import Mapping, Sequence
+`_id` is `<campaign>:<lead>`. `queue` is `<campaign>:<state>:<due>:<lead>`: the one index beside it finds
+what is due, lists by state and guards changes, and an import pays for no second one. Who is in which
+campaign needs none either: `lists` knows the campaigns that have leads.
+"""
+
+import re
+from collections.abc import AsyncIterator, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
+import orjson
 from pymongo import InsertOne, UpdateOne
 from pymongo.errors import BulkWriteError
 
 from dispatcher.domain.campaigns import LeadState
+from dispatcher.domain.consent import NO_CONSENT, Consent, ConsentLevel, mailable
 from dispatcher.domain.identity import lead_id
-from dispatcher.domain.leads_csv import LeadRow
+from dispatcher.domain.lead_rows import LeadRow
 from dispatcher.domain.progress import NEVER, Facts
 from postfleet.instants import now_ms
 from postfleet.mongo import Collection, Document, duplicates, ensure_indexes
+
+_CAMPAIGNS_AT_ONCE = 1000
+_PASS = 1000
+
+#: An open lead may get mail now or later; all other states are an end.
+OPEN = (LeadState.ACTIVE, LeadState.PAUSED, LeadState.UNCONFIRMED)
 
 
 @dataclass(frozen=True, slots=True)
@@ -28,103 +42,192 @@ class Lead:
     sender_id: str | None = None
     fields: dict[str, str] = field(default_factory=dict)
     facts: Facts = field(default_factory=Facts)
+    consent: Consent = NO_CONSENT
+    reason: str = ""  # why it is paused
+    changed_at: int = 0
 
     @property
     def key(self) -> str:
         return f"{self.campaign_id}:{self.lead_id}"
 
+    @property
+    def queue(self) -> str:
+        return queue_key(self.key, self.state, self.due)
+
+
+def queue_key(key: str, state: LeadState, due: int) -> str:
+    campaign, _, lead = key.rpartition(":")
+    return f"{campaign}:{state.value}:{due:019d}:{lead}"
+
 
 class Leads:
-    def __init__(self, collection: Collection, relaxed: Collection | None = None) -> None:
+    def __init__(
+        self,
+        collection: Collection,
+        relaxed: Collection | None = None,
+        lists: Collection | None = None,
+    ) -> None:
         self._collection = collection
         self._relaxed = collection if relaxed is None else relaxed
+        self._lists = collection.database.lead_lists if lists is None else lists
+        self._listed: set[str] = set()
 
     async def ensure_indexes(self) -> None:
-        await ensure_indexes(self._collection, "campaign_id", "lead_id", "state", "due")
-        await self._collection.create_index([("campaign_id", 1), ("state", 1), ("due", 1)])
+        await ensure_indexes(self._collection, "queue")
 
-    async def add(self, campaign_id: str, rows: Sequence[LeadRow]) -> int:
-        """Insert those that are not there yet; returns how many were new."""
+    # -- coming ----------------------------------------------------------------------------------
+
+    async def add(
+        self,
+        campaign_id: str,
+        rows: Sequence[LeadRow],
+        *,
+        require_opt_in: bool = False,
+        source: str = "",
+    ) -> int:
+        """Insert those that are not there yet; returns how many were new.
+
+        Nobody waits for the disk: whoever says that an import is done writes that durably, after it.
+        """
         if not rows:
             return 0
+        await self._list(campaign_id)
+        created = now_ms()
         documents: dict[str, Document] = {}
         for row in rows:
-            lead = lead_id(row.address)
-            documents.setdefault(f"{campaign_id}:{lead}", _document(campaign_id, lead, row))
+            key = f"{campaign_id}:{lead_id(row.address)}"
+            if key not in documents:
+                documents[key] = _document(key, row, require_opt_in, source, created)
         inserts = [InsertOne(document) for document in documents.values()]
         try:
-            result = await self._collection.bulk_write(inserts, ordered=False)
+            result = await self._relaxed.bulk_write(inserts, ordered=False)
             return int(result.inserted_count)
         except BulkWriteError as error:
             return len(inserts) - len(duplicates(error))
 
+    async def _list(self, campaign_id: str) -> None:
+        if campaign_id not in self._listed:
+            found = {"$set": {"listed_at": now_ms()}}
+            await self._lists.update_one({"_id": campaign_id}, found, upsert=True)
+            self._listed.add(campaign_id)
+
+    # -- reading ---------------------------------------------------------------------------------
+
     async def due(self, campaign_id: str, now: int, limit: int) -> list[Lead]:
-        query = {"campaign_id": campaign_id, "state": LeadState.ACTIVE.value, "due": {"$lte": now}}
-        found = self._collection.find(query).sort("due", 1).limit(limit)
+        query = _between(campaign_id, LeadState.ACTIVE, now)
+        found = self._collection.find(query).sort("queue", 1).limit(limit)
         return [_lead(document) async for document in found]
 
     async def get_many(self, keys: Sequence[str]) -> dict[str, Lead]:
-        found = self._collection.find({"_id": {"$in": list(keys)}}).limit(len(keys))
+        found = self._collection.find({"_id": {"$in": list(keys)}}).limit(len(keys) or 1)
         return {document["_id"]: _lead(document) async for document in found}
 
     async def any_active(self, campaign_id: str) -> bool:
         """Whether a lead of this campaign has a step to come."""
-        query = {
-            "campaign_id": campaign_id,
-            "state": LeadState.ACTIVE.value,
-            "due": {"$lt": NEVER},
-        }
+        query = _between(campaign_id, LeadState.ACTIVE, NEVER - 1)
         return await self._collection.find_one(query) is not None
 
     async def begun(self, campaign_id: str, steps: int) -> int:
         """How many of the steps, from the first one, a lead has come past already."""
         for step in range(steps, 0, -1):
-            if await self._collection.find_one({"campaign_id": campaign_id, "step": step}):
+            if await self._collection.find_one({**_all_of(campaign_id), "step": step}):
                 return step
         return 0
 
     async def near(self, campaign_id: str, step: int, before: int) -> bool:
         """Whether an active lead gets this step, or a later one, before then."""
-        query = {
-            "campaign_id": campaign_id,
-            "state": LeadState.ACTIVE.value,
-            "due": {"$lte": before},
-            "step": {"$gte": step},
-        }
+        query = {**_between(campaign_id, LeadState.ACTIVE, before), "step": {"$gte": step}}
         return await self._collection.find_one(query) is not None
-
-    async def look_again(self, campaign_id: str, due: int) -> None:
-        """The steps have changed: when the next one goes is worked out anew for every lead."""
-        await self._collection.update_many(
-            {"campaign_id": campaign_id, "state": LeadState.ACTIVE.value, "step": {"$gt": 0}},
-            {"$set": {"due": due}},
-        )
-
-    async def forget(self, campaign_id: str) -> None:
-        """Delete the leads of a campaign that has sent nothing."""
-        await self._collection.delete_many({"campaign_id": campaign_id})
 
     async def counts(self, campaign_id: str) -> dict[str, int]:
         pipeline = [
-            {"$match": {"campaign_id": campaign_id}},
+            {"$match": _all_of(campaign_id)},
             {"$group": {"_id": "$state", "n": {"$sum": 1}}},
         ]
         return {row["_id"]: row["n"] async for row in self._collection.aggregate(pipeline)}
 
+    async def find(self, campaign_id: str, address: str) -> Lead | None:
+        return await self.get(f"{campaign_id}:{lead_id(address)}")
+
+    async def get(self, key: str) -> Lead | None:
+        document = await self._collection.find_one({"_id": key})
+        return _lead(document) if document else None
+
+    async def first(self, campaign_id: str) -> Lead | None:
+        document = await self._collection.find_one(_all_of(campaign_id))
+        return _lead(document) if document else None
+
+    async def page(
+        self,
+        campaign_id: str,
+        after: str | None,
+        limit: int,
+        state: LeadState | None = None,
+        text: str = "",
+    ) -> list[Lead]:
+        """By state and due time; `after` is the `queue` of the last one.
+
+        A lead that moves on while somebody pages may come twice, but none is left out: active
+        ones come first. `text` is a part of the address.
+        """
+        prefix = f"{campaign_id}:{state.value}" if state else campaign_id
+        start: Document = {"$gt": after} if after else {"$gte": f"{prefix}:"}
+        query: Document = {"queue": {**start, "$lt": f"{prefix};"}}
+        if text:
+            query["address"] = {"$regex": re.escape(text)}
+        found = self._collection.find(query).sort("queue", 1).limit(limit)
+        return [_lead(document) async for document in found]
+
+    async def everywhere(self, lead: str) -> list[Lead]:
+        """The person in every campaign that has it."""
+        found: list[Lead] = []
+        async for keys in self._keys_of(lead):
+            found += (await self.get_many(keys)).values()
+        return found
+
+    async def _keys_of(self, lead: str) -> AsyncIterator[list[str]]:
+        after = ""
+        while True:
+            query = {"_id": {"$gt": after}}
+            found = self._lists.find(query).sort("_id", 1).limit(_CAMPAIGNS_AT_ONCE)
+            ids = [document["_id"] async for document in found]
+            if ids:
+                yield [f"{campaign}:{lead}" for campaign in ids]
+            if len(ids) < _CAMPAIGNS_AT_ONCE:
+                return
+            after = ids[-1]
+
+    # -- moving on -------------------------------------------------------------------------------
+
     async def move_on(self, leads: Sequence[Lead], step: int, due: int, sender_id: str) -> None:
         """These leads had `step` planned: the next one is due at `due`."""
-        await self._relaxed.update_many(
-            {"_id": {"$in": [lead.key for lead in leads]}, "step": step},
-            {"$set": {"step": step + 1, "due": due, "sender_id": sender_id}},
-        )
+        changes = {"step": step + 1, "sender_id": sender_id}
+        await self._advance([lead.key for lead in leads], step, due, changes)
 
     async def pass_over(self, keys: Sequence[str], step: int, due: int) -> None:
         """These leads do not get `step`: the next one is looked at at `due`."""
-        if keys:
-            await self._relaxed.update_many(
-                {"_id": {"$in": list(keys)}, "step": step},
-                {"$set": {"step": step + 1, "due": due}},
-            )
+        await self._advance(keys, step, due, {"step": step + 1})
+
+    async def _advance(self, keys: Iterable[str], step: int, due: int, changes: Document) -> None:
+        guard = {"step": step, "state": LeadState.ACTIVE.value}
+        await self._write(
+            UpdateOne({"_id": key, **guard}, {"$set": {**changes, **_place(key, due)}})
+            for key in keys
+        )
+
+    async def look_again(self, campaign_id: str, due: int) -> None:
+        """The steps have changed: when the next one goes is worked out anew for every lead."""
+        cursor = None
+        while True:
+            leads = await self.page(campaign_id, cursor, _PASS, LeadState.ACTIVE)
+            await self.postpone({one.key: due for one in leads if one.step and one.due != due})
+            if len(leads) < _PASS:
+                return
+            cursor = leads[-1].queue
+
+    async def forget(self, campaign_id: str) -> None:
+        """Delete the leads of a campaign that has sent nothing."""
+        await self._collection.delete_many(_all_of(campaign_id))
 
     async def mark_many(self, marks: Mapping[str, dict[str, Any]]) -> None:
         """Note what people did (`opened_at`, …), by the lead's key; unknown leads are left out."""
@@ -134,83 +237,181 @@ class Leads:
 
     async def postpone(self, due_by_key: dict[str, int]) -> None:
         """Look at these leads again later."""
-        updates = [
-            UpdateOne({"_id": key}, {"$set": {"due": due}}) for key, due in due_by_key.items()
-        ]
-        if updates:
-            await self._relaxed.bulk_write(updates, ordered=False)
+        active = LeadState.ACTIVE.value
+        await self._write(
+            UpdateOne({"_id": key, "state": active}, {"$set": _place(key, due)})
+            for key, due in due_by_key.items()
+        )
+
+    async def _write(self, updates: Iterable[UpdateOne]) -> None:
+        if listed := list(updates):
+            await self._relaxed.bulk_write(listed, ordered=False)
 
     async def end(self, keys: Sequence[str], state: LeadState) -> None:
-        """Active leads get no more mail; the state says why."""
+        """Open leads get no more mail; the state says why."""
         if keys:
-            await self._collection.update_many(
-                {"_id": {"$in": list(keys)}, "state": LeadState.ACTIVE.value},
-                {"$set": {"state": state.value, "due": NEVER, "ended_at": now_ms()}},
-            )
+            opened = {"$in": [one.value for one in OPEN]}
+            updates = [
+                UpdateOne({"_id": key, "state": opened}, {"$set": _ended(key, state)})
+                for key in keys
+            ]
+            await self._collection.bulk_write(updates, ordered=False)
 
     async def finish_all(self, campaign_id: str) -> None:
         """The campaign is over for those who are still active."""
-        await self._collection.update_many(
-            {"campaign_id": campaign_id, "state": LeadState.ACTIVE.value},
-            {"$set": {"state": LeadState.FINISHED.value, "ended_at": now_ms()}},
-        )
+        query = _between(campaign_id, LeadState.ACTIVE, NEVER)
+        while True:
+            found = self._collection.find(query).limit(_PASS)
+            keys = [document["_id"] async for document in found]
+            await self.end(keys, LeadState.FINISHED)
+            if len(keys) < _PASS:
+                return
 
     async def end_everywhere(self, lead: str, state: LeadState) -> None:
         """The person gets no more mail from any campaign."""
-        await self._collection.update_many(
-            {"lead_id": lead, "state": LeadState.ACTIVE.value},
-            {"$set": {"state": state.value, "due": NEVER, "ended_at": now_ms()}},
-        )
+        keys = [one.key for one in await self.everywhere(lead) if one.state in OPEN]
+        await self.end(keys, state)
 
-    async def find(self, campaign_id: str, address: str) -> Lead | None:
-        document = await self._collection.find_one({"_id": f"{campaign_id}:{lead_id(address)}"})
-        return _lead(document) if document else None
+    # -- what operators and policies change ------------------------------------------------------
 
-    async def everywhere(self, lead: str) -> list[Lead]:
-        """The person in every campaign."""
-        found = self._collection.find({"lead_id": lead}).limit(1000)
-        return [_lead(document) async for document in found]
+    async def change(self, lead: Lead, **changes: Any) -> bool:
+        """Compare-and-set on state and due time; False if somebody was faster.
 
-    async def first(self, campaign_id: str) -> Lead | None:
-        document = await self._collection.find_one({"campaign_id": campaign_id})
-        return _lead(document) if document else None
+        `changes` may hold state, due, fields, consent and reason.
+        """
+        state, due = changes.get("state", lead.state), changes.get("due", lead.due)
+        values: Document = {
+            "state": state.value,
+            "due": due,
+            "queue": queue_key(lead.key, state, due),
+            "changed_at": now_ms(),
+        }
+        if "fields" in changes:
+            values["fields"] = _dump(changes["fields"])
+        if "reason" in changes:
+            values["reason"] = changes["reason"]
+        values |= _consent_document(changes["consent"]) if "consent" in changes else {}
+        guard = {"_id": lead.key, "queue": lead.queue}
+        result = await self._collection.update_one(guard, {"$set": values})
+        return bool(result.matched_count)
 
-    async def page(self, campaign_id: str, after: str | None, limit: int) -> list[Lead]:
-        query: Document = {"campaign_id": campaign_id}
-        if after:
-            query["_id"] = {"$gt": after}
-        found = self._collection.find(query).sort("_id", 1).limit(limit)
-        return [_lead(document) async for document in found]
+    async def set_state(
+        self, campaign_id: str, before: LeadState, after: LeadState, consent: bool | None = None
+    ) -> int:
+        """Move every lead of a state to another; `consent` only those with, or without, a confirmed one.
+
+        Returns how many. May be repeated.
+        """
+        moved, cursor = 0, None
+        while True:
+            leads = await self.page(campaign_id, cursor, _PASS, before)
+            chosen = [lead for lead in leads if consent in (None, mailable(lead.consent, True))]
+            moved += await self.move_state(chosen, after)
+            if len(leads) < _PASS:
+                return moved
+            cursor = leads[-1].queue
+
+    async def move_state(self, leads: Sequence[Lead], state: LeadState, reason: str = "") -> int:
+        """Those that are still as they were read; returns how many."""
+        updates = [
+            UpdateOne(
+                {"_id": lead.key, "queue": lead.queue},
+                {
+                    "$set": {
+                        "state": state.value,
+                        "queue": queue_key(lead.key, state, lead.due),
+                        "reason": reason,
+                        "changed_at": now_ms(),
+                    }
+                },
+            )
+            for lead in leads
+        ]
+        if not updates:
+            return 0
+        result = await self._collection.bulk_write(updates, ordered=False)
+        return int(result.matched_count)
+
+    async def delete(self, key: str) -> bool:
+        result = await self._collection.delete_one({"_id": key})
+        return bool(result.deleted_count)
 
 
-def _document(campaign_id: str, lead: str, row: LeadRow) -> Document:
-    return {
-        "_id": f"{campaign_id}:{lead}",
-        "campaign_id": campaign_id,
-        "lead_id": lead,
+def _all_of(campaign_id: str) -> Document:
+    return {"queue": {"$gte": f"{campaign_id}:", "$lt": f"{campaign_id};"}}
+
+
+def _between(campaign_id: str, state: LeadState, due: int) -> Document:
+    """Leads of this state that are due at `due` or earlier."""
+    prefix = f"{campaign_id}:{state.value}:"
+    return {"queue": {"$gte": prefix, "$lt": f"{prefix}{due:019d};"}}
+
+
+def _place(key: str, due: int) -> Document:
+    return {"due": due, "queue": queue_key(key, LeadState.ACTIVE, due)}
+
+
+def _ended(key: str, state: LeadState) -> Document:
+    place = queue_key(key, state, NEVER)
+    return {"state": state.value, "due": NEVER, "queue": place, "changed_at": now_ms()}
+
+
+def _document(key: str, row: LeadRow, require_opt_in: bool, source: str, created: int) -> Document:
+    open_to_mail = mailable(row.consent, require_opt_in)
+    state = LeadState.ACTIVE if open_to_mail else LeadState.UNCONFIRMED
+    document: Document = {
+        "_id": key,
         "address": row.address,
-        "fields": [[name, value] for name, value in row.fields.items()],
-        "state": LeadState.ACTIVE.value,
+        "fields": _dump(row.fields),
+        "state": state.value,
         "step": 0,
         "due": 0,
-        "sender_id": None,
-        "created_at": now_ms(),
+        "queue": queue_key(key, state, 0),
+    }
+    if row.consent.level is not ConsentLevel.NONE:
+        known = row.consent
+        at = created if known.at is None else known.at
+        document |= _consent_document(Consent(known.level, at, known.source or source))
+    return document
+
+
+def _consent_document(consent: Consent) -> Document:
+    return {
+        "consent": consent.level.value,
+        "consent_at": consent.at or 0,
+        "consent_source": consent.source,
     }
 
 
+def _dump(fields: dict[str, str]) -> str:
+    """As one text: names may hold dots and dollar signs, and one value costs less to store."""
+    return orjson.dumps(fields).decode()
+
+
 def _lead(document: Document) -> Lead:
+    campaign, _, lead = document["_id"].rpartition(":")
     return Lead(
-        campaign_id=document["campaign_id"],
-        lead_id=document["lead_id"],
+        campaign_id=campaign,
+        lead_id=lead,
         address=document["address"],
         state=LeadState(document["state"]),
         step=document["step"],
         due=document["due"],
         sender_id=document.get("sender_id"),
-        fields=dict(document["fields"]),
+        fields=orjson.loads(document["fields"]),
         facts=Facts(
             replied=bool(document.get("replied_at")),
             opened=bool(document.get("opened_at")),
             clicked=bool(document.get("clicked_at")),
         ),
+        consent=_consent(document),
+        reason=document.get("reason", ""),
+        changed_at=document.get("changed_at", 0),
     )
+
+
+def _consent(document: Document) -> Consent:
+    if "consent" not in document:
+        return NO_CONSENT
+    level = ConsentLevel(document["consent"])
+    return Consent(level, document["consent_at"] or None, document["consent_source"])
