@@ -60,12 +60,12 @@ async def test_an_import_can_be_watched_and_repeated_after_its_process_died(
     again = await one.http.post(leads, params={"import_id": "mine"}, content=b"", headers=CSV)
     assert (again.status_code, again.json()["code"]) == (409, "IN_PROGRESS")
     one.kill()
+    held.set()
     with pytest.raises(httpx.TransportError):
         await upload
     await one.start()
     await world.database.imports.update_one({}, {"$inc": {"changed_at": -60_000}})  # a minute later
     assert (await one.api("GET", path))["state"] == "interrupted"
-    held.set()
     report = await one.api("POST", leads, params={"import_id": "mine"}, content=file(), headers=CSV)
     assert report["import_id"] == "mine"
     assert report["imported"] + report["duplicates"] == 3000
