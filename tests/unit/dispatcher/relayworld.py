@@ -5,7 +5,7 @@ import asyncio
 import contextlib
 import ssl
 from collections.abc import AsyncIterator
-from dataclasses import dataclass, field, replace
+from dataclasses import asdict, dataclass, field, replace
 from hashlib import sha256
 from pathlib import Path
 from typing import Any
@@ -78,16 +78,17 @@ class RelayWorld:
 
     async def stored(self) -> list[dict[str, Any]]:
         """Envelopes, each with its content."""
-        found = [document async for document in self.database.messages.find({}).limit(1000)]
-        for document in found:
-            document["content"] = await self.messages.content(document["_id"])
+        found = []
+        for pack in await self.messages.due(2**53, 1000):
+            for name, mail in pack.by_name.items():
+                found.append({**asdict(mail), "content": await self.messages.content(name)})
         return found
 
 
 @contextlib.asynccontextmanager
 async def relay_world(folder: Path, **limits: Any) -> AsyncIterator[RelayWorld]:
     database = AsyncMongoMockClient()["dispatcher"]
-    messages = Messages(database.messages, database.message_contents)
+    messages = Messages(database.messages)
     senders = Senders(database.senders)
     for one in FLEET:
         await senders.apply(one)

@@ -220,7 +220,7 @@ def _wire(world: World, life: Life) -> tuple[Planner, Worker, Recovery]:
     catalogue = Catalogue(
         stores.campaigns, Attachments(store("attachments")), KEYS, "https://mail.example"
     )
-    messages = Messages(store("messages"), store("message_contents"))
+    messages = Messages(store("messages"))
     doubt = Doubt(
         batches=stores.batches,
         attempts=attempts,

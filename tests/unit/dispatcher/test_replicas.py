@@ -21,7 +21,7 @@ from tests.unit.dispatcher.test_planning import sender
 def gate_of(world: World, senders: Senders) -> Gate:
     database = world.database
     suppressions = Suppressions(database.suppressions)
-    messages = Messages(database.messages, database.message_contents)
+    messages = Messages(database.messages)
     return Gate(
         Catalogue(
             Campaigns(database.campaigns),

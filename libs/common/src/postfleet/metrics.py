@@ -30,8 +30,7 @@ deliveries = Counter(
 )
 relay_accepted = Counter(
     "postfleet_relay_accepted_total",
-    "Mails handed in over SMTP and stored: new, or again (the same one, handed in twice)",
-    ["result"],
+    "Mails handed in over SMTP and stored",
 )
 relay_refused = Counter(
     "postfleet_relay_refused_total",

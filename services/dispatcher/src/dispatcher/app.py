@@ -103,7 +103,7 @@ class Parts:
             suppressions=Suppressions(database.suppressions),
             turns=Turns(relaxed.turns),
         )
-        self.messages = Messages(database.messages, relaxed.message_contents)
+        self.messages = Messages(database.messages)
         self.attempts = Attempts(database.attempts)
         self.settlements = Settlements(database.settlements, relaxed.settlements)
         self.idempotency = database.idempotency

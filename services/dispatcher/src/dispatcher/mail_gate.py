@@ -20,7 +20,7 @@ _LOOK_AGAIN_MS = 60_000
 
 @dataclass(frozen=True, slots=True)
 class MailContext:
-    """What sending needs to know; mails by their id, which is the `lead_id` of their items."""
+    """What sending needs to know; mails by the `lead_id` of their items."""
 
     sender: SenderSnapshot
     mails: Mapping[str, Stored]
@@ -34,7 +34,7 @@ class MailContext:
     async def filled(self, item: Item, own_id: str) -> Filled:
         """Raises CannotFill when its content is gone."""
         mail = self.mails[item.lead_id].mail
-        content = await self.messages.content(mail.id)
+        content = await self.messages.content(item.lead_id)
         if content is None:
             raise CannotFill("the content was removed")
         own = "" if mail.message_id else own_id

@@ -3,13 +3,14 @@
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
 
-from dispatcher.domain.mail import Mail, Parts, compose, deliveries
+from dispatcher.domain.mail import Mail, Parts, compose, deliveries, new_id
 from dispatcher.group_commit import GroupCommit
-from dispatcher.store.messages import Messages
+from dispatcher.store.messages import Messages, Pack
 from postfleet.events import SenderSnapshot
 from postfleet.failpoints import reach
 from postfleet.instants import from_ms, now_ms
 
+_PACK_BYTES = 4 * 1024 * 1024  # unless one mail is larger
 TRANSACTIONAL = "transactional"
 
 
@@ -22,20 +23,40 @@ class MailTimes:
 
 
 class MailIntake:
-    """Safe to repeat: a mail whose id is known is not stored again."""
-
     def __init__(self, messages: Messages, wake: Callable[[], None], times: MailTimes) -> None:
         self._messages, self._wake, self._times = messages, wake, times
-        self._stored = GroupCommit(self._insert, limit=100)
+        self._packed = GroupCommit(self._pack, limit=100)
 
-    async def _insert(self, mails: Sequence[tuple[Mail, bytes]]) -> Sequence[bool]:
-        new = await self._messages.insert(mails, self._times.keep_ms)
+    async def take(self, mail: Mail, content: bytes) -> None:
+        """Durable when this returns. Mails that come at the same time are one write.
+
+        The same mail may be taken again: it has the same deliveries, and none is sent twice.
+        """
+        await self._packed.submit((mail, content))
+        self._wake()
+
+    async def _pack(self, mails: Sequence[tuple[Mail, bytes]]) -> Sequence[None]:
+        packs: list[list[tuple[Mail, bytes]]] = [[]]
+        size = 0
+        for entry in mails:
+            size += len(entry[1]) + 200 * len(entry[0].deliveries)
+            if packs[-1] and size > _PACK_BYTES:
+                packs.append([])
+                size = len(entry[1])
+            packs[-1].append(entry)
+        made = [
+            (Pack(new_id(), tuple(m for m, _ in part)), [content for _, content in part])
+            for part in packs
+        ]
+        await self._messages.insert(made, self._times.keep_ms)
         reach("intake-after-store")
-        return new
+        return [None] * len(mails)
 
-    async def accept(self, mail: Mail, content: bytes) -> bool:
-        """Durable when this returns; False if a mail with this id was there already."""
-        new = await self._stored.submit((mail, content))
+    async def _keep(self, mail: Mail, content: bytes) -> bool:
+        """In a pack of its own, under its own id; False if that was there already."""
+        (new,) = await self._messages.insert(
+            [(Pack(mail.id, (mail,)), [content])], self._times.keep_ms
+        )
         self._wake()
         return new
 
@@ -64,7 +85,7 @@ class MailIntake:
             subject=parts.subject,
             digest=digest,
         )
-        return mail, await self.accept(mail, content)
+        return mail, await self._keep(mail, content)
 
     def mail(
         self, id_: str, sender: SenderSnapshot, recipients: Sequence[str], due_at: int

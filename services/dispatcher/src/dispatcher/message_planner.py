@@ -9,7 +9,7 @@ from dataclasses import dataclass, replace
 import orjson
 
 from dispatcher.domain.ledger import Batch, Item, Origin
-from dispatcher.domain.mail import Mail, barred
+from dispatcher.domain.mail import barred
 from dispatcher.domain.outcomes import Outcome
 from dispatcher.mail_gate import look_again
 from dispatcher.store.batches import Batches, job
@@ -21,7 +21,7 @@ from postfleet.instants import now_ms
 
 log = logging.getLogger(__name__)
 
-_MAILS_A_PASS = 500
+_PACKS_A_PASS = 100
 _ROWS_A_PASS = 1000
 _OLD_A_PASS = 100
 _TIDY_MS = 60_000
@@ -75,11 +75,12 @@ class MessagePlanner:
         """One pass; whether more is due right away."""
         moment = now_ms()
         more = await self._again(moment)
-        due = await self._stores.messages.due(moment, _MAILS_A_PASS)
+        due = await self._stores.messages.due(moment, _PACKS_A_PASS)
         by_origin: dict[Origin, list[Item]] = {}
-        for mail in due:
+        for name, mail in (named for pack in due for named in pack.by_name.items()):
             origin = Origin("", 0, "", mail.sender_id, mail.category)
-            by_origin.setdefault(origin, []).extend(_items(mail))
+            items = [Item(delivery, name, recipient) for delivery, recipient in mail.deliveries]
+            by_origin.setdefault(origin, []).extend(items)
         batches = [
             batch
             for origin, items in by_origin.items()
@@ -87,12 +88,12 @@ class MessagePlanner:
         ]
         await self._stores.batches.insert(batches)
         if due:
-            await self._stores.messages.planned([mail.id for mail in due])
+            await self._stores.messages.planned(pack.id for pack in due)
             await self._bus.put(job(batch) for batch in batches)
         if moment - self._tidied > _TIDY_MS:
             self._tidied = moment
             await self._tidy(moment)
-        return more or len(due) == _MAILS_A_PASS
+        return more or len(due) == _PACKS_A_PASS
 
     def _batches(self, origin: Origin, items: Sequence[Item], moment: int) -> Iterable[Batch]:
         reasons = self._reasons(origin.sender_id, moment)
@@ -135,15 +136,13 @@ class MessagePlanner:
         """Remove what was kept long enough; what is still open is kept for another day."""
         stores = self._stores
         old = await stores.messages.old(moment, _OLD_A_PASS)
-        ids = [id_ for stored in old for id_, _ in stored.mail.deliveries]
+        ids = [id_ for pack in old for mail in pack.mails for id_, _ in mail.deliveries]
         rows = await stores.deliveries.get_many(ids) if ids else {}
-        waiting = {row.item.lead_id for row in rows.values() if row.state in _OPEN}
+        waiting = {
+            row.item.lead_id.partition(".")[0] for row in rows.values() if row.state in _OPEN
+        }
         await stores.messages.keep(sorted(waiting), moment + _DAY_MS)
-        await stores.messages.remove([s.mail.id for s in old if s.mail.id not in waiting])
-
-
-def _items(mail: Mail) -> list[Item]:
-    return [Item(delivery, mail.id, recipient) for delivery, recipient in mail.deliveries]
+        await stores.messages.remove([pack.id for pack in old if pack.id not in waiting])
 
 
 def _next_item(row: Row) -> Item:

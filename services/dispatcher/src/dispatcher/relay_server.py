@@ -216,8 +216,8 @@ class RelayServer:
             to_each=False,
             via="relay",
         )
-        new = await self._intake.accept(made, completed(mail, arrival, own))
-        metrics.relay_accepted.labels("new" if new else "again").inc()
+        await self._intake.take(made, completed(mail, arrival, own))
+        metrics.relay_accepted.inc()
         return f"250 2.0.0 Accepted as {id_}"
 
     def _id(self, author: SenderSnapshot, recipients: Sequence[str], mail: Relayed) -> str:

@@ -68,15 +68,15 @@ def build_messages(parts: MessageParts) -> APIRouter:
     @router.get("/{message_id}", dependencies=[require(Scope.READ)])
     async def show(message_id: str) -> dict[str, Any]:
         """How it and each of its deliveries stand. `state` is that of the first delivery."""
-        stored = await parts.messages.get(message_id)
-        rows = {
-            row.item.delivery_id: row for row in await parts.deliveries.of_lead(message_id, 2000)
-        }
-        if stored is None:
-            if not rows:
-                raise not_found("message", message_id)
-            return _remembered(message_id, rows)
-        return _shown(stored, rows)
+        name = await _name(parts, message_id)
+        stored = await parts.messages.get(name)
+        found = await parts.deliveries.of_lead(name, 10_000)
+        rows = {row.item.delivery_id: row for row in found}
+        if stored is not None:
+            return _shown(stored, rows)
+        if not rows:
+            raise not_found("message", message_id)
+        return _remembered(message_id, rows)
 
     @router.delete("/{message_id}", status_code=204, dependencies=[require(Scope.SEND)])
     async def cancel(message_id: str) -> Response:
@@ -90,6 +90,18 @@ def build_messages(parts: MessageParts) -> APIRouter:
         return Response(status_code=204)
 
     return router
+
+
+async def _name(parts: MessageParts, message_id: str) -> str:
+    """A mail that came over SMTP lies in a pack, which its first delivery names."""
+    if await parts.messages.get(message_id) is not None:
+        return message_id
+    row = await parts.deliveries.get(message_id)
+    if row is not None:
+        return row.item.lead_id
+    found = await parts.batches.open_with(message_id)
+    items = found[0].items if found else ()
+    return next((i.lead_id for i in items if i.delivery_id == message_id), message_id)
 
 
 async def _sender(senders: Senders, name: str) -> SenderSnapshot:
