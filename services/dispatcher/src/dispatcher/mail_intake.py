@@ -52,8 +52,8 @@ class MailIntake:
         reach("intake-after-store")
         return [None] * len(mails)
 
-    async def _keep(self, mail: Mail, content: bytes) -> bool:
-        """In a pack of its own, under its own id; False if that was there already."""
+    async def accept(self, mail: Mail, content: bytes) -> bool:
+        """Durable under its own id when this returns; False if that was there already."""
         (new,) = await self._messages.insert(
             [(Pack(mail.id, (mail,)), [content])], self._times.keep_ms
         )
@@ -85,7 +85,7 @@ class MailIntake:
             subject=parts.subject,
             digest=digest,
         )
-        return mail, await self._keep(mail, content)
+        return mail, await self.accept(mail, content)
 
     def mail(
         self, id_: str, sender: SenderSnapshot, recipients: Sequence[str], due_at: int
