@@ -1,5 +1,6 @@
 """Against a provider that greylists, throttles and breaks: slower, patient, and nothing is lost."""
 
+import asyncio
 from collections.abc import AsyncIterator
 from pathlib import Path
 from typing import Any
@@ -9,6 +10,11 @@ import pytest
 from postfleet_sandbox import Behaviour
 from tests.support.dispatcher import Dispatcher, DispatcherWorld, dispatcher_world
 from tests.support.mongo import MongoServer
+
+TWO_STEPS = [
+    {"subject": "Hello", "body_text": "one"},
+    {"delay": 3600, "subject": "", "body_text": "two"},
+]
 
 
 @pytest.fixture
@@ -26,14 +32,28 @@ async def attempts(one: Dispatcher, row: dict[str, Any]) -> list[dict[str, Any]]
     return sorted(decisions["attempts"], key=lambda attempt: attempt["at"])
 
 
-async def waiting(world: DispatcherWorld, campaign_id: str, reason: str) -> Any:
-    """A row that waits, and says for what."""
+async def kept(world: DispatcherWorld, collection: str, key: str) -> Any:
+    """The document, as soon as there is one."""
 
     async def found() -> Any:
-        rows = (await world.rows(campaign_id)).values()
-        return next((row for row in rows if reason in row["reason"]), None)
+        return await world.database[collection].find_one({"_id": key})
 
-    return await world.until(found, f"a row that says {reason!r}")
+    return await world.until(found, f"{collection} of {key}")
+
+
+async def hours_pass(world: DispatcherWorld, campaign_id: str, count: int) -> None:
+    """Paces recover to the ceiling, who waits is due: again and again until all is accepted."""
+
+    async def done() -> bool:
+        await world.database.paces.update_many({}, {"$set": {"since": 1}})
+        waiting = {"state": {"$in": ["deferred", "postponed"]}}
+        await world.database.deliveries.update_many(waiting, {"$set": {"next_attempt_at": 1}})
+        await world.database.leads.update_many({"step": 0}, {"$set": {"due": 0}})
+        await asyncio.sleep(0.2)
+        rows = (await world.rows(campaign_id)).values()
+        return sum(row["state"] == "accepted" for row in rows) == count
+
+    await world.until(done, "all accepted", seconds=60)
 
 
 @pytest.mark.parametrize(
@@ -51,13 +71,11 @@ async def test_a_destination_that_throttles_is_paced_and_everybody_gets_the_mail
     for address in people(12):
         world.box.script(address, Behaviour(rcpt_reply=reply, times=1))
     campaign_id = await world.campaign(one, people(30))
-    row = await waiting(world, campaign_id, "waits: destination people.test paced to 72")
-    assert row["reason"] in [attempt["reason"] for attempt in await attempts(one, row)]
-    pace = await world.database.paces.find_one({"_id": "people.test"})
+    pace = await kept(world, "paces", "people.test")
     assert pace["per_hour"] >= 7_200_000
     metrics = (await one.http.get(f"http://127.0.0.1:{one.port}/metrics")).text
     assert 'postfleet_destination_pace_per_hour{destination="other"} 7' in metrics
-    await world.settled(campaign_id, 30, "accepted")
+    await hours_pass(world, campaign_id, 30)
     assert world.accepted() == dict.fromkeys(people(30), 1)
 
 
@@ -87,8 +105,9 @@ async def test_a_server_that_is_away_is_left_alone_until_one_probe_gets_through(
     )
     world.box.start_outage(3.0)
     campaign_id = await world.campaign(one, people(25))
-    await waiting(world, campaign_id, "the sender's server failed 1 times in a row")
-    await world.settled(campaign_id, 25, "accepted")
+    breaker = await kept(world, "breakers", "s1")
+    assert (breaker["failures"] >= 1, breaker["open_until"] > 0) == (True, True)
+    await hours_pass(world, campaign_id, 25)
     assert world.accepted() == dict.fromkeys(people(25), 1)
     assert await world.database.breakers.find_one({}) is None
 
@@ -104,3 +123,29 @@ async def test_a_refused_sender_fails_nobodys_mail(world: DispatcherWorld) -> No
     await world.say_sender()
     await world.settled(campaign_id, 4, "accepted")
     assert (await world.said())["email.failed"] == 0
+
+
+@pytest.mark.seed("S195")
+async def test_a_campaign_whose_addresses_bounce_is_paused_and_goes_on_when_resumed(
+    world: DispatcherWorld,
+) -> None:
+    one = world.dispatcher()
+    await one.start(POSTFLEET_DISPATCHER_WATCH_EVERY_SECONDS="0.2")
+    bad = [f"bounce+{n}@people.test" for n in range(3)]
+    campaign_id = await world.campaign(one, [*people(22), *bad], steps=TWO_STEPS)
+
+    async def paused() -> bool:
+        found = await one.api("GET", f"/campaigns/{campaign_id}")
+        return bool(found["status"] == "paused")
+
+    await world.until(paused, "the campaign is paused", one.tail)
+    assert (await world.said())["campaign.paused"] == 1
+    await one.api("POST", f"/campaigns/{campaign_id}/resume")
+    leads = [{"email": f"accept+new{n}@people.test"} for n in range(25)]
+    await one.api("POST", f"/campaigns/{campaign_id}/leads", json=leads)
+    await world.settled(campaign_id, 47, "accepted")
+    assert not await paused()
+    answer = await one.api("GET", "/pauses")
+    assert answer["items"] == []
+    missing = await one.http.post("/pauses/nothing/resume")
+    assert missing.status_code == 404

@@ -41,6 +41,7 @@ from dispatcher.store.deliveries import Deliveries
 from dispatcher.store.leads import Leads
 from dispatcher.store.messages import Messages
 from dispatcher.store.paces import Paces
+from dispatcher.store.pauses import Pauses
 from dispatcher.store.quotas import Quotas
 from dispatcher.store.senders import Senders
 from dispatcher.store.settlements import Settlements
@@ -234,9 +235,12 @@ def _wire(world: World, life: Life) -> tuple[Planner, Worker, Recovery]:
     limits = WorkerLimits(life.name, LEASE_MS)
     patient = BreakerRules(failures=1_000_000)  # the scenarios are about other pauses
     brakes = Brakes(
-        Paces(world.database.paces, PaceRules()),
-        Breakers(world.database.breakers, patient),
-        lambda address: address.rpartition("@")[2],
+        paces=Paces(world.database.paces, PaceRules()),
+        breakers=Breakers(world.database.breakers, patient),
+        pauses=Pauses(world.database.pauses),
+        senders=stores.senders,
+        destination_of=lambda address: address.rpartition("@")[2],
+        saw=lambda origin, settled: None,
     )
     worker = Worker(
         bus=bus,

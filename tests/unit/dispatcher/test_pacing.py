@@ -98,7 +98,7 @@ def test_what_is_granted_in_any_time_is_at_most_the_rate_and_one_burst(
         now += pause
         got, pace = take(pace, 10_000, now, rules)
         granted += got
-    assert granted <= per_hour * (now - T0) / HOUR + max(1, per_hour / 60) + 1e-6
+    assert granted <= per_hour * (now - T0) / HOUR + max(1, per_hour / 30) + 1e-6
 
 
 @given(paces, st.integers(0, 300))

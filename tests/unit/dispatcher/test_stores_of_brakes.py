@@ -7,11 +7,13 @@ import pytest
 
 from dispatcher.brakes import Brakes
 from dispatcher.domain.breaker import BreakerRules
-from dispatcher.domain.ledger import Item, Settled
+from dispatcher.domain.ledger import Item, Origin, Settled
 from dispatcher.domain.outcomes import Outcome
 from dispatcher.domain.pacing import PaceRules
 from dispatcher.store.breakers import Breakers
 from dispatcher.store.paces import Paces
+from dispatcher.store.pauses import Pauses
+from dispatcher.store.senders import Senders
 from postfleet.instants import now_ms
 
 NOW = now_ms()
@@ -20,11 +22,18 @@ PACES = PaceRules(floor_per_hour=600, step_per_hour=1)
 BREAKERS = BreakerRules(failures=3)
 
 
-def brakes(database: Any) -> Brakes:
+ORIGIN = Origin("spring", 0, "A", "s1", "campaign")
+OTHER = Origin("spring", 0, "A", "s2", "campaign")
+
+
+def brakes(database: Any, *, breakers: Breakers | None = None) -> Brakes:
     return Brakes(
-        Paces(database.paces, PACES),
-        Breakers(database.breakers, BREAKERS),
-        lambda address: address.rpartition("@")[2],
+        paces=Paces(database.paces, PACES),
+        breakers=breakers or Breakers(database.breakers, BREAKERS),
+        pauses=Pauses(database.pauses),
+        senders=Senders(database.senders),
+        destination_of=lambda address: address.rpartition("@")[2],
+        saw=lambda origin, settled: None,
     )
 
 
@@ -50,11 +59,11 @@ async def test_replicas_that_race_for_room_get_no_more_than_there_is(database: A
 
 async def test_a_pace_outlives_its_process_and_ends_at_the_ceiling(database: Any) -> None:
     one = brakes(database)
-    await one.seen("s1", refused(items(1)[0], at=now_ms(), **THROTTLED))
+    await one.seen(ORIGIN, refused(items(1)[0], at=now_ms(), **THROTTLED))
     later = brakes(database)
     assert await later.rooms(["slow.test", "free.test"]) == {}
     await later.refresh()
-    assert await later.rooms(["slow.test", "free.test"]) in ({"slow.test": n} for n in range(10))
+    assert await later.rooms(["slow.test", "free.test"]) in [{"slow.test": n} for n in range(10)]
     await database.paces.update_one({"_id": "slow.test"}, {"$set": {"per_hour": 10_000_000}})
     await later.refresh()
     assert await database.paces.find_one({"_id": "slow.test"}) is None
@@ -64,7 +73,7 @@ async def test_who_waits_for_a_destination_is_told_its_pace_and_a_time_each(data
     one = brakes(database)
     at = now_ms()
     await one.throttled("jo@slow.test", at)
-    held = await one.hold("s1", [*items(3), *items(2, "free.test")], at)
+    held = await one.hold(ORIGIN, [*items(3), *items(2, "free.test")], at)
     assert [item.recipient for item in held.allowed] == ["0@free.test", "1@free.test"]
     assert [settled.outcome for settled in held.waiting] == [Outcome.POSTPONED] * 3
     assert "waits: destination slow.test paced to 600/hour until 20" in held.waiting[0].reason
@@ -86,7 +95,7 @@ async def test_only_a_destination_that_asks_for_less_gets_less(
     database: Any, fields: dict[str, Any], paced: bool
 ) -> None:
     one = brakes(database)
-    await one.seen("s1", refused(items(1)[0], **fields))
+    await one.seen(ORIGIN, refused(items(1)[0], **fields))
     assert bool(await Paces(database.paces, PACES).all()) is paced
 
 
@@ -96,27 +105,44 @@ async def test_three_failed_connections_stop_a_sender_and_one_probe_finds_out(
 ) -> None:
     one, two = brakes(database), brakes(database)
     for item in items(3):
-        assert (await one.hold("s1", items(5), NOW)).allowed == items(5)
-        await one.seen("s1", refused(item, **LOST))
-    held = await one.hold("s1", items(5), NOW)
+        assert (await one.hold(ORIGIN, items(5), NOW)).allowed == items(5)
+        await one.seen(ORIGIN, refused(item, **LOST))
+    held = await one.hold(ORIGIN, items(5), NOW)
     assert not held.allowed
     assert "failed 3 times in a row, tried again at" in held.waiting[0].reason
     assert held.waiting[0].retry_at == NOW + MINUTE
-    assert (await one.hold("s2", items(5), NOW)).allowed == items(5)
+    assert (await one.hold(OTHER, items(5), NOW)).allowed == items(5)
     await two.refresh()
     after = NOW + MINUTE
-    granted = [len((await each.hold("s1", items(5), after)).allowed) for each in (one, two)]
+    granted = [len((await each.hold(ORIGIN, items(5), after)).allowed) for each in (one, two)]
     assert granted == [1, 0], "one probe, whoever asks"
-    await one.seen("s1", Settled(items(1)[0], Outcome.ACCEPTED, after))
+    await one.seen(ORIGIN, Settled(items(1)[0], Outcome.ACCEPTED, after))
     await two.refresh()
-    assert [len((await each.hold("s1", items(5), after)).allowed) for each in (one, two)] == [5, 5]
+    assert [len((await each.hold(ORIGIN, items(5), after)).allowed) for each in (one, two)] == [
+        5,
+        5,
+    ]
+
+
+@pytest.mark.parametrize("outcome", [Outcome.POSTPONED, Outcome.SKIPPED])
+async def test_a_probe_that_did_not_go_leaves_its_place_to_the_next(
+    database: Any, outcome: Outcome
+) -> None:
+    one = brakes(database)
+    for item in items(3):
+        await one.seen(ORIGIN, refused(item, **LOST))
+    after = NOW + MINUTE
+    (probe,) = (await one.hold(ORIGIN, items(5), after)).allowed
+    assert not (await one.hold(ORIGIN, items(5), after)).allowed
+    await one.seen(ORIGIN, Settled(probe, outcome, after))
+    assert len((await one.hold(ORIGIN, items(5), after)).allowed) == 1
 
 
 async def test_a_refused_recipient_shows_that_the_way_is_open(database: Any) -> None:
     one = brakes(database)
     for item in items(2):
-        await one.seen("s1", refused(item, **LOST))
-    await one.seen("s1", refused(items(1)[0], meaning="unknown_user", phase="rcpt"))
+        await one.seen(ORIGIN, refused(item, **LOST))
+    await one.seen(ORIGIN, refused(items(1)[0], meaning="unknown_user", phase="rcpt"))
     assert await Breakers(database.breakers, BREAKERS).all() == {}
 
 
@@ -127,6 +153,5 @@ async def test_what_cannot_be_learnt_stops_no_mail(database: Any) -> None:
 
             raise AutoReconnect("the database is away")
 
-    gone = Gone(database.breakers, BREAKERS)
-    one = Brakes(Paces(database.paces, PACES), gone, lambda address: address)
-    await one.seen("s1", refused(items(1)[0], **LOST))
+    one = brakes(database, breakers=Gone(database.breakers, BREAKERS))
+    await one.seen(ORIGIN, refused(items(1)[0], **LOST))

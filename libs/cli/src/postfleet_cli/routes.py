@@ -22,6 +22,7 @@ API_RESOURCES: Final = {
     "deliveries": "dispatcher",
     "suppressions": "dispatcher",
     "ledger": "dispatcher",
+    "pauses": "dispatcher",
     "inbound": "inbox-watcher",
     "analytics": "tracker",
     "webhooks": "tracker",

@@ -250,6 +250,17 @@ class CampaignPaused(CampaignEvent):
     reason: str = ""
 
 
+class CampaignWarned(CampaignEvent):
+    """The figures since the last start come near a limit; nothing was stopped. Once for each start.
+
+    `rule` is what will pause it: `complaints`.
+    """
+
+    subject: ClassVar[str] = "campaign.warned"
+    rule: str
+    reason: str = ""
+
+
 class CampaignResumed(CampaignEvent):
     """The campaign goes on."""
 
@@ -280,6 +291,35 @@ class CampaignCompleted(CampaignEvent):
     """Every lead has had its last mail, or will get no more; nothing is in flight."""
 
     subject: ClassVar[str] = "campaign.completed"
+
+
+class FactorEvent(Event):
+    """Common to all `factor.*`: a template, domain or provider that several senders share."""
+
+    source: ClassVar[str] = "dispatcher"
+    aggregate: ClassVar[str] = "factor_id"
+
+    factor_id: str
+    kind: Literal["template", "domain", "provider"]
+    value: str
+
+
+class FactorPaused(FactorEvent):
+    """Senders that share it degraded together: nothing that has to do with it goes until it is resumed.
+
+    `senders` are those that degraded; `trouble` is `content`, `reputation` or `access`.
+    """
+
+    subject: ClassVar[str] = "factor.paused"
+    trouble: str
+    senders: tuple[str, ...] = ()
+    reason: str = ""
+
+
+class FactorResumed(FactorEvent):
+    """An operator resumed it; only what happens from now on counts."""
+
+    subject: ClassVar[str] = "factor.resumed"
 
 
 # --- deliveries ---------------------------------------------------------------------------------

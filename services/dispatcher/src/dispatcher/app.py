@@ -14,6 +14,7 @@ from dispatcher.api.deliveries import build_deliveries
 from dispatcher.api.leads import build_leads
 from dispatcher.api.ledger import build_ledger
 from dispatcher.api.messages import MessageParts, build_messages
+from dispatcher.api.pauses import build_pauses
 from dispatcher.api.preview import PreviewParts, build_preview
 from dispatcher.api.recipients import build_recipients
 from dispatcher.api.suppressions import build_suppressions
@@ -21,6 +22,8 @@ from dispatcher.brakes import Brakes
 from dispatcher.catalogue import Catalogue
 from dispatcher.credentials import Credentials
 from dispatcher.delivery import Sending, SendingOptions
+from dispatcher.domain.auto_pause import PauseRules
+from dispatcher.domain.blast_radius import BlastRules
 from dispatcher.domain.breaker import BreakerRules
 from dispatcher.domain.pacing import PaceRules
 from dispatcher.domain.retries import RetryRules
@@ -36,6 +39,7 @@ from dispatcher.mail_gate import MailGate
 from dispatcher.mail_intake import MailIntake, MailTimes
 from dispatcher.message_planner import MailStores, MessagePlanner
 from dispatcher.planner import Planner, PlannerOptions, Stores
+from dispatcher.planning_pass import Throttle
 from dispatcher.policies import Policies
 from dispatcher.recovery import Recovery
 from dispatcher.relay import build_relay
@@ -53,15 +57,18 @@ from dispatcher.store.leads import Leads
 from dispatcher.store.leases import Leases
 from dispatcher.store.messages import Messages
 from dispatcher.store.paces import Paces
+from dispatcher.store.pauses import Pauses
 from dispatcher.store.quotas import Quotas
 from dispatcher.store.secret_keys import secret_key
 from dispatcher.store.senders import Senders
 from dispatcher.store.settlements import Settlements
+from dispatcher.store.sights import Sights
 from dispatcher.store.suppressions import Suppressions
 from dispatcher.store.turns import Turns
 from dispatcher.suppressing import Suppressing
 from dispatcher.transport import Timeouts
 from dispatcher.variant_choice import VariantChoice
+from dispatcher.watch import Relays, Watch, WatchRules
 from dispatcher.worker import Worker, WorkerLimits
 from postfleet.api_keys import Authenticator, registry_lookup
 from postfleet.bus import Bus
@@ -107,9 +114,11 @@ class Parts:
         self.attempts = Attempts(database.attempts)
         self.settlements = Settlements(database.settlements, relaxed.settlements)
         self.idempotency = database.idempotency
+        self.pauses, self.sights = Pauses(database.pauses), Sights(relaxed.sights)
         self.relays = [
             OutboxRelay(self.stores.campaigns.collection, self.bus),
             OutboxRelay(self.stores.suppressions.collection, self.bus),
+            OutboxRelay(self.pauses.collection, self.bus),
         ]
         self.lead_stores = LeadStores(
             self.stores.leads, Imports(database.imports), Companies(relaxed.companies)
@@ -132,6 +141,7 @@ class Parts:
             message_id_key=message_id_key,
         )
         self.exchangers = Exchangers(enabled=settings.mx_lookups)
+        self.watch = self._watch(settings)
         self.brakes = self._brakes(settings)
         self.worker = self._worker(settings, Credentials(self.bus, ring), message_id_key)
         self.planner = Planner(
@@ -144,6 +154,8 @@ class Parts:
                 int(settings.sender_gap_seconds * 1000),
             ),
             leases=Leases(relaxed.leases, settings.instance),
+            throttle=Throttle(self.exchangers.destination, self.brakes.rooms),
+            bar=self.brakes.bar,
         )
         self.message_planner = self._message_planner(settings)
         self.intake = MailIntake(
@@ -182,6 +194,7 @@ class Parts:
             suppressing=self.suppressing,
             evidence=self.evidence,
             throttled=self.brakes.throttled,
+            concern=self.watch.concern,
             wake_planner=self.planner.wake,
         )
 
@@ -196,9 +209,33 @@ class Parts:
             settings.breaker_failures, int(settings.breaker_pause_seconds * 1000)
         )
         return Brakes(
-            Paces(database.paces, paces),
-            Breakers(database.breakers, breakers),
-            self.exchangers.destination,
+            paces=Paces(database.paces, paces),
+            breakers=Breakers(database.breakers, breakers),
+            pauses=self.pauses,
+            senders=self.stores.senders,
+            destination_of=self.exchangers.destination,
+            saw=self.watch.saw,
+        )
+
+    def _watch(self, settings: Settings) -> Watch:
+        return Watch(
+            campaigns=self.stores.campaigns,
+            deliveries=self.stores.deliveries,
+            senders=self.stores.senders,
+            sights=self.sights,
+            pauses=self.pauses,
+            relays=Relays(self.relays[0], self.relays[2]),
+            rules=WatchRules(
+                PauseRules(
+                    settings.pause_bounce_rate,
+                    settings.pause_min_sends,
+                    settings.warn_complaint_rate,
+                    settings.pause_complaint_rate,
+                    settings.pause_min_complaints,
+                ),
+                BlastRules(min_senders=settings.blast_min_senders),
+                settings.watch_every_seconds,
+            ),
         )
 
     def _message_planner(self, settings: Settings) -> MessagePlanner:
@@ -267,7 +304,15 @@ class Parts:
         stores = self.stores
         indexed = (stores.campaigns, stores.leads, stores.deliveries, stores.batches)
         people = (self.lead_stores.imports, self.lead_stores.companies)
-        for store in (*indexed, *people, stores.suppressions, self.settlements, self.messages):
+        more = (self.pauses, self.sights)
+        for store in (
+            *indexed,
+            *people,
+            *more,
+            stores.suppressions,
+            self.settlements,
+            self.messages,
+        ):
             await store.ensure_indexes()
 
 
@@ -303,6 +348,7 @@ class Running:
             parts.message_planner.run(),
             parts.recovery.run(),
             parts.brakes.run(),
+            parts.watch.run(),
             parts.exchangers.run(),
             parts.variant_choice.run(),
             parts.worker.keep_leases(),
@@ -386,6 +432,7 @@ def build(settings: Settings) -> FastAPI:
                 stores.deliveries, stores.leads, stores.campaigns, stores.suppressions
             ),
             build_suppressions(stores.suppressions, parts.suppressing),
+            build_pauses(parts.pauses, parts.relays[2].wake),
             build_ledger(parts.settlements, parts.announcer),
         ],
         idempotency=parts.idempotency,

@@ -1,4 +1,5 @@
-"""What holds mail back that may go otherwise: paces of destinations and breakers of senders.
+"""What holds mail back that may go otherwise: paces of destinations, breakers of senders, pauses
+of what several senders share.
 
 Looked at from memory, refreshed every few seconds; whoever takes a place takes it in the database.
 """
@@ -11,9 +12,10 @@ from dataclasses import dataclass
 from pymongo.errors import PyMongoError
 
 from dispatcher import gauges
+from dispatcher.domain.blast_radius import Factor
 from dispatcher.domain.breaker import Breaker, State, concerns, look_again_at, state
 from dispatcher.domain.destinations import NAMES
-from dispatcher.domain.ledger import Item, Settled
+from dispatcher.domain.ledger import Item, Origin, Settled
 from dispatcher.domain.meter import Meter
 from dispatcher.domain.outcomes import ABOUT_THE_SENDER, Outcome
 from dispatcher.domain.pacing import Pace, is_over, rate_at, room, turn_at
@@ -21,12 +23,16 @@ from dispatcher.domain.retries import postponed
 from dispatcher.store.breakers import Breakers
 from dispatcher.store.compare_and_set import TooBusy
 from dispatcher.store.paces import Paces
-from postfleet.events import iso
+from dispatcher.store.pauses import Pause, Pauses
+from dispatcher.store.senders import Senders
+from dispatcher.watch import factors_of_sender, template_of
+from postfleet.events import SenderSnapshot, iso
 from postfleet.instants import from_ms, now_ms
 
 log = logging.getLogger(__name__)
 
 _REFRESH_SECONDS = 2.0
+_LOOK_AGAIN_MS = 60_000
 
 
 @dataclass(frozen=True, slots=True)
@@ -39,9 +45,18 @@ class Held:
 
 class Brakes:
     def __init__(
-        self, paces: Paces, breakers: Breakers, destination_of: Callable[[str], str]
+        self,
+        *,
+        paces: Paces,
+        breakers: Breakers,
+        pauses: Pauses,
+        senders: Senders,
+        destination_of: Callable[[str], str],
+        saw: Callable[[Origin, Settled], None],
     ) -> None:
-        self._paces, self._breakers, self.destination_of = paces, breakers, destination_of
+        self._paces, self._breakers, self._pauses = paces, breakers, pauses
+        self._senders, self.destination_of, self._saw = senders, destination_of, saw
+        self._paused: Mapping[Factor, Pause] = {}
         self._paced: Mapping[str, Pace] = {}
         self._broken: Mapping[str, Breaker] = {}
         self._meter = Meter()
@@ -59,6 +74,7 @@ class Brakes:
 
     async def refresh(self) -> None:
         self._paced, self._broken = await self._paces.all(), await self._breakers.all()
+        self._paused = await self._pauses.active()
         now, rules = now_ms(), self._paces.rules
         for destination, pace in self._paced.items():
             if is_over(pace, now, rules):
@@ -71,13 +87,31 @@ class Brakes:
         rooms = {d: room(self._paced[d], now, rules) for d in destinations if d in self._paced}
         return {destination: n for destination, n in rooms.items() if n is not None}
 
-    def breaker(self, sender_id: str) -> Breaker | None:
-        return self._broken.get(sender_id)
+    def bar(self, sender: SenderSnapshot, now: int) -> str:
+        """Why this sender mails nobody now, whatever the template; "" if it may."""
+        paused = self._pause_of(sender, "")
+        if paused:
+            return _told(paused)
+        breaker = self._broken.get(sender.sender_id)
+        if breaker is not None and state(breaker, now) is State.OPEN:
+            return _told_of(breaker, now)
+        return ""
+
+    def _pause_of(self, sender: SenderSnapshot, template: str) -> Pause | None:
+        if not self._paused:
+            return None
+        factors = factors_of_sender(sender, template)
+        return next((pause for factor, pause in self._paused.items() if factor in factors), None)
 
     # -- before mail goes ----------------------------------------------------------------------------
 
-    async def hold(self, sender_id: str, items: Sequence[Item], now: int) -> Held:
-        """Of these, who may go now: as many as the breaker and the paces have room for."""
+    async def hold(self, origin: Origin, items: Sequence[Item], now: int) -> Held:
+        """Of these, who may go now: as many as the pauses, breaker and paces have room for."""
+        sender_id = origin.sender_id
+        sender = self._senders.get(sender_id) if self._paused else None
+        paused = self._pause_of(sender, template_of(origin)) if sender else None
+        if paused:
+            return Held((), _all(items, _told(paused), now + _LOOK_AGAIN_MS, now))
         breaker = self._broken.get(sender_id)
         if breaker is not None and state(breaker, now) is State.OPEN:
             return Held((), _waiting(items, breaker, now))
@@ -122,15 +156,25 @@ class Brakes:
 
     # -- after mail went -----------------------------------------------------------------------------
 
-    async def seen(self, sender_id: str, settled: Settled) -> None:
+    async def seen(self, origin: Origin, settled: Settled) -> None:
         """Learn from what became of a mail. Never fails: what is learnt is a help, not a fact."""
+        sender_id = origin.sender_id
+        self._saw(origin, settled)
         try:
             if settled.outcome is Outcome.ACCEPTED:
                 await self._went(sender_id, settled)
             elif settled.outcome in (Outcome.DEFERRED, Outcome.FAILED):
                 await self._refused(sender_id, settled)
+            elif sender_id in self._broken:
+                known = settled.outcome is Outcome.UNKNOWN  # lost after the dot: it was open
+                await (self._mended if known else self._breakers.untried)(sender_id)
         except (PyMongoError, TooBusy) as error:
             log.warning("what became of a mail is not learnt from: %s", error)
+
+    async def not_sent(self, sender_id: str) -> None:
+        """Somebody who was let through was not tried: if it was the probe, another may go."""
+        if sender_id in self._broken:
+            await self._breakers.untried(sender_id)
 
     async def _went(self, sender_id: str, settled: Settled) -> None:
         self._meter.add(self.destination_of(settled.item.recipient), settled.at)
@@ -184,11 +228,22 @@ def _throttles(settled: Settled) -> bool:
 
 
 def _waiting(items: Sequence[Item], breaker: Breaker, now: int) -> list[Settled]:
-    until = look_again_at(breaker, now)
-    reason = (
+    return _all(items, _told_of(breaker, now), look_again_at(breaker, now), now)
+
+
+def _told_of(breaker: Breaker, now: int) -> str:
+    until = iso(from_ms(look_again_at(breaker, now)))
+    return (
         f"waits: the sender's server failed {breaker.failures} times in a row, "
-        f"tried again at {iso(from_ms(until))}: {breaker.reason}"
+        f"tried again at {until}: {breaker.reason}"
     )
+
+
+def _told(pause: Pause) -> str:
+    return f"waits: {pause.factor.kind} {pause.factor.value} is paused: {pause.reason}"
+
+
+def _all(items: Sequence[Item], reason: str, until: int, now: int) -> list[Settled]:
     return [postponed(Settled(i, Outcome.POSTPONED, now), reason, until, now) for i in items]
 
 

@@ -1,7 +1,7 @@
 """The fleet as a plan sees it: who may mail for a campaign, and what each may still take."""
 
-from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import dataclass
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from dataclasses import dataclass, replace
 
 from dispatcher.domain.campaigns import Campaign
 from dispatcher.domain.eligibility import Capacity
@@ -28,8 +28,15 @@ class View:
 
 
 class Fleet:
-    def __init__(self, senders: Senders, quotas: Quotas, batches: Batches) -> None:
+    def __init__(
+        self,
+        senders: Senders,
+        quotas: Quotas,
+        batches: Batches,
+        bar: Callable[[SenderSnapshot, int], str] | None = None,
+    ) -> None:
         self._senders, self._quotas, self._batches = senders, quotas, batches
+        self._bar = bar
 
     async def view(self, campaigns: Iterable[Campaign], moment: int) -> View:
         """What is sent, reserved, or planned and not yet taken up counts as used."""
@@ -50,7 +57,9 @@ class Fleet:
         found = {}
         for sender in senders:
             known, waiting = used.get(sender.sender_id, Used()), planned.get(sender.sender_id, 0)
-            found[sender.sender_id] = capacity(sender, known.day + waiting, known.month + waiting)
+            room = capacity(sender, known.day + waiting, known.month + waiting)
+            bar = self._bar(sender, moment) if self._bar else ""
+            found[sender.sender_id] = replace(room, bar=bar) if bar else room
         return found
 
 

@@ -14,3 +14,14 @@ throttlings = Counter(
     ["destination"],
 )
 breakers = Gauge("postfleet_sender_breakers", "Senders by state of their breaker", ["state"])
+factors_paused = Counter(
+    "postfleet_factors_paused_total",
+    "Templates, domains and providers paused because their senders degraded together",
+    ["kind"],
+)
+campaigns_paused = Counter(
+    "postfleet_campaigns_auto_paused_total", "Campaigns that their figures stopped", ["rule"]
+)
+campaigns_warned = Counter(
+    "postfleet_campaigns_warned_total", "Campaigns whose figures come near a limit", ["rule"]
+)

@@ -64,13 +64,14 @@ class Feedback:
         suppressing: Suppressing,
         evidence: Evidence,
         throttled: Callable[[str, int], Awaitable[None]],
+        concern: Callable[[str | None], None],
         wake_planner: Callable[[], None],
     ) -> None:
         self._policies, self._suppressing = policies, suppressing
         self._campaigns, self._leads, self._deliveries = campaigns, leads, deliveries
         self._senders, self._suppressions = senders, suppressions
         self._evidence, self._wake_planner = evidence, wake_planner
-        self._throttled = throttled
+        self._throttled, self._concern = throttled, concern
 
     def reactions(self) -> Mapping[type[Event], Handler]:
         senders: dict[type[Event], Handler] = {
@@ -119,6 +120,7 @@ class Feedback:
             bounced_at=to_ms(event.occurred_at),
             bounce_category=event.category,
         )
+        self._concern(event.campaign_id)
         if event.category not in _NOT_THE_ADDRESS:
             await self._suppress(received, "hard bounce", Kind.BOUNCE)
 
@@ -135,6 +137,7 @@ class Feedback:
     async def complaint(self, received: Received[ComplaintReceived]) -> None:
         event = received.event
         await self._row(event, "a complaint", complained_at=to_ms(event.occurred_at))
+        self._concern(event.campaign_id)
         await self._suppress(received, "complaint", Kind.COMPLAINT)
 
     async def unsubscribed(self, received: Received[RecipientUnsubscribed]) -> None:

@@ -2,7 +2,7 @@
 
 import asyncio
 import logging
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 
 from dispatcher.announcer import Announcer
@@ -21,7 +21,7 @@ from dispatcher.store.suppressions import Suppressions
 from dispatcher.store.turns import Turns
 from postfleet.bus import Bus
 from postfleet.cloudevents import Announcement
-from postfleet.events import CampaignCompleted
+from postfleet.events import CampaignCompleted, SenderSnapshot
 from postfleet.instants import from_ms, now, now_ms
 
 log = logging.getLogger(__name__)
@@ -66,12 +66,13 @@ class Planner:
         *,
         leases: Leases | None = None,
         throttle: Throttle | None = None,
+        bar: Callable[[SenderSnapshot, int], str] | None = None,
     ) -> None:
         self._stores, self._options, self._leases = stores, options, leases
         self._ours = True
         self._wake = asyncio.Event()
         self.due_leads = DueLeads(stores.leads, stores.deliveries, stores.suppressions, announcer)
-        self.fleet = Fleet(stores.senders, stores.quotas, stores.batches)
+        self.fleet = Fleet(stores.senders, stores.quotas, stores.batches, bar)
         self.passes = PlanningPass(
             fleet=self.fleet,
             batches=stores.batches,

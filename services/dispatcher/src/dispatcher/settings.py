@@ -40,6 +40,15 @@ class Settings(ServiceSettings):
     mx_lookups: bool = True  # roll domains up to the provider behind their MX
     breaker_failures: int = Field(3, ge=1)  # in a row; then no connection is made for a while
     breaker_pause_seconds: float = Field(60, gt=0)  # doubles up to half an hour
+    # A campaign's figures since its last start. Above the bounce rate it pauses (S195); receivers
+    # want complaints below 0.1 % and block at 0.3 % (Google's and Yahoo's guidelines, 2024).
+    watch_every_seconds: float = Field(5, gt=0)
+    pause_bounce_rate: float = Field(0.05, gt=0, le=1)
+    pause_min_sends: int = Field(20, ge=1)  # 1 takes the rule by the letter
+    warn_complaint_rate: float = Field(0.001, gt=0, le=1)
+    pause_complaint_rate: float = Field(0.003, gt=0, le=1)
+    pause_min_complaints: int = Field(2, ge=1)  # one person's click stops no campaign
+    blast_min_senders: int = Field(3, ge=2)  # that degrade together: what they share is paused
     unknown_after_seconds: float = Field(24 * 3600, gt=0)  # then the policy decides
 
     # Mails of their own (POST /messages, SMTP in)

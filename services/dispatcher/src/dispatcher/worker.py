@@ -138,8 +138,10 @@ class Worker:
         verdict = await self._gate.check(replace(batch, items=todo), now) if todo else Verdict()
         used = sum(one.outcome in _USED for one in past.values())
         sender_id = batch.origin.sender_id
-        held = await self._brakes.hold(sender_id, verdict.allowed, now)
+        held = await self._brakes.hold(batch.origin, verdict.allowed, now)
         granted = await self._reserve(batch, len(held.allowed), used, now)
+        if granted < len(held.allowed):
+            await self._brakes.not_sent(sender_id)
         over_limit = [
             Settled(item, Outcome.POSTPONED, now, retry_at=_next_day(now), reason="limit")
             for item in held.allowed[granted:]
@@ -170,9 +172,10 @@ class Worker:
         """What became of it, settled; None if another worker has it, or had."""
         settled = await self._sending.send(batch, item, verdict.context)
         if settled is None:
+            await self._brakes.not_sent(batch.origin.sender_id)
             return None
         await self._announcer.settle(batch, [settled])
-        await self._brakes.seen(batch.origin.sender_id, settled)
+        await self._brakes.seen(batch.origin, settled)
         return settled.outcome
 
     async def _reserve(self, batch: Batch, wanted: int, used: int, now: int) -> int:

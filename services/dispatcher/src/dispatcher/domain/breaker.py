@@ -82,6 +82,11 @@ def try_now(breaker: Breaker, wanted: int, now: int, rules: BreakerRules) -> tup
     return 1, replace(breaker, probe_until=now + rules.probe_ms)
 
 
+def untried(breaker: Breaker) -> Breaker:
+    """The probe did not go after all (no quota, a pool that still waits): the next one may."""
+    return replace(breaker, probe_until=0)
+
+
 def look_again_at(breaker: Breaker, now: int) -> int:
     """When somebody who may not try is to ask again."""
     return max(breaker.open_until, now + 5_000)

@@ -22,6 +22,7 @@ class Capacity:
 
     limit: int
     used: int
+    bar: str = ""  # why it mails nobody now, whatever its limit
 
     @property
     def left(self) -> int:
@@ -54,6 +55,7 @@ def _rule(sender: SenderSnapshot, capacity: Capacity, now_ms: int, lane: Lane) -
         (True, "health", sender.health < MIN_HEALTH),
         (True, "access", "campaign" not in sender.access_methods),
         (False, "cooldown", in_cooldown(sender, now_ms)),
+        (False, "brake", bool(capacity.bar)),
         (False, "limit", capacity.used >= capacity.limit),
     ):
         if applies and (lane is Lane.CAMPAIGN or not campaign_only):
@@ -76,6 +78,7 @@ def _detail(rule: str, sender: SenderSnapshot, capacity: Capacity) -> str:
         "health": f"its health is {sender.health}, below {MIN_HEALTH}",
         "access": "campaigns are not an access method",
         "cooldown": f"it cools down until {sender.cooldown_until}",
+        "brake": capacity.bar,
         "limit": f"{capacity.used} of {capacity.limit} are used today",
     }[rule]
 

@@ -16,7 +16,9 @@ class PaceRules:
     ceiling_per_hour: float = 10_000.0  # at this rate the destination is free again
     step_per_hour: float = 600.0  # added in each hour without throttling
     hold_ms: int = 60_000  # replies within it tell of one congestion, and halve once
-    burst_ms: int = 60_000  # at most what this time brings may go at once
+    burst_ms: int = (
+        120_000  # at most what this time brings may go at once: twice the planner's look
+    )
 
 
 @dataclass(frozen=True, slots=True)

@@ -3,7 +3,7 @@
 from collections.abc import Mapping
 from dataclasses import asdict
 
-from dispatcher.domain.breaker import CLOSED, Breaker, BreakerRules, after_failure, try_now
+from dispatcher.domain.breaker import CLOSED, Breaker, BreakerRules, after_failure, try_now, untried
 from dispatcher.store.compare_and_set import change
 from postfleet.mongo import Collection, Document
 
@@ -35,6 +35,12 @@ class Breakers:
             return (granted, breaker), asdict(breaker) if before else None
 
         return await change(self._collection, sender_id, rule)
+
+    async def untried(self, sender_id: str) -> None:
+        def rule(before: Document | None) -> tuple[None, Document | None]:
+            return None, asdict(untried(_breaker(before))) if before else None
+
+        await change(self._collection, sender_id, rule)
 
     async def succeed(self, sender_id: str) -> None:
         """A mail went through: the breaker is closed."""

@@ -95,6 +95,22 @@ class Campaigns:
         result = await self.collection.update_one(_as_read(campaign), update)
         return bool(result.modified_count)
 
+    async def running_since(self, campaign_id: str) -> int:
+        """When it was last started or resumed; 0 if never."""
+        document = await self.collection.find_one({"_id": campaign_id})
+        return int((document or {}).get("running_since", 0))
+
+    async def warn(
+        self, campaign: Campaign, since: int, announcements: Sequence[Announcement]
+    ) -> bool:
+        """Say it once for the run that began at `since`; False if it was said."""
+        update = update_with_events({"$set": {"warned_since": since}}, announcements)
+        for not_yet in ({"$lt": since}, {"$exists": False}):
+            guard = {"_id": campaign.id, "state": campaign.state.value, "warned_since": not_yet}
+            if (await self.collection.update_one(guard, update)).modified_count:
+                return True
+        return False
+
     async def move(
         self,
         campaign: Campaign,
@@ -104,6 +120,8 @@ class Campaigns:
     ) -> bool:
         """Compare-and-set on state and revision; False if somebody was faster."""
         changes: Document = {"state": state.value, "changed_at": now_ms()}
+        if state is CampaignState.RUNNING and campaign.state is not state:
+            changes["running_since"] = now_ms()
         if definition is not None:
             changes |= {"definition": definition_json(definition), "name": definition.name}
         update = update_with_events({"$set": changes, "$inc": {"revision": 1}}, announcements)

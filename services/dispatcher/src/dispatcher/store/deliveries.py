@@ -7,12 +7,14 @@ from typing import Any
 from pymongo import InsertOne, UpdateOne
 from pymongo.errors import BulkWriteError
 
+from dispatcher.domain.auto_pause import Figures, PauseRules, enough_sends
 from dispatcher.domain.ledger import Item, Origin, Settled
 from dispatcher.domain.outcomes import Outcome
 from dispatcher.domain.progress import CONDITION, Before
 from postfleet.instants import now_ms
 from postfleet.mongo import Collection, Document, duplicates, ensure_indexes
 
+_MOST = 1_000_000
 QUEUED = "queued"  # planned again, in an open batch
 _WAITING = (Outcome.DEFERRED.value, Outcome.POSTPONED.value)
 _OPEN = (*_WAITING, QUEUED, Outcome.UNKNOWN.value)
@@ -65,6 +67,8 @@ class Deliveries:
         await ensure_indexes(
             self._collection, "campaign_id", "lead_id", "state", "next_attempt_at", "updated_at"
         )
+        for name in ("bounced_at", "complained_at"):  # few rows have them
+            await self._collection.create_index(name, sparse=True)
 
     async def write(self, rows: Sequence[tuple[str, Origin, Settled]]) -> None:
         """(batch id, origin, settled): insert; a row that is there never goes back in rank."""
@@ -137,6 +141,21 @@ class Deliveries:
     async def any_open(self, campaign_id: str) -> bool:
         query = {"campaign_id": campaign_id, "state": {"$in": list(_OPEN)}}
         return await self._collection.find_one(query) is not None
+
+    async def figures(self, campaign_id: str, since: int, rules: PauseRules) -> Figures:
+        """What went since then and what came of it. Facts are counted, not events: each once."""
+        since = max(since, 1)
+        sent = {"campaign_id": campaign_id, "updated_at": {"$gte": since}}
+        bounced = await self._count({"bounced_at": {"$gte": since}, **sent}, _MOST)
+        complained = await self._count({"complained_at": {"$gte": since}, **sent}, _MOST)
+        ended = {"state": {"$in": [Outcome.ACCEPTED.value, Outcome.FAILED.value]}}
+        enough = enough_sends(bounced, complained, rules)
+        return Figures(await self._count({**sent, **ended}, enough), bounced, complained)
+
+    async def _count(self, query: Document, most: int) -> int:
+        """At most `most` are looked at."""
+        pipeline = [{"$match": query}, {"$limit": most}, {"$count": "n"}]
+        return sum([int(row["n"]) async for row in self._collection.aggregate(pipeline)])
 
     async def mark(self, delivery_id: str, fields: dict[str, Any]) -> bool:
         """Note what happened after the settlement (`replied_at`, …). False: no such row (yet)."""
