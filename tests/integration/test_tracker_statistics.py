@@ -272,3 +272,15 @@ async def test_a_name_told_late_does_not_replace_a_newer_state(database: Any) ->
     found = await CampaignStore(database).get("c")
     assert found is not None
     assert (found["name"], found["status"]) == ("New", "paused")
+
+
+async def test_a_deleted_draft_is_shown_to_nobody(database: Any) -> None:
+    for name in ("kept", "gone"):
+        created = events.CampaignCreated(occurred_at=START, campaign_id=name, name=name)
+        await _handler(database)([Received(created, name)])
+    later = START + timedelta(minutes=1)
+    deleted = events.CampaignDeleted(occurred_at=later, campaign_id="gone", name="gone")
+    await _handler(database)([Received(deleted, "deleted")])
+    store = CampaignStore(database)
+    assert [found["_id"] for found in await store.page("", 10)] == ["kept"]
+    assert [found["_id"] for found in await store.latest(10)] == ["kept"]

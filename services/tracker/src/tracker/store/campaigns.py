@@ -8,6 +8,8 @@ from pymongo import UpdateOne
 from postfleet.mongo import Collection, Database, Document, ensure_indexes
 from tracker.store.writing import insert_new
 
+_KEPT: Document = {"status": {"$ne": "deleted"}}  # a draft that was deleted is shown to nobody
+
 
 @dataclass(frozen=True, slots=True)
 class CampaignNews:
@@ -49,10 +51,11 @@ class CampaignStore:
 
     async def page(self, after: str, limit: int) -> list[Document]:
         """Up to `limit` campaigns by id, after this one."""
-        found = self._campaigns.find({"_id": {"$gt": after}}).sort("_id", 1).limit(limit)
+        query = {"_id": {"$gt": after}, **_KEPT}
+        found = self._campaigns.find(query).sort("_id", 1).limit(limit)
         return [document async for document in found]
 
     async def latest(self, limit: int) -> list[Document]:
         """The campaigns that were heard of last."""
-        found = self._campaigns.find({}).sort("status_ms", -1).limit(limit)
+        found = self._campaigns.find(_KEPT).sort("status_ms", -1).limit(limit)
         return [document async for document in found]
