@@ -1,5 +1,6 @@
 """Tokens in public addresses: nobody can make one, change one, or use one for something else."""
 
+import hmac
 from base64 import b32decode, b32encode, b64encode, urlsafe_b64decode, urlsafe_b64encode
 from hashlib import sha256
 from itertools import count
@@ -9,7 +10,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from postfleet.secrets import KeyRing
-from postfleet.tokens import Purpose, TokenContent, TokenKeys
+from postfleet.tokens import Purpose, TokenContent, TokenKeys, _Mac
 
 DELIVERY = "5f0c2e9d7a41b3c86e1f2a3b4c5d6e7f"
 LINK = "a1b2c3d4e5f60718"
@@ -148,3 +149,10 @@ def test_a_link_id_follows_from_place_and_destination_under_our_key() -> None:
     assert len(bytes.fromhex(one)) == 8
     assert one != KEYS.link_id("campaign", 2, "A", "https://one.test/")
     assert one != _keys(2).link_id("campaign", 1, "A", "https://one.test/")
+
+
+@pytest.mark.parametrize("length", [1, 32, 64, 65, 200])
+def test_the_mac_of_a_token_is_an_hmac(length: int) -> None:
+    key = bytes(range(length))
+    for payload in (b"", b"x" * 17, b"y" * 300):
+        assert _Mac(key).of(payload) == hmac.digest(key, payload, "sha256")[:16]
