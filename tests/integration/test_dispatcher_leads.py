@@ -1,6 +1,8 @@
 """Leads over the API of a dispatcher that runs as a process: imports, states, colleagues."""
 
 import asyncio
+import quopri
+import re
 from collections.abc import AsyncIterator
 from pathlib import Path
 from typing import Any
@@ -165,3 +167,38 @@ async def test_without_a_confirmed_opt_in_nobody_is_mailed_where_it_is_required(
     )
     await world.settled(campaign, 2)
     assert world.accepted()["accept+2@people.test"] == 1
+
+
+@pytest.mark.seed("S302")
+async def test_a_lead_confirms_by_the_link_in_its_mail_and_only_by_the_button(
+    world: DispatcherWorld,
+) -> None:
+    one = world.dispatcher()
+    await one.start()
+    await world.until(world._sender_known, "the sender is known")
+    campaign = await draft(one, require_opt_in=True)
+    leads, who = f"/campaigns/{campaign}/leads", "accept+1@people.test"
+    await one.api("POST", leads, json=[{"email": who, "consent": "given"}])
+    ask = {"from": "s1", "subject": "Please confirm", "text": "Here: {{ confirm_url }}\n"}
+    wrong = await one.http.post(f"/campaigns/{campaign}/opt-in", json={**ask, "text": "no link"})
+    assert wrong.status_code == 422
+    assert (await one.api("POST", f"/campaigns/{campaign}/opt-in", json=ask))["mails"] == 1
+    assert (await one.api("POST", f"/campaigns/{campaign}/opt-in", json=ask))["mails"] == 0
+
+    async def arrived() -> bool:
+        return world.accepted()[who] == 1
+
+    await world.until(arrived, "the question arrives", one.tail)
+    (mail,) = world.box.records("accepted")
+    content = quopri.decodestring(world.box.mail(mail)).decode()
+    (path,) = re.findall(r"/confirm/[A-Za-z0-9_-]+", content)
+    url = f"http://127.0.0.1:{one.port}{path}"
+    for method in ("GET", "HEAD"):
+        assert (await one.http.request(method, url)).status_code == 200
+    assert (await one.api("GET", f"{leads}/{who}"))["state"] == "unconfirmed"
+    assert (await one.http.post(f"{url}x")).status_code == 404
+    for _ in range(2):
+        assert (await one.http.post(url)).status_code == 200
+    found = await one.api("GET", f"{leads}/{who}")
+    assert (found["state"], found["consent"]["level"]) == ("active", "confirmed")
+    assert found["consent"]["source"].startswith("confirmed by link; before: import ")

@@ -47,6 +47,7 @@ PUBLIC: Final = {
     "o": "tracker",
     "c": "tracker",
     "u": "tracker",
+    "confirm": "dispatcher",
 }
 
 

@@ -20,12 +20,14 @@ _REPLY_MAC_BYTES = 8
 _DELIVERY_BYTES = 16
 _LINK_BYTES = 8
 _URL_SAFE = bytes.maketrans(b"+/", b"-_")  # RFC 4648 §5
+_LEAD_BYTES = 12
 
 
 class Purpose(StrEnum):
     OPEN = "open"
     CLICK = "click"
     UNSUBSCRIBE = "unsubscribe"
+    CONFIRM = "confirm"  # a lead confirms its opt-in: the campaign, then the lead
     REPLY = "reply"  # behind the + of an address to reply to
     DELIVERY = "delivery"  # in a header field of ours
 
@@ -33,7 +35,7 @@ class Purpose(StrEnum):
 @dataclass(frozen=True, slots=True)
 class TokenContent:
     delivery_id: str  # 32 hexadecimal digits
-    link_id: str = ""  # 16 hexadecimal digits, for clicks
+    link_id: str = ""  # 16 hexadecimal digits, for clicks; 24, a lead, for confirmations
 
 
 class TokenKeys:
@@ -80,8 +82,11 @@ class TokenKeys:
         return hmac.digest(self._links, text, sha256)[:_LINK_BYTES].hex()
 
 
+_SECOND_BYTES = {Purpose.CLICK: _LINK_BYTES, Purpose.CONFIRM: _LEAD_BYTES}
+
+
 def _size(purpose: Purpose) -> int:
-    return 1 + _DELIVERY_BYTES + (_LINK_BYTES if purpose is Purpose.CLICK else 0)
+    return 1 + _DELIVERY_BYTES + _SECOND_BYTES.get(purpose, 0)
 
 
 class _Mac:

@@ -14,6 +14,7 @@ from dispatcher.api.deliveries import build_deliveries
 from dispatcher.api.leads import build_leads
 from dispatcher.api.ledger import build_ledger
 from dispatcher.api.messages import MessageParts, build_messages
+from dispatcher.api.opt_in import build_opt_in
 from dispatcher.api.pauses import build_pauses
 from dispatcher.api.preview import PreviewParts, build_preview
 from dispatcher.api.recipients import build_recipients
@@ -38,6 +39,7 @@ from dispatcher.importing import LeadStores
 from dispatcher.mail_gate import MailGate
 from dispatcher.mail_intake import MailIntake, MailTimes
 from dispatcher.message_planner import MailStores, MessagePlanner
+from dispatcher.opt_in import OptIn
 from dispatcher.planner import Planner, PlannerOptions, Stores
 from dispatcher.planning_pass import Throttle
 from dispatcher.policies import Policies
@@ -182,6 +184,9 @@ class Parts:
             self.keys,
             settings.public_url,
             self.planner.wake,
+        )
+        self.opt_in = OptIn(
+            self.stores.leads, self.intake, self.keys, settings.public_url, self.revival
         )
         self.recovery = self._recovery(settings)
         self.feedback = Feedback(
@@ -415,6 +420,7 @@ def build(settings: Settings) -> FastAPI:
             build_campaigns(campaigns),
             build_preview(PreviewParts(campaigns, parts.attachments, parts.intake)),
             build_leads(stores.campaigns, parts.lead_stores, stores.suppressions, parts.revival),
+            build_opt_in(stores.campaigns, stores.senders, parts.opt_in, parts.keys),
             build_deliveries(
                 stores.deliveries, stores.batches, parts.attempts, parts.settlements, parts.messages
             ),

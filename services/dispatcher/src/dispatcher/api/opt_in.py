@@ -1,0 +1,103 @@
+"""Double opt-in: sending the question, and `/confirm/{token}`, where it is answered.
+
+GET and HEAD change nothing, whoever sends them: scanners follow every link.
+"""
+
+from typing import Annotated, Any
+
+from fastapi import APIRouter, Response
+from fastapi.responses import HTMLResponse
+from pydantic import Field, field_validator
+
+from dispatcher.domain.mail import CannotCompose
+from dispatcher.opt_in import PLACE, Invitation, OptIn
+from dispatcher.store.campaigns import Campaigns
+from dispatcher.store.senders import Senders
+from postfleet.addresses import check_text
+from postfleet.api_keys import Scope, require
+from postfleet.http import API, Strict
+from postfleet.problems import invalid, not_found
+from postfleet.tokens import Purpose, TokenKeys
+
+_HEADERS = {
+    "Cache-Control": "no-store",
+    "Referrer-Policy": "no-referrer",
+    "X-Robots-Tag": "noindex",
+    "Content-Security-Policy": (
+        "default-src 'none'; form-action 'self'; frame-ancestors 'none'; base-uri 'none'"
+    ),
+}
+_PAGE = (
+    '<!doctype html><html lang="en"><meta charset="utf-8"><title>{title}</title>'
+    '<meta name="viewport" content="width=device-width"><h1>{title}</h1>{body}</html>'
+)
+_ASK = _PAGE.format(
+    title="Confirm your subscription",
+    body='<form method="post"><button type="submit">Yes, send me these mails</button></form>',
+)
+_DONE = _PAGE.format(title="Thank you", body="<p>Your subscription is confirmed.</p>")
+_UNKNOWN = _PAGE.format(title="Not found", body="<p>This link is not valid any more.</p>")
+
+
+class OptInBody(Strict):
+    """`text` holds {{ confirm_url }}. `from` is a sender's id or address."""
+
+    from_: Annotated[str, Field(alias="from", min_length=1, max_length=254)]
+    subject: Annotated[str, Field(min_length=1, max_length=500)]
+    text: Annotated[str, Field(min_length=1, max_length=100_000)]
+
+    @field_validator("subject")
+    @classmethod
+    def _one_line(cls, value: str) -> str:
+        return check_text(value)
+
+    @field_validator("text")
+    @classmethod
+    def _has_link(cls, value: str) -> str:
+        if PLACE not in value:
+            raise ValueError(f"the text must hold {PLACE}, where the link goes")
+        return value
+
+
+def build_opt_in(
+    campaigns: Campaigns, senders: Senders, opt_in: OptIn, keys: TokenKeys
+) -> APIRouter:
+    router = APIRouter()
+
+    @router.post(
+        f"{API}/campaigns/{{campaign_id}}/opt-in",
+        status_code=202,
+        tags=["leads"],
+        dependencies=[require(Scope.SEND)],
+    )
+    async def ask(campaign_id: str, body: OptInBody) -> dict[str, Any]:
+        """Ask every unconfirmed lead to confirm, by a transactional mail; each once in 30 days."""
+        campaign = await campaigns.get(campaign_id)
+        if campaign is None:
+            raise not_found("campaign", campaign_id)
+        await senders.load()
+        sender = senders.named(body.from_)
+        if sender is None or sender.deleted:
+            raise invalid("from", "unknown_sender", "no sender has this id or address")
+        try:
+            made = await opt_in.invite(campaign, sender, Invitation(body.subject, body.text))
+        except CannotCompose as error:
+            raise invalid(error.field, "invalid", str(error)) from error
+        return {"campaign_id": campaign_id, "mails": made}
+
+    @router.api_route("/confirm/{token}", methods=["GET", "HEAD"], tags=["public"])
+    async def show(token: str) -> Response:
+        """A page with a button. Changes nothing."""
+        if keys.read(Purpose.CONFIRM, token) is None:
+            return HTMLResponse(_UNKNOWN, 404, headers=_HEADERS)
+        return HTMLResponse(_ASK, headers=_HEADERS)
+
+    @router.post("/confirm/{token}", tags=["public"])
+    async def confirm(token: str) -> Response:
+        """The button was pressed. The token is the authority; pressing twice changes nothing."""
+        content = keys.read(Purpose.CONFIRM, token)
+        if content is None or not await opt_in.confirm(content):
+            return HTMLResponse(_UNKNOWN, 404, headers=_HEADERS)
+        return HTMLResponse(_DONE, headers=_HEADERS)
+
+    return router
