@@ -80,15 +80,10 @@ class World:
         self.prefix = f"bench_{secrets.token_hex(4)}_"
         self.bus = Bus(nats.url, "sender-registry")
         self._ring = KeyRing.parse(_MASTER_KEY)
-        self._port = free_ports(1)[0]
+        self._port = 0
         self._process: ServerProcess | None = None
         self._known: Mongo | None = None
-        self.http = httpx.AsyncClient(
-            base_url=f"http://127.0.0.1:{self._port}/api/public/v1",
-            headers={"X-API-Key": _API_KEY},
-            timeout=600,
-            trust_env=False,
-        )
+        self.http = httpx.AsyncClient(headers={"X-API-Key": _API_KEY}, timeout=600, trust_env=False)
 
     def pids(self) -> dict[str, int]:
         """Part -> its process, of those that run on this machine for us."""
@@ -105,6 +100,8 @@ class World:
         await self.bus.client.subscribe(RPC_CREDENTIALS, cb=self._password)
         for number in range(SENDERS):
             await self._say_sender(f"s{number}")
+        self._port = free_ports(1)[0]  # as late as can be: others look for ports as well
+        self.http.base_url = f"http://127.0.0.1:{self._port}/api/public/v1"
         module = "dispatcher" if self.mongo else "tests.bench.peers.dispatcher_without_database"
         self._process = ServerProcess(
             [sys.executable, "-m", module], self._folder / "dispatcher.log", self._environment()
