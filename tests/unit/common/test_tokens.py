@@ -14,6 +14,8 @@ from postfleet.tokens import Purpose, TokenContent, TokenKeys, _Mac
 
 DELIVERY = "5f0c2e9d7a41b3c86e1f2a3b4c5d6e7f"
 LINK = "a1b2c3d4e5f60718"
+LEAD = "a1b2c3d4e5f60718293a4b5c"
+SECOND = {Purpose.CLICK: LINK, Purpose.CONFIRM: LEAD}
 
 
 def _key(number: int) -> str:
@@ -29,6 +31,7 @@ TOKENS = {
     Purpose.OPEN: KEYS.make(Purpose.OPEN, DELIVERY),
     Purpose.CLICK: KEYS.make(Purpose.CLICK, DELIVERY, LINK),
     Purpose.UNSUBSCRIBE: KEYS.make(Purpose.UNSUBSCRIBE, DELIVERY),
+    Purpose.CONFIRM: KEYS.make(Purpose.CONFIRM, DELIVERY, LEAD),
     Purpose.REPLY: KEYS.make(Purpose.REPLY, DELIVERY),
     Purpose.DELIVERY: KEYS.make(Purpose.DELIVERY, DELIVERY),
 }
@@ -36,7 +39,7 @@ TOKENS = {
 
 @pytest.mark.parametrize("purpose", Purpose)
 def test_a_token_holds_what_it_was_made_for(purpose: Purpose) -> None:
-    link = LINK if purpose is Purpose.CLICK else ""
+    link = SECOND.get(purpose, "")
     assert KEYS.read(purpose, TOKENS[purpose]) == TokenContent(DELIVERY, link)
 
 
@@ -110,7 +113,7 @@ def test_tokens_of_an_older_key_are_read_while_it_is_in_the_ring(purpose: Purpos
     rotated = _keys(2, 1)
     assert rotated.read(purpose, TOKENS[purpose]) == KEYS.read(purpose, TOKENS[purpose])
     assert _keys(2).read(purpose, TOKENS[purpose]) is None
-    link = LINK if purpose is Purpose.CLICK else ""
+    link = SECOND.get(purpose, "")
     assert _keys(2).read(purpose, rotated.make(purpose, DELIVERY, link)) is not None
 
 
