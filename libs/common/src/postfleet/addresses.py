@@ -6,6 +6,8 @@ Address literals (`[192.0.2.1]`) and host names of one label are refused: mail t
 import re
 import unicodedata
 
+import idna
+
 _ATEXT = r"[A-Za-z0-9!#$%&'*+\-/=?^_`{|}~\u0080-\U0010FFFF]"
 _DOT_STRING = re.compile(rf"{_ATEXT}+(?:\.{_ATEXT}+)*")
 _QUOTED_STRING = re.compile(r'"(?:[\x20\x21\x23-\x5B\x5D-\x7E\u0080-\U0010FFFF]|\\[\x20-\x7E])*"')
@@ -42,9 +44,12 @@ def split_address(address: str) -> tuple[str, str]:
 
 
 def check_domain(domain: str) -> str:
-    """The domain, if it is a valid host name of at least two labels. Raises InvalidAddress."""
+    """The domain, if it is a valid host name of at least two labels. Raises InvalidAddress.
+
+    IDNA 2008 (RFC 5891): the version of 2003 would make another domain of `faß.de`.
+    """
     try:
-        encoded = domain.encode("ascii") if domain.isascii() else domain.encode("idna")
+        encoded = domain.encode("ascii") if domain.isascii() else idna.encode(domain.lower())
     except UnicodeError as error:
         raise InvalidAddress(f"the domain {domain!r} is not valid") from error
     labels = domain.split(".")
@@ -65,7 +70,7 @@ def check_domain(domain: str) -> str:
 def canonical(address: str) -> str:
     """The form under which we compare addresses: everything in lower case, domain in ASCII."""
     local, domain = split_address(address)
-    ascii_domain = domain if domain.isascii() else domain.encode("idna").decode()
+    ascii_domain = domain if domain.isascii() else idna.encode(domain.lower()).decode()
     return f"{unicodedata.normalize('NFC', local.lower())}@{ascii_domain.lower()}"
 
 
