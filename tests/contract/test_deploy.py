@@ -113,10 +113,11 @@ def test_a_drain_has_its_time(name: str) -> None:
     assert COMPOSE[name]["stop_grace_period"] == ("180s" if name == "dispatcher" else "45s")
 
 
-def test_only_the_gateway_and_the_views_are_published_and_on_loopback() -> None:
+def test_only_the_gateway_smtp_in_and_the_views_are_published_and_on_loopback() -> None:
     published = {name: service["ports"] for name, service in COMPOSE.items() if "ports" in service}
-    assert set(published) == {"gateway", "prometheus", "grafana"}
+    assert set(published) == {"gateway", "dispatcher", "prometheus", "grafana"}
     assert published["gateway"] == ["${POSTFLEET_HTTP_BIND:-127.0.0.1}:8080:8000"]
+    assert published["dispatcher"] == ["${POSTFLEET_SMTP_BIND:-127.0.0.1}:2587:2587"]
     assert published["prometheus"][0].startswith("127.0.0.1:")
     assert published["grafana"][0].startswith("127.0.0.1:")
 
@@ -171,7 +172,7 @@ def test_what_must_survive_is_on_a_volume() -> None:
 @pytest.mark.parametrize("name", COMPOSE)
 def test_no_secret_is_written_down(name: str) -> None:
     for variable, value in COMPOSE[name].get("environment", {}).items():
-        if re.search(r"PASSWORD|KEY|SECRET|TOKEN", variable):
+        if re.search(r"(?:PASSWORD|KEY|SECRET|TOKEN)(?!_FILE)", variable):
             assert re.fullmatch(r"\$\{\w+:\?.*\}", value), variable
             assert REMEDY in value, f"{variable}: the message names the remedy"
         if credentials := re.search(r"://[^/@]+:([^@]+)@", value):

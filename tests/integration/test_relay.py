@@ -148,6 +148,25 @@ async def test_kill_9_after_250_loses_nothing_and_sends_nothing_twice(
     await accepted(world, *told, *retried)
 
 
+async def test_eight_bit_mail_says_so_to_the_next_server(world: DispatcherWorld) -> None:
+    relay = Relay(world, world.dispatcher())
+    await relay.start()
+    people = ["accept+1@people.test"]
+
+    def send() -> None:
+        with smtplib.SMTP("127.0.0.1", relay.plain, timeout=20) as client:
+            content = letter(1, "Grüße").replace("Number 1", "Zahl für alle").encode()
+            options = ("BODY=8BITMIME", "SMTPUTF8")
+            client.sendmail(SENDER, people, content, options)
+
+    await asyncio.to_thread(send)
+    await accepted(world, *people)
+    (record,) = world.box.records("accepted")
+    content = world.box.mail(record)
+    assert "\r\n\r\nGrüße\r\n".encode() in content
+    assert "Subject: Zahl für alle\r\n".encode() in content
+
+
 async def test_a_mail_in_doubt_is_sent_again_with_the_same_message_id(
     world: DispatcherWorld,
 ) -> None:

@@ -8,7 +8,7 @@ from collections.abc import Awaitable, Callable
 import pytest
 
 from dispatcher.domain.outcomes import Phase
-from dispatcher.transport import Envelope, Habits, NotOurs, Refused, Timeouts
+from dispatcher.transport import Envelope, Habits, NotOurs, Refused, Timeouts, envelope_for
 from postfleet.events import SmtpSecurity
 from postfleet.smtp import OutcomeUnknown, PermanentFailure, SmtpReply, TransientFailure
 from tests.unit.dispatcher.scripted import DROP, SILENCE, GivenBack, ScriptedServer
@@ -296,6 +296,30 @@ async def test_addresses_beyond_ascii_need_smtputf8(envelope: Envelope) -> None:
         line = await server.line()
         assert (await line.send(envelope, MAIL, ours)).code == 250
         assert server.lines[1].endswith(" SMTPUTF8")
+
+
+@pytest.mark.parametrize(
+    ("text", "parameters"),
+    [
+        pytest.param("Subject: a\r\n\r\nb\r\n", "", id="7-bit"),
+        pytest.param("Subject: a\r\n\r\nü\r\n", " BODY=8BITMIME", id="an 8-bit body"),
+        pytest.param("Subject: ü\r\n\r\n\r\n", " BODY=8BITMIME SMTPUTF8", id="an 8-bit header"),
+    ],
+)
+async def test_content_beyond_7_bits_goes_where_it_is_taken(text: str, parameters: str) -> None:
+    envelope = envelope_for("ann@fleet.test", "a@x.test", text.encode())
+    content = text.encode() + b".\r\n"
+    async with ScriptedServer("PIPELINING", "8BITMIME", "SMTPUTF8") as server:
+        line = await server.line()
+        assert (await line.send(envelope, content, ours)).code == 250
+        assert server.lines[1] == f"MAIL FROM:<ann@fleet.test>{parameters}"
+    async with ScriptedServer("PIPELINING", "SMTPUTF8") as server:
+        line = await server.line()
+        if not parameters:
+            assert (await line.send(envelope, content, ours)).code == 250
+            return
+        with pytest.raises(Refused, match="8BITMIME"):
+            await line.send(envelope, content, ours)
 
 
 async def test_large_contents_pass_the_write_buffer() -> None:

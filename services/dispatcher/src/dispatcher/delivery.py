@@ -23,7 +23,15 @@ from dispatcher.group_commit import GroupCommit
 from dispatcher.mail_gate import MailContext
 from dispatcher.pool import CannotConnect, PoolLimits, SenderPool, one_by_one
 from dispatcher.store.attempts import Attempt, Attempts
-from dispatcher.transport import Connection, Envelope, Habits, NotOurs, Refused, Timeouts, connect
+from dispatcher.transport import (
+    Connection,
+    Habits,
+    NotOurs,
+    Refused,
+    Timeouts,
+    connect,
+    envelope_for,
+)
 from postfleet.events import SenderSnapshot
 from postfleet.failpoints import reach
 from postfleet.instants import from_ms, now_ms
@@ -132,7 +140,7 @@ class Sending:
         async def begin() -> bool:
             return await self._begin(attempt)
 
-        envelope = Envelope(sender.email_address, item.recipient)
+        envelope = envelope_for(sender.email_address, item.recipient, filled.content)
         pool = self._pool(sender)
         try:
             reply = await pool.send(envelope, dot_stuffed(filled.content), begin)

@@ -24,6 +24,7 @@ from dispatcher.transport.mails import (
     Refused,
     Result,
     Source,
+    envelope_for,
     send_all,
 )
 from dispatcher.transport.opening import connect
@@ -40,5 +41,6 @@ __all__ = [
     "Source",
     "Timeouts",
     "connect",
+    "envelope_for",
     "send_all",
 ]

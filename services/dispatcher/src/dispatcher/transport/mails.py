@@ -15,10 +15,21 @@ if TYPE_CHECKING:
 class Envelope(NamedTuple):
     reverse_path: str
     forward_path: str
+    eight_bit: bool = False  # some of the content (RFC 6152)
+    utf8_fields: bool = False  # some of the header (RFC 6532)
 
     @property
     def isascii(self) -> bool:
-        return self.reverse_path.isascii() and self.forward_path.isascii()
+        paths = self.reverse_path.isascii() and self.forward_path.isascii()
+        return paths and not self.utf8_fields
+
+
+def envelope_for(reverse_path: str, forward_path: str, content: bytes) -> Envelope:
+    """With what the content asks of the server; ours is 7-bit, what is handed in need not be."""
+    if content.isascii():
+        return Envelope(reverse_path, forward_path)
+    header = content[: content.find(b"\r\n\r\n")]
+    return Envelope(reverse_path, forward_path, eight_bit=True, utf8_fields=not header.isascii())
 
 
 class Refused(Exception):

@@ -61,6 +61,7 @@ async def connect(
         host=server.host,
         pipelining=session.supports_extension("pipelining"),
         smtputf8=session.supports_extension("smtputf8"),
+        eightbitmime=session.supports_extension("8bitmime"),
         timeouts=timeouts,
         habits=habits,
     )

@@ -11,7 +11,7 @@ from dataclasses import dataclass
 
 from dispatcher.domain.outcomes import Phase
 from dispatcher.transport.habits import Habits
-from dispatcher.transport.mails import Mail, NotOurs, Refused, Source
+from dispatcher.transport.mails import Envelope, Mail, NotOurs, Refused, Source
 from dispatcher.transport.replies import NoReply, ReplyReader
 from postfleet.failpoints import reach
 from postfleet.smtp import OutcomeUnknown, SmtpReply
@@ -43,13 +43,14 @@ class Connection(asyncio.Protocol):
         host: str,
         pipelining: bool,
         smtputf8: bool,
+        eightbitmime: bool = True,
         timeouts: Timeouts,
         habits: Habits | None = None,
     ) -> None:
         self._transport, self._timeouts = transport, timeouts
         self._host, self._habits = host, habits or Habits()
         self._deep = pipelining and not self._habits.one_by_one(host)
-        self._smtputf8 = smtputf8
+        self._smtputf8, self._eightbitmime = smtputf8, eightbitmime
         self._loop = asyncio.get_running_loop()
         self._reader = ReplyReader()
         self._source: Source | None = None
@@ -163,10 +164,18 @@ class Connection(asyncio.Protocol):
         while (mail := source.take(self)) is not None:
             self.taken += 1
             mail.refusal, mail.replies = None, 0
-            if self._smtputf8 or mail.envelope.isascii:
+            reply = self._missing(mail.envelope)
+            if reply is None:
                 return mail
-            reply = SmtpReply(553, "5.6.7 the server does not offer SMTPUTF8 (RFC 6531)")
             source.settle(mail, Refused(Phase.RCPT, reply))
+        return None
+
+    def _missing(self, envelope: Envelope) -> SmtpReply | None:
+        """What the server would have to offer for this mail, and does not."""
+        if not self._smtputf8 and not envelope.isascii:
+            return SmtpReply(553, "5.6.7 the server does not offer SMTPUTF8 (RFC 6531)")
+        if not self._eightbitmime and envelope.eight_bit:
+            return SmtpReply(554, "5.6.3 the server does not offer 8BITMIME (RFC 6152)")
         return None
 
     def _envelope(self, mail: Mail) -> bytes:
@@ -403,8 +412,9 @@ class Connection(asyncio.Protocol):
 
 
 def _mail(mail: Mail) -> bytes:
+    body = " BODY=8BITMIME" if mail.envelope.eight_bit else ""
     utf8 = "" if mail.envelope.isascii else " SMTPUTF8"
-    return f"MAIL FROM:<{mail.envelope.reverse_path}>{utf8}\r\n".encode()
+    return f"MAIL FROM:<{mail.envelope.reverse_path}>{body}{utf8}\r\n".encode()
 
 
 def _rcpt(mail: Mail) -> bytes:
