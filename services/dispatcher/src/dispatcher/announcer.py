@@ -10,12 +10,14 @@ from typing import TypeVar
 
 from pymongo.errors import PyMongoError
 
+from dispatcher import gauges
 from dispatcher.domain.ledger import Batch, Settled, announcements
 from dispatcher.group_commit import GroupCommit
 from dispatcher.store.deliveries import Deliveries
 from dispatcher.store.settlements import Settlement, Settlements, settlement
 from postfleet import metrics
 from postfleet.bus import Bus, NotConfirmed
+from postfleet.cloudevents import Announcement
 from postfleet.failpoints import reach
 from postfleet.instants import now_ms
 
@@ -67,7 +69,7 @@ class Announcer:
 
     async def say(self, settlements: Sequence[Settlement]) -> int:
         """Publish their events, under the same ids however often; returns how many."""
-        events = [a for s in settlements for one in s.settled for a in announcements(s.origin, one)]
+        events = [event for one in settlements for event in _events(one) or ()]
         failed = await self._bus.publish_each(events)
         if failed:
             raise NotConfirmed(list(failed), next(iter(failed.values())))
@@ -80,6 +82,10 @@ class Announcer:
         await self._deliveries.write(
             [(s.batch_id, s.origin, one) for s in settlements for one in s.settled]
         )
+        unsayable = [s.id for s in settlements if _events(s) is None]
+        if unsayable:  # its rows are written, and nobody waits for it for ever
+            gauges.unsayable.inc(len(unsayable))
+            await self._settlements.set_aside(unsayable)
         await self._settlements.mark_announced([s.id for s in settlements])
         for told in settlements:
             for one in told.settled:
@@ -91,6 +97,15 @@ class Announcer:
         if left:
             await self._announce(left)
         return len(left)
+
+
+def _events(told: Settlement) -> list[Announcement] | None:
+    """The events of a settlement; None if it has facts that no event can carry."""
+    try:
+        return [event for one in told.settled for event in announcements(told.origin, one)]
+    except (ValueError, OverflowError) as error:  # pydantic's errors are ValueErrors
+        log.error("settlement %s cannot be announced: %s", told.id, error)
+        return None
 
 
 async def _until_done(group: GroupCommit[T, R], entry: T) -> R:

@@ -61,6 +61,7 @@ from dispatcher.store.messages import Messages
 from dispatcher.store.paces import Paces
 from dispatcher.store.pauses import Pauses
 from dispatcher.store.quotas import Quotas
+from dispatcher.store.retention import Retention
 from dispatcher.store.secret_keys import secret_key
 from dispatcher.store.senders import Senders
 from dispatcher.store.settlements import Settlements
@@ -116,6 +117,7 @@ class Parts:
         self.attempts = Attempts(database.attempts)
         self.settlements = Settlements(database.settlements, relaxed.settlements)
         self.idempotency = database.idempotency
+        self.retention = Retention(relaxed.batches, relaxed.attempts, relaxed.settlements)
         self.pauses, self.sights = Pauses(database.pauses), Sights(relaxed.sights)
         self.relays = [
             OutboxRelay(self.stores.campaigns.collection, self.bus),
@@ -299,6 +301,8 @@ class Parts:
             evidence=self.evidence,
             doubt=self.doubt,
             unknown_after_ms=int(settings.unknown_after_seconds * 1000),
+            retention=self.retention,
+            keep_ms=int(settings.ledger_keep_seconds * 1000),
         )
 
     async def load_keys(self) -> None:

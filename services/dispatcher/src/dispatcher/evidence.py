@@ -8,6 +8,8 @@ from dispatcher.store.deliveries import Deliveries, Row
 from dispatcher.store.leads import Leads
 from postfleet.instants import now_ms
 
+_HELD = "held: its outcome stayed unknown"
+
 
 class Evidence:
     def __init__(self, deliveries: Deliveries, leads: Leads, announcer: Announcer) -> None:
@@ -15,8 +17,11 @@ class Evidence:
 
     async def arrived(self, row: Row, proof: str) -> None:
         """Somebody opened, answered or bounced it, or it is in the Sent folder: it was accepted."""
-        if row.state == Outcome.UNKNOWN.value:
+        held = row.state == Outcome.SKIPPED.value and row.document.get("reason") == _HELD
+        if held or row.state == Outcome.UNKNOWN.value:
             await self._settle(row, Outcome.ACCEPTED, f"evidence: {proof}")
+        if held:  # later than the policy waited, and still the truth
+            await self._leads.release([f"{row.origin.campaign_id}:{row.item.lead_id}"])
 
     async def never_left(self, row: Row) -> None:
         """It is not where its neighbours are: it is sent again, with the same Message-ID."""
@@ -25,7 +30,7 @@ class Evidence:
 
     async def hold(self, row: Row) -> None:
         """No evidence came: it is not sent again, and the lead gets nothing more."""
-        await self._settle(row, Outcome.SKIPPED, "held: its outcome stayed unknown")
+        await self._settle(row, Outcome.SKIPPED, _HELD)
         await self._leads.end([f"{row.origin.campaign_id}:{row.item.lead_id}"], LeadState.HELD)
 
     async def send_again(self, row: Row) -> None:

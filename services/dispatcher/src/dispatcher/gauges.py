@@ -25,3 +25,9 @@ campaigns_paused = Counter(
 campaigns_warned = Counter(
     "postfleet_campaigns_warned_total", "Campaigns whose figures come near a limit", ["rule"]
 )
+unsayable = Counter(
+    "postfleet_unsayable_settlements_total", "Settlements that no event can carry; kept aside"
+)
+batches_held = Counter(
+    "postfleet_batches_held_total", "Batches that failed too often and were given up"
+)

@@ -10,6 +10,7 @@ from dispatcher.doubt import Doubt
 from dispatcher.evidence import Evidence
 from dispatcher.store.batches import Batches, Claim, job
 from dispatcher.store.deliveries import Deliveries
+from dispatcher.store.retention import Retention
 from dispatcher.store.senders import Senders
 from dispatcher.worker import WorkerLimits
 from postfleet.bus import Bus
@@ -35,7 +36,10 @@ class Recovery:
         evidence: Evidence,
         doubt: Doubt,
         unknown_after_ms: int,
+        retention: Retention | None = None,
+        keep_ms: int = 0,
     ) -> None:
+        self._retention, self._keep_ms = retention, keep_ms
         self._bus, self._batches, self._deliveries = bus, batches, deliveries
         self._senders = senders
         self._announcer, self._limits = announcer, limits
@@ -69,6 +73,8 @@ class Recovery:
         # A new id every half minute: within the stream's window the old one would be a duplicate.
         await self._make_jobs_again(now_ms() - _JOB_LOST_MS, f"-{int(time.time()) // 30}")
         await self._end_doubt()
+        if self._retention is not None:
+            await self._retention.forget(now_ms() - self._keep_ms)
 
     async def _make_jobs_again(self, before: int, generation: str) -> None:
         waiting = await self._batches.ready_since(before, _LIMIT)

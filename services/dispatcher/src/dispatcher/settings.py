@@ -49,6 +49,9 @@ class Settings(ServiceSettings):
     pause_complaint_rate: float = Field(0.003, gt=0, le=1)
     pause_min_complaints: int = Field(2, ge=1)  # one person's click stops no campaign
     blast_min_senders: int = Field(3, ge=2)  # that degrade together: what they share is paused
+    # Batches that are done, their attempts and settlements; longer than the stream keeps events,
+    # which `postfleet ledger announce` says again.
+    ledger_keep_seconds: float = Field(31 * 24 * 3600, ge=3600)
     unknown_after_seconds: float = Field(24 * 3600, gt=0)  # then the policy decides
 
     # Mails of their own (POST /messages, SMTP in)

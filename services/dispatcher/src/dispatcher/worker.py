@@ -7,18 +7,21 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field, replace
 
 from nats.aio.msg import Msg
+from pymongo.errors import PyMongoError
 
+from dispatcher import gauges
 from dispatcher.announcer import Announcer
 from dispatcher.brakes import Brakes
 from dispatcher.delivery import Sending
-from dispatcher.domain.ledger import Batch, Item, Settled
+from dispatcher.domain.ledger import MAX_REPLY_TEXT, Batch, Item, Settled
 from dispatcher.domain.outcomes import Outcome
+from dispatcher.domain.retries import batch_wait_seconds
 from dispatcher.doubt import Doubt
 from dispatcher.gate import Gate, Verdict
 from dispatcher.store.batches import Batches, batch_of
 from dispatcher.store.quotas import Limits, Quotas
 from dispatcher.store.senders import Senders
-from postfleet.bus import Bus
+from postfleet.bus import Bus, NotConfirmed
 from postfleet.failpoints import reach
 from postfleet.instants import day_of, now_ms
 
@@ -125,11 +128,35 @@ class Worker:
             past = await self._doubt.settled(batch.id) if life == "again" else {}
             await self._run(batch, past, first=life == "first")
             await self._batches.finish(batch.id, claim_id)
-        except Exception:
+        except (PyMongoError, NotConfirmed):
             await self._batches.give_back(batch.id, claim_id)
             raise
+        except Exception as error:
+            await self._failed(batch, claim_id, error)
         finally:
             self._running.claims.pop(claim_id, None)
+
+    async def _failed(self, batch: Batch, claim_id: str, error: Exception) -> None:
+        """Tried again later each time; given up, with the reason, when it has failed too often."""
+        failures = await self._batches.failed(batch.id, claim_id)
+        wait = batch_wait_seconds(failures)
+        if wait is not None:
+            log.exception("batch %s failed %d times, again in %.0f s", batch.id, failures, wait)
+            await self._batches.give_back(batch.id, claim_id, int(wait * 1000))
+            return
+        log.exception("batch %s failed %d times and is given up", batch.id, failures)
+        unknown = await self._doubt.begun_here(batch)
+        past = await self._doubt.settled(batch.id)
+        ended = {one.item.key for one in unknown} | past.keys()
+        reason = f"its batch failed {failures} times: {error!r}"[:MAX_REPLY_TEXT]
+        rest = [item for item in batch.items if item.key not in ended]
+        skipped = [Settled(item, Outcome.SKIPPED, now_ms(), reason=reason) for item in rest]
+        await self._announcer.settle(batch, [*unknown, *skipped])
+        used = len(unknown) + sum(one.outcome in _USED for one in past.values())
+        day = Limits(day_of(now_ms()))
+        await self._quotas.settle(batch.origin.sender_id, batch.id, used, day)
+        await self._batches.finish(batch.id, claim_id)
+        gauges.batches_held.inc()
 
     async def _run(self, batch: Batch, past: Mapping[str, Settled], *, first: bool) -> None:
         """Send what is not settled yet; returns when every item is."""

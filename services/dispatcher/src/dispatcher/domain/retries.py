@@ -112,3 +112,11 @@ def delay_seconds(
 def _nominal(attempt: int, rules: RetryRules) -> float:
     doubled = rules.base_seconds * 2 ** min(attempt - 1, 64)
     return float(min(doubled, max(_LONGEST_DELAY_SECONDS, rules.base_seconds)))
+
+
+_BATCH_FAILURES = 8
+
+
+def batch_wait_seconds(failures: int) -> float | None:
+    """How long a batch rests that failed so often for reasons of its own; None: it is given up."""
+    return None if failures >= _BATCH_FAILURES else min(600.0, 5.0 * 2 ** max(0, failures - 1))

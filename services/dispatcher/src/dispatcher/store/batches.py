@@ -38,6 +38,7 @@ class Batches:
             "owner",
             "claim_id",
             "created_at",
+            "done_at",
             "campaign_id",
         )
 
@@ -92,12 +93,19 @@ class Batches:
         )
         return bool(result.modified_count)
 
-    async def give_back(self, batch_id: str, claim_id: str) -> None:
-        """Ready again, for whoever gets the next job."""
+    async def give_back(self, batch_id: str, claim_id: str, after_ms: int = 0) -> None:
+        """Ready again, for whoever gets the next job; nobody makes one before `after_ms`."""
         await self._collection.update_one(
             {"_id": batch_id, "claim_id": claim_id, "state": CLAIMED},
-            {"$set": {"state": AGAIN, "created_at": now_ms()}},
+            {"$set": {"state": AGAIN, "created_at": now_ms() + after_ms}},
         )
+
+    async def failed(self, batch_id: str, claim_id: str) -> int:
+        """It failed once more, and not because of the database or the bus; how often by now."""
+        guard = {"_id": batch_id, "claim_id": claim_id, "state": CLAIMED}
+        await self._collection.update_one(guard, {"$inc": {"failures": 1}})
+        document = await self._collection.find_one({"_id": batch_id})
+        return int((document or {}).get("failures", 0))
 
     async def ready_since(self, before: int, limit: int) -> list[Batch]:
         """Ready batches that nobody took for a while: their job may be lost."""

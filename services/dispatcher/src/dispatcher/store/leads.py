@@ -257,6 +257,13 @@ class Leads:
             ]
             await self._collection.bulk_write(updates, ordered=False)
 
+    async def release(self, keys: Sequence[str]) -> None:
+        """Leads that were held because of a doubt: the doubt is settled, they go on."""
+        await self._collection.update_many(
+            {"_id": {"$in": list(keys)}, "state": LeadState.HELD.value},
+            {"$set": {"state": LeadState.ACTIVE.value, "due": now_ms()}},
+        )
+
     async def finish_all(self, campaign_id: str) -> None:
         """The campaign is over for those who are still active."""
         query = _between(campaign_id, LeadState.ACTIVE, NEVER)

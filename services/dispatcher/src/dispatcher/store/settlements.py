@@ -11,6 +11,7 @@ from postfleet.instants import now_ms
 from postfleet.mongo import Collection, Document, ensure_indexes
 
 NEW, ANNOUNCED = "new", "announced"
+UNSAYABLE = "unsayable"  # no event can carry it: kept for people, by nobody waited for
 
 Place = tuple[int, str]  # when it was written, and its id
 
@@ -41,7 +42,14 @@ class Settlements:
         await self._collection.insert_many([_document(s) for s in settlements], ordered=False)
 
     async def mark_announced(self, ids: Sequence[str]) -> None:
-        await self._relaxed.update_many({"_id": {"$in": list(ids)}}, {"$set": {"state": ANNOUNCED}})
+        await self._relaxed.update_many(
+            {"_id": {"$in": list(ids)}, "state": NEW}, {"$set": {"state": ANNOUNCED}}
+        )
+
+    async def set_aside(self, ids: Sequence[str]) -> None:
+        await self._collection.update_many(
+            {"_id": {"$in": list(ids)}}, {"$set": {"state": UNSAYABLE}}
+        )
 
     async def unannounced(self, before: int, limit: int) -> list[Settlement]:
         found = self._collection.find({"state": NEW, "at": {"$lte": before}}).limit(limit)

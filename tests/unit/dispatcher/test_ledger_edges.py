@@ -1,0 +1,147 @@
+"""The ledger's edges: facts nobody can announce, batches that always fail, late evidence, forgetting."""
+
+from types import SimpleNamespace
+from typing import Any, cast
+
+import pytest
+
+from dispatcher.announcer import Announcer
+from dispatcher.domain.campaigns import LeadState
+from dispatcher.domain.lead_rows import LeadRow
+from dispatcher.domain.ledger import Batch, Item, Origin, Settled
+from dispatcher.domain.outcomes import Outcome
+from dispatcher.domain.retries import batch_wait_seconds
+from dispatcher.evidence import Evidence
+from dispatcher.store.attempts import Attempt, Attempts
+from dispatcher.store.batches import Batches
+from dispatcher.store.deliveries import Deliveries
+from dispatcher.store.leads import Leads
+from dispatcher.store.retention import Retention
+from dispatcher.store.settlements import Settlements, settlement
+from postfleet.bus import Bus
+from postfleet.cloudevents import Announcement
+from postfleet.instants import now_ms
+from tests.unit.dispatcher import steps
+
+ORIGIN = Origin("spring", 0, "A", "s1", "campaign")
+BAD = Origin("spring", 0, "A", "s1", "no such category")
+
+
+def batch(name: str, origin: Origin = ORIGIN) -> Batch:
+    return Batch(name, origin, (Item(f"d-{name}", f"l-{name}", f"{name}@x.test"),), now_ms())
+
+
+def accepted(one: Batch) -> Settled:
+    return Settled(one.items[0], Outcome.ACCEPTED, now_ms(), message_id=f"<{one.id}@x.test>")
+
+
+class Said:
+    service = "dispatcher"
+
+    def __init__(self) -> None:
+        self.events: list[Announcement] = []
+
+    async def publish_each(self, events: list[Announcement]) -> dict[str, Exception]:
+        self.events += events
+        return {}
+
+
+async def test_a_fact_that_no_event_can_carry_stops_no_other(database: Any) -> None:
+    settlements, deliveries = Settlements(database.settlements), Deliveries(database.deliveries)
+    said = Said()
+    announcer = Announcer(settlements, deliveries, cast(Bus, said))
+    good, bad = batch("good"), batch("bad", BAD)
+    await settlements.insert([settlement(one, [accepted(one)]) for one in (bad, good)])
+    assert await announcer.sweep(grace_ms=0) == 2
+    assert [event.event.aggregate_id for event in said.events] == ["d-good"]
+    assert set(await deliveries.get_many(["d-good", "d-bad"])) == {"d-good", "d-bad"}
+    assert await announcer.sweep(grace_ms=0) == 0, "it is not tried for ever"
+    (aside,) = [d async for d in database.settlements.find({"state": "unsayable"}).limit(9)]
+    assert aside["batch_id"] == "bad"
+
+
+async def test_evidence_that_comes_after_the_hold_still_settles_and_the_lead_goes_on(
+    database: Any,
+) -> None:
+    settlements, deliveries = Settlements(database.settlements), Deliveries(database.deliveries)
+    leads = Leads(database.leads)
+    announcer = Announcer(settlements, deliveries, cast(Bus, Said()))
+    evidence = Evidence(deliveries, leads, announcer)
+    await leads.add("spring", [LeadRow(1, "jo@x.test")])
+    (lead,) = await leads.page("spring", None, 5)
+    one = Batch("b", ORIGIN, (Item("d", lead.lead_id, "jo@x.test"),), now_ms())
+    await announcer.settle(one, [Settled(one.items[0], Outcome.UNKNOWN, now_ms())])
+    row = await deliveries.get("d")
+    assert row
+    await evidence.hold(row)
+    held = await deliveries.get("d")
+    assert held
+    assert held.state == "skipped"
+    await evidence.arrived(held, "a reply")
+    settled = await deliveries.get("d")
+    assert settled
+    assert settled.state == "accepted"
+    found = await leads.find("spring", "jo@x.test")
+    assert found
+    assert found.state is LeadState.ACTIVE
+
+
+async def test_what_is_done_is_forgotten_and_what_is_not_said_or_not_done_is_kept(
+    database: Any,
+) -> None:
+    batches, attempts = Batches(database.batches), Attempts(database.attempts)
+    settlements = Settlements(database.settlements)
+    names = ["done", "unsaid", "open"]
+    made = [batch(name) for name in names]
+    await batches.insert(made)
+    await attempts.begin([Attempt(one.items[0].key, one.id, "me") for one in made])
+    facts = [settlement(one, [accepted(one)]) for one in made[:2]]
+    await settlements.insert(facts)
+    await settlements.mark_announced([facts[0].id])
+    for name in names[:2]:
+        assert await batches.claim(name, "c", "me", 1000)
+        await batches.finish(name, "c")
+    retention = Retention(database.batches, database.attempts, database.settlements)
+    assert await retention.forget(now_ms() - 60_000) == 0, "too young"
+    assert await retention.forget(now_ms() + 60_000) == 1
+    left = {
+        name: [d["_id"] async for d in database[name].find({}).limit(9)]
+        for name in ("batches", "attempts", "settlements")
+    }
+    assert sorted(left["batches"]) == ["open", "unsaid"]
+    assert sorted(left["attempts"]) == ["d-open:1", "d-unsaid:1"]
+    assert left["settlements"] == [facts[1].id]
+    job_comes_late = await batches.claim("done", "c2", "me", 1000)
+    assert job_comes_late is None
+
+
+def test_a_batch_that_fails_rests_longer_each_time_and_is_given_up_at_last() -> None:
+    waits = [batch_wait_seconds(n) for n in range(1, 9)]
+    assert waits == [5, 10, 20, 40, 80, 160, 320, None]
+
+
+async def test_a_batch_that_always_fails_is_settled_with_the_reason(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    world = await steps.new_world(1)
+    life = steps.Life(world, "one")
+    monkeypatch.setattr(life, "step", _at_once)
+    one = Batch("b", ORIGIN, (Item("d", "l", "l0@x.test"),), now_ms())
+    await Batches(world.database.batches).insert([one])
+
+    async def broken(*_: Any, **__: Any) -> Any:
+        raise KeyError("a bug")
+
+    monkeypatch.setattr(life.worker, "_gate", SimpleNamespace(check=broken))
+    for _ in range(8):
+        await world.database.batches.update_many({}, {"$set": {"created_at": 1}})
+        await life.worker._claim_and_run(one)
+    stored = await world.database.batches.find_one({"_id": "b"})
+    assert (stored["state"], stored["failures"]) == ("done", 8)
+    row = await world.database.deliveries.find_one({"_id": "d"})
+    assert row["state"] == "skipped"
+    assert row["reason"] == "its batch failed 8 times: KeyError('a bug')"
+
+
+async def _at_once(_: str) -> str:
+    return "ok"
