@@ -10,6 +10,7 @@ import typer
 from postfleet_cli import (
     bus_apply,
     bus_rebuild,
+    campaign_plan,
     campaigns,
     dead_letters,
     domains,
@@ -61,6 +62,7 @@ bus = typer.Typer(no_args_is_help=True, help="Streams and durable consumers on N
 app.command()(up)
 app.command()(send)
 app.command()(why)
+app.command()(campaign_plan.plan)
 app.add_typer(senders.app, name="senders")
 app.add_typer(keys.app, name="keys")
 app.add_typer(domains.app, name="domains")

@@ -16,6 +16,7 @@ from dispatcher.api.ledger import build_ledger
 from dispatcher.api.messages import MessageParts, build_messages
 from dispatcher.api.opt_in import build_opt_in
 from dispatcher.api.pauses import build_pauses
+from dispatcher.api.plan import build_plan
 from dispatcher.api.preview import PreviewParts, build_preview
 from dispatcher.api.recipients import build_recipients
 from dispatcher.api.suppressions import build_suppressions
@@ -40,6 +41,7 @@ from dispatcher.mail_gate import MailGate
 from dispatcher.mail_intake import MailIntake, MailTimes
 from dispatcher.message_planner import MailStores, MessagePlanner
 from dispatcher.opt_in import OptIn
+from dispatcher.outlook import Outlook
 from dispatcher.planner import Planner, PlannerOptions, Stores
 from dispatcher.planning_pass import Throttle
 from dispatcher.policies import Policies
@@ -60,6 +62,7 @@ from dispatcher.store.leases import Leases
 from dispatcher.store.messages import Messages
 from dispatcher.store.paces import Paces
 from dispatcher.store.pauses import Pauses
+from dispatcher.store.people import People
 from dispatcher.store.quotas import Quotas
 from dispatcher.store.retention import Retention
 from dispatcher.store.secret_keys import secret_key
@@ -160,6 +163,12 @@ class Parts:
             leases=Leases(relaxed.leases, settings.instance),
             throttle=Throttle(self.exchangers.destination, self.brakes.rooms),
             bar=self.brakes.bar,
+        )
+        self.outlook = Outlook(
+            self.stores,
+            People(relaxed.leads),
+            self.planner,
+            int(settings.sender_gap_seconds * 1000),
         )
         self.message_planner = self._message_planner(settings)
         self.intake = MailIntake(
@@ -425,6 +434,7 @@ def build(settings: Settings) -> FastAPI:
             build_preview(PreviewParts(campaigns, parts.attachments, parts.intake)),
             build_leads(stores.campaigns, parts.lead_stores, stores.suppressions, parts.revival),
             build_opt_in(stores.campaigns, stores.senders, parts.opt_in, parts.keys),
+            build_plan(stores.campaigns, stores.leads, parts.outlook),
             build_deliveries(
                 stores.deliveries, stores.batches, parts.attempts, parts.settlements, parts.messages
             ),

@@ -4,9 +4,9 @@ from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, replace
 
 from dispatcher.domain.campaigns import Campaign
-from dispatcher.domain.eligibility import Capacity
-from dispatcher.domain.openings import open_ms
-from dispatcher.domain.planning import DAY_MS, Terms
+from dispatcher.domain.eligibility import Capacity, capacity
+from dispatcher.domain.openings import spread_ms
+from dispatcher.domain.planning import Terms
 from dispatcher.store.batches import Batches
 from dispatcher.store.quotas import Quotas, Used
 from dispatcher.store.senders import Senders
@@ -45,7 +45,7 @@ class Fleet:
         for campaign in campaigns:
             mine = {one.sender_id: one for one in await self._senders.find(campaign.senders)}
             found |= mine
-            terms[campaign.id] = Terms(frozenset(mine), spread_ms(campaign, moment))
+            terms[campaign.id] = Terms(frozenset(mine), spread_ms(campaign.schedule, moment))
         senders = [found[name] for name in sorted(found)]
         return View(senders, await self._capacities(senders, moment), terms)
 
@@ -61,19 +61,3 @@ class Fleet:
             bar = self._bar(sender, moment) if self._bar else ""
             found[sender.sender_id] = replace(room, bar=bar) if bar else room
         return found
-
-
-def capacity(sender: SenderSnapshot, today: int, month: int) -> Capacity:
-    """Of the day's and the month's limit the one that binds."""
-    if sender.monthly_limit is not None and sender.monthly_limit - month < (
-        sender.effective_limit - today
-    ):
-        return Capacity(sender.monthly_limit, month)
-    return Capacity(sender.effective_limit, today)
-
-
-def spread_ms(campaign: Campaign, moment: int) -> int:
-    """The open time that is left today, if the campaign spreads its mail over it."""
-    if not campaign.schedule.spread:
-        return 0
-    return max(1, open_ms(campaign.schedule, moment, (moment // DAY_MS + 1) * DAY_MS))

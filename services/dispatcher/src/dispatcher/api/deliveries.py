@@ -5,6 +5,7 @@ from typing import Any
 import orjson
 from fastapi import APIRouter
 
+from dispatcher.api.plan import shown_reasons
 from dispatcher.domain.ledger import Batch
 from dispatcher.domain.mail import message_of
 from dispatcher.domain.outcomes import Outcome
@@ -160,11 +161,7 @@ def _plan(batch: Batch) -> dict[str, Any]:
         "batch_id": batch.id,
         "planned_at": iso(batch.created_at),
         "sender_id": batch.origin.sender_id,
-        "eligible": reasons.get("eligible", [batch.origin.sender_id]),
-        "excluded": [
-            {"sender_id": sender, "rule": rule, "detail": detail}
-            for sender, rule, detail in reasons.get("excluded", [])
-        ],
+        **shown_reasons({"eligible": [batch.origin.sender_id], **reasons}),
     }
 
 

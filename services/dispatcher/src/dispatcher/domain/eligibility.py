@@ -29,6 +29,15 @@ class Capacity:
         return max(0, self.limit - self.used)
 
 
+def capacity(sender: SenderSnapshot, today: int, month: int) -> Capacity:
+    """Of the day's and the month's limit the one that binds, from what is used of both."""
+    if sender.monthly_limit is not None and sender.monthly_limit - month < (
+        sender.effective_limit - today
+    ):
+        return Capacity(sender.monthly_limit, month)
+    return Capacity(sender.effective_limit, today)
+
+
 @dataclass(frozen=True, slots=True)
 class Exclusion:
     """Why a sender could not be used: the rule's name and a text for people."""

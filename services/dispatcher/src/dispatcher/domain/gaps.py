@@ -30,6 +30,8 @@ def free_at(
     """
     if last is None or not (gap_ms or spread_ms):
         return now_ms
+    if last + max(gap_ms * (1 + JITTER), spread_ms * 1.5) <= now_ms:
+        return now_ms
     chance = fraction(seed, "gap", sender_id, last)
     interval = max(gap_ms * (1 + JITTER * chance), spread_ms * (0.5 + chance))
     return max(now_ms, last + int(interval))

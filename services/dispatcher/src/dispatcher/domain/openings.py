@@ -1,12 +1,13 @@
 """When a schedule is open: the interval now or next, and how much of a day remains."""
 
-from collections.abc import Iterator
+from bisect import bisect_right
 from dataclasses import replace
-from datetime import UTC, datetime, time, timedelta
+from datetime import UTC, date, datetime, time, timedelta
+from functools import lru_cache
 from zoneinfo import ZoneInfo
 
 from dispatcher.domain.campaigns import Schedule, open_at
-from dispatcher.domain.planning import FOREVER
+from dispatcher.domain.planning import DAY_MS, FOREVER
 from postfleet.instants import from_ms, to_ms
 
 _DAYS_AHEAD = 16  # a weekly window may fall into the hour that a change of the clock leaves out
@@ -21,7 +22,7 @@ def opening(schedule: Schedule, now_ms: int) -> tuple[int, int] | None:
     start = max(now_ms, to_ms(schedule.start_at) if schedule.start_at else now_ms)
     if not schedule.windows and not schedule.days:
         return start, FOREVER
-    edges = list(_edges(schedule, start))
+    edges = _edges(schedule, start)
     opens = next((at for at in (start, *edges) if _open(schedule, at)), None)
     if opens is None:
         return None
@@ -39,6 +40,13 @@ def open_ms(schedule: Schedule, now_ms: int, until_ms: int) -> int:
     return total
 
 
+def spread_ms(schedule: Schedule, now_ms: int) -> int:
+    """The open time that is left of the UTC day, if mail is spread over it; else 0."""
+    if not schedule.spread:
+        return 0
+    return max(1, open_ms(schedule, now_ms, (now_ms // DAY_MS + 1) * DAY_MS))
+
+
 def in_zone(schedule: Schedule, zone: str) -> Schedule:
     """The same hours and days, read off another clock."""
     return replace(schedule, timezone=zone)
@@ -48,15 +56,20 @@ def _open(schedule: Schedule, at_ms: int) -> bool:
     return open_at(schedule, from_ms(at_ms))
 
 
-def _edges(schedule: Schedule, after_ms: int) -> Iterator[int]:
+def _edges(schedule: Schedule, after_ms: int) -> tuple[int, ...]:
     """Where a window starts or ends after this moment, in order."""
-    zone = ZoneInfo(schedule.timezone)
-    day = from_ms(after_ms).astimezone(zone).date() - timedelta(days=1)
-    clocks = {clock for window in schedule.windows for clock in window} | {time.min}
-    for offset in range(_DAYS_AHEAD):
-        local = (
-            datetime.combine(day + timedelta(days=offset), clock, zone) for clock in sorted(clocks)
-        )
-        yield from (
-            at for at in sorted(to_ms(one.astimezone(UTC)) for one in local) if at > after_ms
-        )
+    day = from_ms(after_ms).astimezone(ZoneInfo(schedule.timezone)).date().toordinal()
+    found = _edges_from(schedule.timezone, schedule.windows, day - 1)
+    return found[bisect_right(found, after_ms) :]
+
+
+@lru_cache(maxsize=4096)
+def _edges_from(zone: str, windows: tuple[tuple[time, time], ...], day: int) -> tuple[int, ...]:
+    """All of two weeks from a local day on."""
+    clocks = {clock for window in windows for clock in window} | {time.min}
+    found = (
+        datetime.combine(date.fromordinal(day + offset), clock, ZoneInfo(zone))
+        for offset in range(_DAYS_AHEAD)
+        for clock in clocks
+    )
+    return tuple(sorted(to_ms(one.astimezone(UTC)) for one in found))
