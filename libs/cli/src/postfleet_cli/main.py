@@ -27,6 +27,7 @@ from postfleet_cli import (
 from postfleet_cli.exits import EXIT_CODES_HELP, Refused
 from postfleet_cli.output import console
 from postfleet_cli.send import send
+from postfleet_cli.simulate.command import simulate
 from postfleet_cli.up import up
 from postfleet_cli.why import why
 
@@ -63,6 +64,7 @@ app.command()(up)
 app.command()(send)
 app.command()(why)
 app.command()(campaign_plan.plan)
+app.command()(simulate)
 app.add_typer(senders.app, name="senders")
 app.add_typer(keys.app, name="keys")
 app.add_typer(domains.app, name="domains")
