@@ -166,7 +166,7 @@ class Parts:
         )
         self.outlook = Outlook(
             self.stores,
-            People(relaxed.leads),
+            People(self.stores.leads),
             self.planner,
             int(settings.sender_gap_seconds * 1000),
         )
