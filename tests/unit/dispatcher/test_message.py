@@ -16,6 +16,7 @@ from hypothesis import example, given
 from hypothesis import strategies as st
 
 from dispatcher.domain.campaigns import Campaign, Step, Tracking, Variant
+from dispatcher.domain.headers import reply_subject
 from dispatcher.domain.message import Author, CannotFill, CompiledMessage, Letter, dot_stuffed
 from postfleet.secrets import KeyRing
 from postfleet.tokens import Purpose, TokenKeys
@@ -231,3 +232,11 @@ def test_a_display_name_that_could_be_more_than_a_name_is_refused(name: str) -> 
 def test_a_field_that_the_lead_lacks_is_named() -> None:
     with pytest.raises(CannotFill, match="'v'"):
         TEXT_ONLY.fill(LETTER)
+
+
+@pytest.mark.parametrize(
+    ("first", "expected"),
+    [("Hello", "Re: Hello"), ("Re: Hello", "Re: Hello"), ("RE:x", "RE:x"), ("", "")],
+)
+def test_an_answer_is_marked_once(first: str, expected: str) -> None:
+    assert reply_subject(first) == expected

@@ -12,6 +12,7 @@ from pymongo.errors import PyMongoError
 
 from dispatcher.catalogue import Catalogue
 from dispatcher.credentials import Credentials
+from dispatcher.domain.headers import reply_subject
 from dispatcher.domain.identity import delivery_id, message_id
 from dispatcher.domain.ledger import Batch, Item, Settled
 from dispatcher.domain.message import CannotFill, Filled, Letter, dot_stuffed
@@ -128,7 +129,7 @@ class Sending:
             date=from_ms(now_ms()),
             values={**lead.fields, "email": item.recipient},
             thread=tuple(row.message_id for row in thread),
-            reply_subject=f"Re: {first_subject}" if first_subject else "",
+            reply_subject=reply_subject(first_subject),
         )
         return compiled.fill(letter)
 

@@ -11,6 +11,7 @@ from pydantic import Field
 
 from dispatcher.api.campaign_view import CampaignParts
 from dispatcher.domain.campaigns import Campaign, Variant, variant_for
+from dispatcher.domain.headers import reply_subject
 from dispatcher.domain.identity import delivery_id, lead_id
 from dispatcher.domain.mail import barred, new_id
 from dispatcher.domain.message import CannotFill, CompiledMessage, Filled, Letter
@@ -183,7 +184,7 @@ def _filled(
             first = variant_for(campaign.steps[0], lead, campaign.id)
             seed = delivery_id(campaign.id, lead, 0)
             before = _filled(parts, campaign, 0, first, replace(letter, seed=seed), None)
-            letter = replace(letter, reply_subject=f"Re: {before.subject}")
+            letter = replace(letter, reply_subject=reply_subject(before.subject))
         compiled = CompiledMessage(campaign, step, variant, parts.keys, parts.public_url, files)
         return compiled.fill(letter)
     except CannotFill as error:

@@ -87,6 +87,12 @@ def date(moment: datetime) -> str:
     return format_datetime(moment)
 
 
+def reply_subject(first: str) -> str:
+    """The subject of what goes on with a thread; "" where the first mail's is not known."""
+    answers = first[:3].lower() == "re:"
+    return first if answers or not first else f"Re: {first}"
+
+
 def references(thread: Sequence[str]) -> list[str]:
     """The fields by which a mail goes on with a thread (RFC 5322 §3.6.4)."""
     return [f"In-Reply-To: {thread[-1]}", "References: " + "\r\n ".join(thread)] if thread else []

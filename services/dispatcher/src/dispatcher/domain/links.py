@@ -18,7 +18,7 @@ _TEXT_LINK = re.compile(r"https?://[^\s<>\"'\])]+[^\s<>\"'\]).,;:!?]")
 _ADDRESS_END = re.compile(r"[\s<>\"'\])]")
 _ALLOWED = ("http", "https", "mailto", "tel")
 _MAX_READINGS = 100
-_MARKED = re.compile(r"\{\{(-?)(.*?)(-?)\}\}", re.DOTALL)
+_MARKED = re.compile(r"\{\{(?![{%])(-?)(.*?)(-?)\}\}", re.DOTALL)
 _TAG = re.compile(r"<(?:(?P<comment>!--)|(?P<name>[a-zA-Z][^\s/>]*+))")
 #: one attribute, or the end of the tag; a quote that is never closed lasts to the end of the text
 _ATTRIBUTE = re.compile(

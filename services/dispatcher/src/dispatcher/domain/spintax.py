@@ -11,8 +11,9 @@ from dataclasses import dataclass, field
 from hashlib import sha256
 
 MAX_DEPTH = 20  # of choices inside choices
-_MARK = re.compile(r"\\[{|}]|\{\{|\{%|[{|}]")
-_HTML_MARK = re.compile(r"\\[{|}]|\{\{|\{%|[{|}]|<!--|<(?:style|script)\b", re.IGNORECASE)
+MAX_CHOICES = 1000  # of a text
+_MARK = re.compile(r"\\[{|}]|\{\{(?![{%])|\{%|[{|}]")
+_HTML_MARK = re.compile(r"\\[{|}]|\{\{(?![{%])|\{%|[{|}]|<!--|<(?:style|script)\b", re.IGNORECASE)
 _BLOCK = re.compile(r"\{%-?\s*(raw|comment)\s*-?%\}")
 _BLOCK_ENDS = {name: re.compile(rf"\{{%-?\s*end{name}\s*-?%\}}") for name in ("raw", "comment")}
 _ELEMENT_ENDS = {
@@ -67,17 +68,28 @@ class _Open:
     """A brace that is not closed yet; the outermost one is the text itself."""
 
     options: list[list[Node]] = field(default_factory=lambda: [[]])
+    words: list[str] = field(default_factory=list)  # not yet in the last option
 
     def add(self, node: Node) -> None:
-        nodes = self.options[-1]
-        if isinstance(node, Words) and nodes and isinstance(nodes[-1], Words):
-            nodes[-1] = Words(nodes[-1].text + node.text)
-        elif not isinstance(node, Words) or node.text:
-            nodes.append(node)
+        if isinstance(node, Words):
+            self.words.append(node.text)
+        else:
+            self.flush()
+            self.options[-1].append(node)
+
+    def flush(self) -> None:
+        text = "".join(self.words)
+        self.words.clear()
+        if text:
+            self.options[-1].append(Words(text))
+
+    def next_option(self) -> None:
+        self.flush()
+        self.options.append([])
 
 
 def parse(source: str, *, html: bool = False) -> tuple[Node, ...]:
-    """Raises BadTemplate for what is never closed, and for choices nested too deeply."""
+    """Raises BadTemplate for what is never closed, and for too many or too deep choices."""
     stack, choices = [_Open()], 0
     for kind, text in _marks(source, html=html):
         if kind == "{":
@@ -85,15 +97,18 @@ def parse(source: str, *, html: bool = False) -> tuple[Node, ...]:
                 raise BadTemplate(f"braces are nested more than {MAX_DEPTH} deep")
             stack.append(_Open())
         elif kind == "|" and len(stack) > 1:
-            stack[-1].options.append([])
+            stack[-1].next_option()
         elif kind == "}" and len(stack) > 1:
             closed = stack.pop()
+            closed.flush()
             if len(closed.options) == 1:  # no choice, just braces
                 for node in (Words("{"), *closed.options[0], Words("}")):
                     stack[-1].add(node)
             else:
                 stack[-1].add(Choice(choices, tuple(map(tuple, closed.options))))
                 choices += 1
+                if choices > MAX_CHOICES:
+                    raise BadTemplate(f"more than {MAX_CHOICES} choices")
         else:
             stack[-1].add(_node(kind, text))
     return _unclosed(stack)
@@ -108,10 +123,12 @@ def _node(kind: str, text: str) -> Node:
 def _unclosed(stack: list[_Open]) -> tuple[Node, ...]:
     while len(stack) > 1:
         left = stack.pop()
+        left.flush()
         if len(left.options) > 1:
             raise BadTemplate("a choice is not closed; end it by }, or write \\{ for the character")
         for node in (Words("{"), *left.options[0]):
             stack[-1].add(node)
+    stack[0].flush()
     return tuple(stack[0].options[0])
 
 
@@ -163,7 +180,7 @@ def _end(source: str, closing: str, start: int) -> int:
 def liquid_spans(source: str) -> Iterator[tuple[int, int]]:
     """Where Liquid stands; nothing from the first place on that is not closed."""
     position = 0
-    for found in re.finditer(r"\{\{|\{%", source):
+    for found in re.finditer(r"\{\{(?![{%])|\{%", source):
         if found.start() < position:
             continue
         try:
