@@ -13,6 +13,7 @@ from collections.abc import Awaitable, Callable, Sequence
 from dataclasses import dataclass
 from typing import Protocol
 
+from dispatcher.domain.connection_limits import fewer_connections
 from dispatcher.domain.outcomes import Phase
 from dispatcher.transport import Connection, Envelope, Mail, NotOurs, Refused, Result
 from postfleet.smtp import PermanentFailure, SmtpFailure, SmtpReply, TransientFailure
@@ -140,6 +141,7 @@ class SenderPool:
         self._at: dict[Mail, Connection] = {}
         self._connections: dict[Connection, float] = {}  # -> idle since, 0: busy
         self._opening = 0
+        self._most = limits.connections
         self._enough = 0
         self._goodbyes: set[asyncio.Task[None]] = set()
         self._tasks: set[asyncio.Task[None]] = set()
@@ -271,7 +273,7 @@ class SenderPool:
                 return
             if connection.idle:
                 connection.kick()
-        room = self._limits.connections - len(self._connections) - self._opening
+        room = self._most - len(self._connections) - self._opening
         for _ in range(min(room, self._demand() - self._opening)):
             self._opening += 1
             self._spawn(self._open_one())
@@ -300,7 +302,12 @@ class SenderPool:
             connection = await self._open()
         except Exception as error:
             self._opening -= 1
-            self._failed(error)
+            reply = error.reply if isinstance(error, SmtpFailure) else None
+            fewer = fewer_connections(len(self._connections) + self._opening, reply)
+            if fewer is None:
+                self._failed(error)
+            else:
+                self._most = fewer  # until this pool is idle, and forgotten
             return
         except BaseException:  # cancelled
             self._opening -= 1
