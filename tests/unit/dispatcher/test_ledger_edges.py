@@ -145,3 +145,25 @@ async def test_a_batch_that_always_fails_is_settled_with_the_reason(
 
 async def _at_once(_: str) -> str:
     return "ok"
+
+
+async def test_an_erased_person_is_in_no_row_and_gets_no_further_attempt(database: Any) -> None:
+    deliveries = Deliveries(database.deliveries)
+    for name, outcome in (("sent", Outcome.ACCEPTED), ("later", Outcome.DEFERRED)):
+        item = Item(name, "l1", "jo@x.test")
+        fact = Settled(item, outcome, now_ms(), mail_subject="Hi Jo", reply_text="<jo@x.test>: ok")
+        await deliveries.write([("b", ORIGIN, fact)])
+    await deliveries.write(
+        [("b", ORIGIN, Settled(Item("o", "l2", "al@x.test"), Outcome.ACCEPTED, 1))]
+    )
+    await deliveries.erase("l1")
+    await deliveries.erase("l1")
+    rows = await deliveries.get_many(["sent", "later", "o"])
+    assert "jo" not in str(rows["sent"]).lower() + str(rows["later"]).lower()
+    assert [rows[name].state for name in ("sent", "later", "o")] == [
+        "accepted",
+        "skipped",
+        "accepted",
+    ]
+    assert rows["o"].item.recipient == "al@x.test"
+    assert await deliveries.due(now_ms() + 1000, 10) == []

@@ -55,6 +55,17 @@ async def test_connections_are_kept_and_no_more_than_allowed_are_made() -> None:
         assert server.verbs.count("QUIT") == server.connections
 
 
+async def test_a_server_that_takes_one_connection_only_gets_all_mails_on_it() -> None:
+    async with ScriptedServer("PIPELINING") as server:
+        busy = b"421 4.7.0 Too many connections\r\n"
+        server.script("GREETING", b"220 scripted\r\n", *[busy] * 50)
+        pool = pool_of(server, connections=3)
+        replies = await send_many(pool, 40)
+        assert all(isinstance(reply, SmtpReply) and reply.code == 250 for reply in replies)
+        assert server.connections <= 3, "it is not asked again and again"
+        await pool.close()
+
+
 async def test_a_connection_takes_so_many_mails_and_no_more() -> None:
     async with ScriptedServer("PIPELINING") as server:
         pool = pool_of(server, connections=1, mails=5)

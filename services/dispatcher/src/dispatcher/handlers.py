@@ -149,11 +149,12 @@ class Feedback:
         await self._suppressions.lift(address, LIFTED_BY_RESUBSCRIBING)
 
     async def erased(self, received: Received[PersonErased]) -> None:
-        """Leads go; a suppression stays as a keyed hash, so that nobody is mailed again."""
+        """Leads and names go; a suppression stays as a keyed hash, so that nobody is mailed again."""
         address = canonical(received.event.recipient)
         await self._suppressions.forget(address)
         for lead in await self._leads.everywhere(lead_id(address)):
             await self._leads.delete(lead.key)
+        await self._deliveries.erase(lead_id(address))
 
     async def confirmed(self, received: Received[DeliveryConfirmed]) -> None:
         await self._row(received.event, "the Sent folder")

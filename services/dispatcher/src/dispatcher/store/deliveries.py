@@ -142,6 +142,16 @@ class Deliveries:
         query = {"campaign_id": campaign_id, "state": {"$in": list(_OPEN)}}
         return await self._collection.find_one(query) is not None
 
+    async def erase(self, lead: str) -> None:
+        """Forget whom these went to and what was said; that mails went, and when, stays."""
+        waiting = {"lead_id": lead, "state": {"$in": [*_WAITING, QUEUED]}}
+        ended = {"state": Outcome.SKIPPED.value, "next_attempt_at": 0}
+        await self._collection.update_many(waiting, {"$set": ended})
+        nothing = {"recipient": "", "mail_subject": "", "reply_text": ""}
+        await self._collection.update_many(
+            {"lead_id": lead}, {"$set": {**nothing, "reason": "erased", "lead_id": "erased"}}
+        )
+
     async def figures(self, campaign_id: str, since: int, rules: PauseRules) -> Figures:
         """What went since then and what came of it. Facts are counted, not events: each once."""
         since = max(since, 1)
