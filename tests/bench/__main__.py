@@ -1,7 +1,7 @@
 """`make bench`: every figure as a ratio inside one run. Writes docs/benchmarks/report.json and .md.
 
 QUICK=1 takes fewer and shorter rounds; ONLY=text the modules with that text, and writes no report.
-A module of this folder with `results(quick) -> list[Figure]` is a bench.
+A module of this folder with `results(quick) -> Iterable[Figure]` is a bench.
 """
 
 import importlib
@@ -9,6 +9,7 @@ import os
 import sys
 import time
 import traceback
+from collections.abc import Iterator
 from pathlib import Path
 from types import ModuleType
 
@@ -37,14 +38,13 @@ def main() -> int:
     return int(any(found.failed for found in figures))
 
 
-def _results(name: str, module: ModuleType, quick: bool) -> list[Figure]:
+def _results(name: str, module: ModuleType, quick: bool) -> Iterator[Figure]:
     """One that breaks is in the report with its reason, and does not take the others with it."""
     try:
-        found: list[Figure] = module.results(quick)
+        yield from module.results(quick)
     except Exception as error:
         traceback.print_exc()
-        return [broken(name, error)]
-    return found
+        yield broken(name, error)
 
 
 def _line(found: Figure) -> str:

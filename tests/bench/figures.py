@@ -80,4 +80,8 @@ def skipped(name: str, reason: str) -> Figure:
 
 def broken(name: str, error: Exception) -> Figure:
     """A bench that raised: in the report, and the run as a whole has failed."""
-    return Figure(name=name, median=0.0, unit=_BROKEN, spread=f"{type(error).__name__}: {error}")
+    return Figure(name=name, median=0.0, unit=_BROKEN, spread=_first_line(error))
+
+
+def _first_line(error: Exception) -> str:
+    return f"{type(error).__name__}: {error}".partition("\n")[0]

@@ -57,8 +57,8 @@ class Cursor:
 
 
 class Collection:
-    def __init__(self, name: str) -> None:
-        self.name = name
+    def __init__(self, name: str, database: "Database") -> None:
+        self.name, self.database = name, database
         self._documents: dict[Any, Document] = {}
         self._indexes: dict[str, dict[Any, dict[Any, None]]] = {}
         self._unique: set[str] = set()
@@ -226,7 +226,7 @@ class Database:
         return self[name]
 
     def __getitem__(self, name: str) -> Collection:
-        return self._collections.setdefault(name, Collection(name))
+        return self._collections.setdefault(name, Collection(name, self))
 
 
 class Memory:
