@@ -1,5 +1,6 @@
 """Mails of their own over HTTP: taken in once, sent once, under the same limits and suppression."""
 
+import asyncio
 import base64
 import email
 import email.policy
@@ -121,6 +122,37 @@ async def test_a_scheduled_mail_waits_and_can_be_canceled(world: DispatcherWorld
     assert (late.status_code, late.json()["code"]) == (409, "TOO_LATE")
     assert (await one.http.delete("/messages/none")).status_code == 404
     assert sum(world.accepted().values()) == 1
+
+
+async def test_what_could_not_go_in_time_is_skipped_and_its_content_removed(
+    world: DispatcherWorld,
+) -> None:
+    one = await started(
+        world,
+        POSTFLEET_DISPATCHER_MESSAGE_EXPIRES_AFTER_SECONDS="1",
+        POSTFLEET_DISPATCHER_MESSAGE_KEEP_SECONDS="0",
+    )
+    await world.say_sender(suspended=True)
+    await world.until(world._sender_known, "the suspension is known")
+    taken = await one.api("POST", "/messages", json=mail())
+    await state(world, one, taken["id"], "postponed")
+    await world.say_sender()
+    await world.until(world._sender_known, "the end of it is known")
+    await asyncio.sleep(1.1)
+    await world.database.deliveries.update_one(
+        {"_id": taken["id"]}, {"$set": {"next_attempt_at": 1}}
+    )
+    shown = await state(world, one, taken["id"], "skipped")
+    assert shown["deliveries"][0]["reason"].startswith(("expired", "its content was removed"))
+    one.kill()
+    await one.start()  # its first pass tidies up
+
+    async def removed() -> bool:
+        return await world.database.messages.find_one({"_id": taken["id"]}) is None
+
+    await world.until(removed, "the content is gone")
+    assert (await state(world, one, taken["id"], "skipped"))["state"] == "skipped"
+    assert not world.accepted()
 
 
 @pytest.mark.seed("S275")
