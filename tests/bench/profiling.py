@@ -33,7 +33,14 @@ class Profile:
 
     def __enter__(self) -> Self:
         for format_, file in self._wanted.items():
-            argv = [_py_spy() or "py-spy", "record", "--pid", str(self._pid), "--nonblocking"]
+            argv = [
+                _py_spy() or "py-spy",
+                "record",
+                "--pid",
+                str(self._pid),
+                "--nonblocking",
+                "--gil",
+            ]
             argv += ["--rate", _RATE, "--format", format_, "--output", str(file)]
             self._spies.append(
                 subprocess.Popen(argv, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL)
@@ -58,7 +65,7 @@ class Profile:
 
 
 def table(stacks: Counter[str], title: str) -> str:
-    """Markdown: own time by package, and by function; a sample is where a thread was busy."""
+    """Markdown: own time by package, and by function; a sample is where the thread with the GIL was."""
     total = sum(stacks.values()) or 1
     own: Counter[str] = Counter()
     packages: Counter[str] = Counter()
