@@ -8,7 +8,7 @@ from itertools import count
 from dispatcher.domain.backlog import Backlog
 from dispatcher.domain.campaigns import Campaign
 from dispatcher.domain.destinations import destination_of
-from dispatcher.domain.eligibility import Capacity, Lane, capacity, exclusion
+from dispatcher.domain.eligibility import Capacity, Lane, exclusion
 from dispatcher.domain.gaps import Pace
 from dispatcher.domain.ledger import Item, Settled
 from dispatcher.domain.openings import opening, spread_ms
@@ -26,7 +26,7 @@ from postfleet_cli.simulate.throttles import Throttles
 from sender_registry.domain import health
 from sender_registry.domain.cooldown import COUNTED_FAULTS
 
-TICK_MS = 10 * MINUTE_MS
+TICK_MS = 15 * MINUTE_MS
 _RULES = RetryRules(base_seconds=300, window_seconds=24 * 3600)
 _AGAIN_MS = MINUTE_MS
 
@@ -123,9 +123,7 @@ class Flight:
             self._go(by_candidate[choice.candidate], choice)
 
     def _capacities(self, now: int) -> dict[str, Capacity]:
-        return {
-            sender.id: capacity(sender.snapshot(now), *sender.used(now)) for sender in self.senders
-        }
+        return {name: sender.capacity(now) for name, sender in self._by_id.items()}
 
     def _due(self, now: int, capacities: dict[str, Capacity]) -> Iterator[Mail]:
         slots = [

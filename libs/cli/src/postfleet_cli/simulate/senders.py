@@ -4,6 +4,7 @@ from dataclasses import dataclass, field
 from datetime import timedelta
 from random import Random
 
+from dispatcher.domain.eligibility import Capacity, capacity
 from postfleet.events import MailServer, SenderSnapshot, SenderStatus, SmtpSecurity
 from postfleet.instants import from_ms
 from postfleet_cli.simulate.options import DAY_MS, HOUR_MS, START_MS, Options
@@ -37,6 +38,7 @@ class SimSender:
     months: dict[int, int] = field(default_factory=dict)
     penalties: dict[str, int] = field(default_factory=dict)
     _snapshot: SenderSnapshot | None = None
+    _capacity: Capacity | None = None
     _day: int = -1
 
     @property
@@ -48,12 +50,20 @@ class SimSender:
         if self._snapshot is None or self._day != at_ms // DAY_MS:
             self._day = at_ms // DAY_MS
             self._snapshot = self._made(at_ms)
+            self._capacity = None
         return self._snapshot
 
     def used(self, at_ms: int) -> tuple[int, int]:
         """Mails accepted of this sender today and this month."""
         day = at_ms // DAY_MS
         return self.sent.get(day, 0), self.months.get(_month(day), 0)
+
+    def capacity(self, at_ms: int) -> Capacity:
+        """What is left of the day and the month; looked at more often than it changes."""
+        snapshot = self.snapshot(at_ms)
+        if self._capacity is None:
+            self._capacity = capacity(snapshot, *self.used(at_ms))
+        return self._capacity
 
     def effective_limit(self, at_ms: int) -> int:
         today, month = self.used(at_ms)
@@ -70,6 +80,7 @@ class SimSender:
     def accepted(self, delivery: str, at_ms: int) -> None:
         """A server took responsibility for a mail."""
         self.streak = cooldown.after_success(cooldown.after_time(self.streak, at_ms))
+        self._capacity = None
         day = at_ms // DAY_MS
         self.sent[day] = self.sent.get(day, 0) + 1
         self.months[_month(day)] = self.months.get(_month(day), 0) + 1
