@@ -8,6 +8,7 @@ from typing import Any
 
 import pytest
 
+from inbox_watcher.arrivals import Arrivals
 from inbox_watcher.domain.mailbox import Cursor
 from inbox_watcher.domain.matching import Match, Sent
 from inbox_watcher.domain.understand import Kind, Recipient, Understood
@@ -54,6 +55,26 @@ def event() -> Announcement:
         occurred_at=_NOW, delivery_id="d", sender_id="s1", recipient="ann@lead.test", message_id="m"
     )
     return Announcement(reply, "event1")
+
+
+async def test_deliveries_of_one_message_id_are_told_apart_by_their_recipients(
+    database: Any,
+) -> None:
+    store = SentStore(database.sent_index)
+    other = replace(_SENT, delivery_id="other", recipient="bob@lead.test")
+    for _ in range(2):
+        await store.add([_SENT, other])
+    assert (await store.by_message_ids(["m1@x"]))["m1@x"].recipient == "ann@lead.test"
+    (found,) = await store.recent_to(["Bob@lead.test"], "s1", 5000)
+    assert (found.delivery_id, found.message_id) == ("other", "m1@x")
+    nothing: Any = None  # but what was sent is asked for
+    arrivals = Arrivals(nothing, store, nothing, nothing, 0, 0, nothing)
+    about_bob = replace(
+        _MAIL,
+        recipients=(Recipient("bob@lead.test", "", "5.1.1", Severity.HARD, "unknown_user"),),
+    )
+    about = [await arrivals.match(mail, "s1", 5000) for mail in (_MAIL, about_bob)]
+    assert [match.sent.delivery_id for match in about if match] == ["delivery", "other"]
 
 
 async def test_sent_mails_are_remembered_once_and_found_by_id_and_by_address(

@@ -103,14 +103,24 @@ class Arrivals:
         if found is None and mail.tokens:
             named = token_keys(mail, self.keys)
             found = match_by_keys(named, await self.sent.by_delivery_ids(k.id for k in named))
-        if found is not None:
-            return found
         before = received_at + _CLOCK_TOLERANCE_MS
+        if found is not None:
+            return await self._to_whom_it_is_about(mail, found, before)
         recent = await self.sent.recent_to(address_keys(mail), sender_id, before)
         found = match_by_address(mail, recent)
         if found is not None or (keys and not at_last):
             return found
         return match_by_subject(mail, await self.sent.of_thread(thread_of(sender_id, mail.subject)))
+
+    async def _to_whom_it_is_about(self, mail: Understood, found: Match, before: int) -> Match:
+        """Of several deliveries with one Message-ID, the one to the address that the mail names."""
+        people = {address.lower() for address in address_keys(mail)}
+        if not people or found.sent.recipient in people:
+            return found
+        for sent in await self.sent.recent_to(people, found.sent.sender_id, before):
+            if sent.message_id == found.sent.message_id:
+                return Match(sent, found.matched_by)
+        return found
 
     async def _match(
         self, mail: Understood, place: Place, *, at_last: bool = False

@@ -37,6 +37,7 @@ class SentStore:
     async def add(self, mails: Iterable[Sent]) -> None:
         """Remember mails; one that was in doubt becomes certain, others stay as they are."""
         known = await insert_new(self._sent, [_sent_document(mail) for mail in mails])
+        known = await self._without_siblings(known)
         writes = [
             UpdateOne({"_id": mail["_id"], "certain": 0}, {"$set": _without_id(mail)})
             for mail in known
@@ -44,6 +45,20 @@ class SentStore:
         ]
         if writes:
             await self._sent.bulk_write(writes, ordered=False)
+
+    async def _without_siblings(self, known: list[Document]) -> list[Document]:
+        """A mail that was handed in for several people has one Message-ID in all its deliveries: the
+        others are kept under a name of their own, which no mail can have, and found by address."""
+        if not known:
+            return []
+        ids = [document["_id"] for document in known]
+        cursor = self._sent.find({"_id": {"$in": ids}}, {"recipient": 1}).limit(len(ids))
+        owners = {document["_id"]: document["recipient"] async for document in cursor}
+        same = [d for d in known if owners.get(d["_id"], d["recipient"]) == d["recipient"]]
+        others = [d for d in known if d not in same]
+        return same + await insert_new(
+            self._sent, [{**d, "_id": f"{d['_id']} {d['delivery_id']}"} for d in others]
+        )
 
     async def neighbours(self, sender_id: str, at: int, before: int) -> list[str]:
         """Message-IDs of accepted mails of this sender around `at`, sent before `before` (epoch ms)."""
@@ -241,7 +256,7 @@ def _without_id(document: Document) -> Document:
 
 def _sent(document: Document) -> Sent:
     return Sent(
-        message_id=document["_id"],
+        message_id=document["_id"].partition(" ")[0],
         delivery_id=document["delivery_id"],
         sender_id=document["sender_id"],
         recipient=document["recipient"],
