@@ -1,5 +1,7 @@
 """`postfleet plan`: what is asked, and what is printed."""
 
+import pytest
+
 from tests.unit.cli.test_commands import _invoke, _Platform, platform
 
 __all__ = ["platform"]
@@ -18,9 +20,12 @@ AHEAD = {
 }
 
 
-def test_plan_tells_the_end_the_days_and_who_mails(platform: _Platform) -> None:
+@pytest.mark.parametrize("command", [("plan",), ("campaigns", "plan")], ids=" ".join)
+def test_plan_tells_the_end_the_days_and_who_mails(
+    platform: _Platform, command: tuple[str, ...]
+) -> None:
     platform.answers["GET", "/campaigns/c1/plan"] = AHEAD
-    printed = _invoke("plan", "c1", "--without-domain", "b.test")
+    printed = _invoke(*command, "c1", "--without-domain", "b.test")
     assert platform.requests[0].url.params.get_list("without_domain") == ["b.test"]
     for text in (
         "without b.test",

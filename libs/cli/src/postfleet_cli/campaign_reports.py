@@ -54,15 +54,6 @@ def _share(variant: Mapping[str, Any], figure: str) -> str:
     return f"{count} {count / sent:.0%}"
 
 
-def plan(campaign: Id, as_json: AsJson = False) -> None:
-    """Show what would be sent when and by whom, if nothing else happens."""
-    found = Api.from_environment().call("GET", f"/campaigns/{campaign}/plan")
-    if as_json:
-        print_json(found)
-    else:
-        print_document(found)
-
-
 Lead = Annotated[
     str | None, typer.Option(help="As this address would get it; without it, the first lead.")
 ]

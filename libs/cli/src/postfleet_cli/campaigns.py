@@ -10,7 +10,8 @@ from rich.table import Column, Table
 from postfleet_cli.api import Api
 from postfleet_cli.campaign_drafts import ask
 from postfleet_cli.campaign_import import import_leads
-from postfleet_cli.campaign_reports import Id, plan, preview, stats, try_out
+from postfleet_cli.campaign_plan import plan
+from postfleet_cli.campaign_reports import Id, preview, stats, try_out
 from postfleet_cli.exits import ExitCode, Refused
 from postfleet_cli.output import AsJson, console, print_document, print_json
 
