@@ -12,6 +12,7 @@ from pymongo import InsertOne, UpdateOne, monitoring
 from dispatcher.announcer import Announcer
 from dispatcher.domain.ledger import Batch, Item, Origin, Settled
 from dispatcher.domain.outcomes import Outcome
+from dispatcher.group_commit import GroupCommit
 from dispatcher.store.attempts import Attempt, Attempts
 from dispatcher.store.batches import Batches
 from dispatcher.store.deliveries import Deliveries
@@ -137,11 +138,26 @@ async def _appended(mongo: Mongo, bus: Bus, mails: int) -> None:
     work = _batches(mails, "a")
     await batches.insert(work)
 
+    async def claim(ids: Sequence[str]) -> Sequence[None]:
+        await batches.claim(ids, "claim", "bench", 30_000)
+        return [None] * len(ids)
+
+    async def begin(groups: Sequence[Sequence[Attempt]]) -> Sequence[None]:
+        await attempts.begin([one for group in groups for one in group])
+        return [None] * len(groups)
+
+    async def finish(claimed: Sequence[tuple[str, str]]) -> Sequence[None]:
+        await batches.finish(claimed)
+        return [None] * len(claimed)
+
+    claims, begins = GroupCommit(claim), GroupCommit(begin)  # grouped as the worker groups them
+    finishes = GroupCommit(finish)
+
     async def run(batch: Batch) -> None:
-        await batches.claim(batch.id, f"claim {batch.id}", "bench", 30_000)
-        await attempts.begin([Attempt(item.key, batch.id, "bench") for item in batch.items])
+        await claims.submit(batch.id)
+        await begins.submit([Attempt(item.key, batch.id, "bench") for item in batch.items])
         await announcer.settle(batch, _settled(batch))
-        await batches.finish(batch.id, f"claim {batch.id}")
+        await finishes.submit((batch.id, "claim"))
 
     await _in_lanes(work, run)
 

@@ -4,11 +4,21 @@ import asyncio
 import contextlib
 import ssl
 from collections import defaultdict, deque
-from collections.abc import Awaitable, Callable
+from collections.abc import Awaitable, Callable, Sequence
 from types import TracebackType
 from typing import Self
 
-from dispatcher.transport import Connection, Envelope, Habits, Mail, Result, Timeouts, connect
+from dispatcher.pool import CannotConnect, SenderPool
+from dispatcher.transport import (
+    Connection,
+    Envelope,
+    Habits,
+    Mail,
+    Refused,
+    Result,
+    Timeouts,
+    connect,
+)
 from postfleet.events import MailServer, SmtpSecurity
 from postfleet.smtp import SmtpReply
 from postfleet.tls import client_context
@@ -186,7 +196,7 @@ class ScriptedServer:
             self.groups.append(behind.count(b"\r\n") + (behind is not data))
             feed(data)
 
-        reader.feed_data = counting  # type: ignore[method-assign]
+        reader.feed_data = counting  # type: ignore[method-assign,assignment]
 
     def _next(self, verb: str) -> bytes:
         scripted = self._scripts[verb]
@@ -206,3 +216,45 @@ class ScriptedServer:
         if reply == DROP:
             writer.transport.abort()
         return reply != DROP and not reply.startswith(b"421")
+
+
+class _One:
+    """A feed of one mail."""
+
+    urgent = True
+
+    def __init__(self, mail: Mail, begin: Callable[[], Awaitable[bool]]) -> None:
+        self.mail, self.begin, self.left = mail, begin, 1
+        self.done: asyncio.Future[SmtpReply] = asyncio.get_running_loop().create_future()
+
+    def take(self) -> Mail | None:
+        self.left -= 1
+        return self.mail if self.left >= 0 else None
+
+    def settle(self, mail: Mail, result: Result | CannotConnect) -> None:
+        if self.done.done():
+            return
+        if isinstance(result, SmtpReply):
+            self.done.set_result(result)
+        else:
+            self.done.set_exception(result)
+
+    def refuse(self, why: CannotConnect | Refused) -> None:
+        if self.left > 0:
+            self.settle(self.mail, why)
+
+
+async def one_by_one(mails: Sequence[Mail]) -> Sequence[bool]:
+    """The claims of mails that came through `send`."""
+    answers: list[bool] = await asyncio.gather(*(mail.tag.begin() for mail in mails))
+    return answers
+
+
+async def send(
+    pool: SenderPool, envelope: Envelope, content: bytes, begin: Callable[[], Awaitable[bool]]
+) -> SmtpReply:
+    """One mail through a pool. Raises what is no SmtpReply."""
+    one = _One(Mail(envelope, content), begin)
+    one.mail.tag = one
+    pool.feed(one)
+    return await one.done

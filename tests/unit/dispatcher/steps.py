@@ -30,7 +30,7 @@ from dispatcher.evidence import Evidence
 from dispatcher.gate import Gate
 from dispatcher.mail_gate import MailGate
 from dispatcher.planner import Planner, PlannerOptions, Stores
-from dispatcher.pool import CannotConnect, SenderPool
+from dispatcher.pool import CannotConnect, Claimer, Feed, SenderPool
 from dispatcher.recovery import Recovery
 from dispatcher.store.attachments import Attachments
 from dispatcher.store.attempts import Attempts
@@ -47,7 +47,7 @@ from dispatcher.store.senders import Senders
 from dispatcher.store.settlements import Settlements
 from dispatcher.store.suppressions import Suppressions
 from dispatcher.store.turns import Turns
-from dispatcher.transport import Envelope, NotOurs, Refused, Timeouts
+from dispatcher.transport import Mail, NotOurs, Refused, Result, Timeouts
 from dispatcher.worker import Worker, WorkerLimits
 from postfleet.bus import Bus, Message, NotConfirmed
 from postfleet.cloudevents import Announcement
@@ -171,25 +171,31 @@ class _Bus:
 class _Pool:
     """A mail server that counts what it accepts, and a line to it that breaks."""
 
-    def __init__(self, life: Life) -> None:
-        self._life = life
+    def __init__(self, life: Life, claim: Claimer) -> None:
+        self._life, self._claim = life, claim
 
-    async def send(
-        self, envelope: Envelope, _: bytes, begin: Callable[[], Awaitable[bool]]
-    ) -> SmtpReply:
+    def feed(self, feed: Feed) -> None:
+        while (mail := feed.take()) is not None:
+            self._life.start(self._send(feed, mail))
+
+    async def _send(self, feed: Feed, mail: Mail) -> None:
+        feed.settle(mail, await self._result(mail))
+
+    async def _result(self, mail: Mail) -> Result | CannotConnect:
         how = await self._life.step("connect")
         if how != "ok":
-            raise CannotConnect(TransientFailure("no connection"), first=how == "bad")
-        if not await begin():
-            raise NotOurs
+            return CannotConnect(TransientFailure("no connection"), first=how == "bad")
+        [mail.ours] = await self._claim([mail])
+        if not mail.ours:
+            return NotOurs()
         how = await self._life.step("dot")
         if how == "bad":
-            raise OutcomeUnknown("lost before it was accepted")
+            return OutcomeUnknown("lost before it was accepted")
         if how == "worse":
-            raise Refused(Phase.FINAL, SmtpReply(451, "4.3.0 later"))
-        self._life.world.accepted[envelope.forward_path] += 1
+            return Refused(Phase.FINAL, SmtpReply(451, "4.3.0 later"))
+        self._life.world.accepted[mail.envelope.forward_path] += 1
         if await self._life.step("reply") == "bad":
-            raise OutcomeUnknown("lost after it was accepted")
+            return OutcomeUnknown("lost after it was accepted")
         return SmtpReply(250, "2.0.0 ok")
 
 
@@ -197,7 +203,7 @@ class _Sending(Sending):
     life: Life
 
     def _pool(self, sender: SenderSnapshot) -> SenderPool:
-        return cast(SenderPool, _Pool(self.life))
+        return cast(SenderPool, _Pool(self.life, self._claim))
 
 
 def _wire(world: World, life: Life) -> tuple[Planner, Worker, Recovery]:

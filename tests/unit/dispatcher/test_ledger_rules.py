@@ -7,6 +7,7 @@ import pytest
 from dispatcher.domain.identity import attempt_id, delivery_id, lead_id, message_id
 from dispatcher.domain.ledger import Batch, Item, Origin, Settled, announcements
 from dispatcher.domain.outcomes import Outcome
+from postfleet.cloudevents import Announcement, parse
 from postfleet.events import BounceHard, EmailDeferred, EmailFailed, EmailSent
 from postfleet.smtp import SmtpReply
 
@@ -121,3 +122,22 @@ def test_a_message_id_is_on_the_authors_domain_and_cannot_be_guessed() -> None:
 
 def test_the_key_of_an_attempt_names_delivery_and_number() -> None:
     assert Batch("b", ORIGIN, (ITEM,), 0).items[0].key == attempt_id("d" * 32, 2)
+
+
+@pytest.mark.parametrize("campaign", ["spring", ""])
+@pytest.mark.parametrize("text", ["2.0.0 queued", "", "2.0.0 öäü \u2028 \x00"])
+def test_an_event_that_is_not_validated_again_says_what_the_validated_one_would(
+    campaign: str, text: str
+) -> None:
+    origin = Origin(campaign, 1, "B", "s1", "campaign")
+    item = Item("d1", "l1", "jo@x.test", 2)
+    base = Settled(item, Outcome.ACCEPTED, 1_800_000_000_123, message_id="<m@x.test>")
+    settled = base.with_reply(SmtpReply(250, text))
+    [announcement] = announcements(origin, settled)
+    event = announcement.event
+    validated = type(event).model_validate(
+        {name: getattr(event, name) for name in event.model_fields_set}
+    )
+    assert event == validated
+    assert announcement.body() == Announcement(validated).body()
+    assert parse("email.sent", announcement.headers("dispatcher"), announcement.body()) == validated

@@ -182,7 +182,7 @@ async def test_a_second_batch_that_is_taken_up_casts_no_doubt_on_the_first(stage
     assert stage.sent == 1
 
 
-@pytest.mark.parametrize("point", ["batches.update_one", "quotas", "connect", "attempts"])
+@pytest.mark.parametrize("point", ["batches.update_many", "quotas", "connect", "attempts"])
 async def test_what_ends_before_the_dot_is_sent_by_the_next(stage: Stage, point: str) -> None:
     first, other = Life(stage.world, "first"), Life(stage.world, "other")
     first.deliver(stage.world.jobs[0])
@@ -225,9 +225,9 @@ async def test_an_exception_in_one_mail_gives_the_batch_back_when_all_have_ended
 async def test_quota_of_an_earlier_life_is_counted_once(stage: Stage) -> None:
     first, other = Life(stage.world, "first"), Life(stage.world, "other")
     first.deliver(stage.world.jobs[0])
-    await stage.until(first, "batches.update_one")  # the claim
+    await stage.until(first, "batches.update_many")  # the claim
     await stage.next(first)
-    await stage.until(first, "batches.update_one")  # all settled, quota too; not finished
+    await stage.until(first, "batches.bulk_write")  # all settled, quota too; not finished
     await stage.take_up(other)
     await stage.send(other)
     assert [q["used"] async for q in stage.world.database.quotas.find({})] == [1]

@@ -8,7 +8,7 @@ import pytest
 
 from dispatcher import pool as pool_module
 from dispatcher.domain.outcomes import Phase
-from dispatcher.pool import CannotConnect, PoolLimits, SenderPool, one_by_one
+from dispatcher.pool import CannotConnect, PoolLimits, SenderPool
 from dispatcher.transport import (
     Connection,
     Envelope,
@@ -19,7 +19,7 @@ from dispatcher.transport import (
     Source,
 )
 from postfleet.smtp import OutcomeUnknown, SmtpReply, TransientFailure
-from tests.unit.dispatcher.scripted import DROP, ScriptedServer
+from tests.unit.dispatcher.scripted import DROP, ScriptedServer, one_by_one, send
 
 ENVELOPE = Envelope("ann@fleet.test", "jo@x.test")
 MAIL = b"Subject: hi\r\n\r\nhello\r\n.\r\n"
@@ -37,7 +37,7 @@ def pool_of(server: ScriptedServer, connections: int = 2, mails: int = 100) -> S
 
 
 async def send_many(pool: SenderPool, count: int) -> list[SmtpReply | BaseException]:
-    mails = (pool.send(ENVELOPE, MAIL, ours) for _ in range(count))
+    mails = (send(pool, ENVELOPE, MAIL, ours) for _ in range(count))
     async with asyncio.timeout(20):
         return await asyncio.gather(*mails, return_exceptions=True)
 
@@ -87,7 +87,7 @@ async def test_an_idle_pool_ends_its_connections(monkeypatch: pytest.MonkeyPatch
         assert pool.idle
         await asyncio.sleep(0.05)
         assert server.verbs.count("QUIT") == server.connections
-        assert (await pool.send(ENVELOPE, MAIL, ours)).code == 250
+        assert (await send(pool, ENVELOPE, MAIL, ours)).code == 250
         await pool.close()
 
 
@@ -120,7 +120,7 @@ async def test_one_mail_stands_for_a_failed_connection_and_nobody_hammers() -> N
     assert opened <= 5
     before = opened
     with pytest.raises(CannotConnect) as refused:
-        await pool.send(ENVELOPE, MAIL, ours)
+        await send(pool, ENVELOPE, MAIL, ours)
     assert not refused.value.first
     assert opened == before
     await pool.close()
@@ -141,9 +141,9 @@ async def test_after_the_pause_it_tries_again(monkeypatch: pytest.MonkeyPatch) -
         server.script("GREETING", DROP)
         pool = pool_of(server, connections=1)
         with pytest.raises(CannotConnect):
-            await pool.send(ENVELOPE, MAIL, ours)
+            await send(pool, ENVELOPE, MAIL, ours)
         await asyncio.sleep(0.06)
-        assert (await pool.send(ENVELOPE, MAIL, ours)).code == 250
+        assert (await send(pool, ENVELOPE, MAIL, ours)).code == 250
         await pool.close()
 
 
@@ -155,7 +155,7 @@ async def test_closing_answers_every_mail() -> None:
             await asyncio.sleep(60)
             return True
 
-        sends = [asyncio.ensure_future(pool.send(ENVELOPE, MAIL, never)) for _ in range(10)]
+        sends = [asyncio.ensure_future(send(pool, ENVELOPE, MAIL, never)) for _ in range(10)]
         await asyncio.sleep(0.1)
         async with asyncio.timeout(5):
             await pool.close()
@@ -169,7 +169,7 @@ async def test_closing_while_the_dot_is_unanswered_leaves_a_doubt() -> None:
     async with ScriptedServer("PIPELINING") as server:
         server.script("DOT", b"silence")
         pool = pool_of(server, connections=1)
-        sending = asyncio.ensure_future(pool.send(ENVELOPE, MAIL, ours))
+        sending = asyncio.ensure_future(send(pool, ENVELOPE, MAIL, ours))
         await asyncio.sleep(0.1)
         await pool.close()
         with pytest.raises(OutcomeUnknown):
@@ -256,7 +256,7 @@ async def test_no_mail_ever_waits_for_ever(seed: int, monkeypatch: pytest.Monkey
     for _ in range(40):
         await asyncio.sleep(chance.random() / 100)
         answered += len(await send_many(pool, chance.randrange(1, 25)))
-    late = [asyncio.ensure_future(pool.send(ENVELOPE, MAIL, ours)) for _ in range(30)]
+    late = [asyncio.ensure_future(send(pool, ENVELOPE, MAIL, ours)) for _ in range(30)]
     await asyncio.sleep(0.003)
     async with asyncio.timeout(5):
         await pool.close()

@@ -8,7 +8,7 @@ import pytest
 from dispatcher.domain.ledger import Batch, Item, Origin, Settled
 from dispatcher.domain.outcomes import Outcome
 from dispatcher.store.attempts import Attempt, Attempts
-from dispatcher.store.batches import Batches, batch_of, job
+from dispatcher.store.batches import Batches, Life, batch_of, claim_of, job
 from dispatcher.store.deliveries import QUEUED, Deliveries
 from dispatcher.store.settlements import Settlements, settlement
 from postfleet.instants import now_ms
@@ -38,57 +38,86 @@ async def test_a_batch_comes_back_as_it_was_planned(batches: Batches) -> None:
     assert await batches.get("nobody") is None
 
 
+async def claim(
+    batches: Batches, batch_id: str, claim_id: str, owner: str, lease_ms: int
+) -> Life | None:
+    return (await batches.claim([batch_id], claim_id, owner, lease_ms)).get(batch_id)
+
+
+async def test_many_batches_are_claimed_together_and_each_once(batches: Batches) -> None:
+    ids = [f"m{n}" for n in range(40)]
+    await batches.insert([batch(id_) for id_ in ids])
+    await claim(batches, "m7", "c0", "w0", LEASE)
+    await batches.give_back("m7", "c0")
+    await claim(batches, "m8", "c0", "w0", LEASE)
+    wanted = [ids[:25], ids[15:], ids, ["nobody"]]
+    got = await asyncio.gather(
+        *(batches.claim(some, f"c{n}", f"w{n}", LEASE) for n, some in enumerate(wanted, start=1))
+    )
+    lives = [(id_, life) for found in got for id_, life in found.items()]
+    assert len(lives) == len(dict(lives)) == 39
+    assert "m8" not in dict(lives)
+    assert [id_ for id_, life in lives if life == "again"] == ["m7"]
+
+
+async def test_the_end_of_an_old_claim_ends_nothing_among_others(batches: Batches) -> None:
+    await claim(batches, "b1", "old", "w1", LEASE)
+    await batches.give_back("b1", "old")
+    await batches.claim(["b1", "b2"], "new", "w1", LEASE)
+    await batches.finish([("b1", "old"), ("b2", "new")])
+    assert await batches.is_open("b1")
+    assert not await batches.is_open("b2")
+
+
 async def test_inserting_no_batches_is_nothing(batches: Batches) -> None:
     await batches.insert([])
     assert await batches.planned() == {"s1": 6}
 
 
 async def test_one_worker_only_gets_a_batch(batches: Batches) -> None:
-    got = await asyncio.gather(*(batches.claim("b1", f"c{n}", f"w{n}", LEASE) for n in range(20)))
+    got = await asyncio.gather(*(claim(batches, "b1", f"c{n}", f"w{n}", LEASE) for n in range(20)))
     assert sorted(map(str, got)) == ["None"] * 19 + ["first"]
-    assert await batches.claim("nobody", "c", "w", LEASE) is None
+    assert await claim(batches, "nobody", "c", "w", LEASE) is None
 
 
 async def test_a_batch_that_is_given_back_has_had_a_life(batches: Batches) -> None:
-    assert await batches.claim("b1", "c1", "w1", LEASE) == "first"
+    assert await claim(batches, "b1", "c1", "w1", LEASE) == "first"
     await batches.give_back("b1", "another claim")
-    assert await batches.claim("b1", "c2", "w2", LEASE) is None
+    assert await claim(batches, "b1", "c2", "w2", LEASE) is None
     await batches.give_back("b1", "c1")
-    assert await batches.claim("b1", "c2", "w2", LEASE) == "again"
-    await batches.finish("b1", "c1")  # the claim of the earlier life ends nothing
+    assert await claim(batches, "b1", "c2", "w2", LEASE) == "again"
+    await batches.finish([("b1", "c1")])  # the claim of the earlier life ends nothing
     assert await batches.is_open("b1")
-    await batches.finish("b1", "c2")
+    await batches.finish([("b1", claim_of("c2", "again"))])
     assert not await batches.is_open("b1")
-    assert await batches.claim("b1", "c3", "w3", LEASE) is None
+    assert await claim(batches, "b1", "c3", "w3", LEASE) is None
 
 
 async def test_a_lease_that_ends_is_abandoned_and_taken_over_once(batches: Batches) -> None:
-    await batches.claim("b1", "c1", "w1", -1)
-    await batches.claim("b2", "c2", "w1", LEASE)
-    (claim,) = await batches.abandoned("w2", 10, ours=False)
-    assert (claim.batch.id, claim.claim_id) == ("b1", "c1")
-    taken = await asyncio.gather(
-        *(batches.take_over(claim, f"n{n}", "w2", LEASE) for n in range(9))
-    )
+    await claim(batches, "b1", "c1", "w1", -1)
+    await claim(batches, "b2", "c2", "w1", LEASE)
+    (left,) = await batches.abandoned("w2", 10, ours=False)
+    assert (left.batch.id, left.claim_id) == ("b1", "c1")
+    taken = await asyncio.gather(*(batches.take_over(left, f"n{n}", "w2", LEASE) for n in range(9)))
     assert sum(taken) == 1
     assert await batches.abandoned("w2", 10, ours=False) == []
     await batches.give_back("b1", "c1")  # the sleeper wakes up: not its batch any more
-    assert await batches.claim("b1", "c4", "w1", LEASE) is None
+    assert await claim(batches, "b1", "c4", "w1", LEASE) is None
 
 
 async def test_an_earlier_life_of_this_instance_is_found_before_its_lease_ends(
     batches: Batches,
 ) -> None:
-    await batches.claim("b1", "c1", "w1", LEASE)
-    await batches.claim("b2", "c2", "w2", LEASE)
+    await claim(batches, "b1", "c1", "w1", LEASE)
+    await claim(batches, "b2", "c2", "w2", LEASE)
     assert [c.batch.id for c in await batches.abandoned("w1", 10, ours=True)] == ["b1"]
 
 
 async def test_a_renewed_lease_is_not_abandoned(batches: Batches) -> None:
-    await batches.claim("b1", "c1", "w1", -1)
+    await claim(batches, "b1", "c1", "w1", -1)
     await batches.renew(["c1"], LEASE)
     assert await batches.abandoned("w2", 10, ours=False) == []
-    await batches.finish("b1", "c1")
+    await batches.finish([("b1", "c1")])
     await batches.renew(["c1"], -1)
     assert await batches.abandoned("w2", 10, ours=False) == []
 
@@ -96,21 +125,21 @@ async def test_a_renewed_lease_is_not_abandoned(batches: Batches) -> None:
 async def test_jobs_of_batches_that_nobody_takes_are_found(batches: Batches) -> None:
     await batches.insert([batch("old", created_at=1000)])
     assert [b.id for b in await batches.ready_since(now_ms() - 1000, 10)] == ["old"]
-    await batches.claim("old", "c1", "w1", LEASE)
+    await claim(batches, "old", "c1", "w1", LEASE)
     assert await batches.ready_since(now_ms() - 1000, 10) == []
     await batches.give_back("old", "c1")
     assert {b.id for b in await batches.ready_since(now_ms() + 1000, 10)} == {"old", "b1", "b2"}
 
 
 async def test_what_is_planned_and_open_is_counted(batches: Batches) -> None:
-    await batches.claim("b1", "c1", "w1", LEASE)
+    await claim(batches, "b1", "c1", "w1", LEASE)
     assert await batches.planned() == {"s1": 3}
     assert await batches.any_open("spring")
     assert not await batches.any_open("summer")
     found = await batches.open_with("d1")
     assert found is not None
-    await batches.finish("b1", "c1")
-    await batches.claim("b2", "c2", "w1", LEASE)
+    await batches.finish([("b1", "c1")])
+    await claim(batches, "b2", "c2", "w1", LEASE)
     await batches.give_back("b2", "c2")
     assert await batches.any_open("spring")
     assert await batches.planned() == {"s1": 3}

@@ -13,11 +13,12 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from dispatcher import pool as pool_module
-from dispatcher.pool import CannotConnect, PoolLimits, SenderPool, one_by_one
+from dispatcher.pool import CannotConnect, PoolLimits, SenderPool
 from dispatcher.transport import Connection, Envelope, Habits, NotOurs, Refused, Timeouts, connect
 from postfleet.events import MailServer, SmtpSecurity
 from postfleet.smtp import OutcomeUnknown, SmtpReply
 from postfleet.tls import client_context
+from tests.unit.dispatcher.scripted import one_by_one, send
 
 SHORT = Timeouts(connect=1, reply=0.15, final_reply=0.15)
 REFUSALS = (b"450 4.2.1 later", b"550 5.1.1 nobody", b"452-full\r\n452 4.3.1 full", b"554 5.7.1 no")
@@ -208,7 +209,8 @@ async def _perform(play: Play, mails: int, connections: int) -> list[SmtpReply |
     pool = SenderPool(opened, PoolLimits(connections, 5), one_by_one)
     content = b"Subject: x\r\n\r\nbody\r\n.\r\n"
     sends = [
-        pool.send(Envelope("a@fleet.test", f"n{n}@x.test"), content, begin(n)) for n in range(mails)
+        send(pool, Envelope("a@fleet.test", f"n{n}@x.test"), content, begin(n))
+        for n in range(mails)
     ]
     try:
         async with asyncio.timeout(20):

@@ -18,6 +18,7 @@ from nats.errors import ConnectionClosedError, MaxPayloadError
 from nats.errors import Error as NatsError
 from nats.js.errors import APIError, NoStreamResponseError
 
+from postfleet.frames import frame, write
 from postfleet.topology import stream_of
 
 PUBLISH_TIMEOUT = 20.0  # seconds; rides out a leader election of 15 s
@@ -115,17 +116,23 @@ class Publisher:
     async def _together(self, entries: Sequence[Entry], deadline: float) -> bool:
         """Publish as one atomic batch; False if it was refused or not answered soon."""
         batch_id = uuid.uuid4().hex
-        headers = [
-            {**entry.headers, "Nats-Batch-Id": batch_id, "Nats-Batch-Sequence": str(number)}
-            for number, entry in enumerate(entries, start=1)
-        ]
-        headers[-1]["Nats-Batch-Commit"] = "1"
+        try:
+            frames = [
+                frame(entry, f"Nats-Batch-Id: {batch_id}\r\nNats-Batch-Sequence: {number}\r\n")
+                for number, entry in enumerate(entries[:-1], start=1)
+            ]
+        except ValueError:  # one by one nats-py takes the line end out
+            return False
+        commit = {
+            "Nats-Batch-Id": batch_id,
+            "Nats-Batch-Sequence": str(len(entries)),
+            "Nats-Batch-Commit": "1",
+        }
         async with self._batches:
             try:
                 async with self._room(len(entries) - 1, deadline):
-                    for entry, head in zip(entries[:-1], headers[:-1], strict=True):
-                        await self._client.publish(entry.subject, entry.body, headers=head)
-                    last = entries[-1]._replace(headers=headers[-1])
+                    await write(self._client, frames)
+                    last = entries[-1]._replace(headers={**entries[-1].headers, **commit})
                     future = await self._publish(last, deadline)
                     await asyncio.wait([future], timeout=_RESEND_AFTER)
             except (TimeoutError, NatsError, OSError):

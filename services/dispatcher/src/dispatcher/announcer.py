@@ -5,7 +5,7 @@ Repeating any of it is harmless, so a settlement that is still new after a crash
 
 import asyncio
 import logging
-from collections.abc import Sequence
+from collections.abc import Awaitable, Sequence
 from typing import TypeVar
 
 from pymongo.errors import PyMongoError
@@ -48,9 +48,15 @@ class Announcer:
         forgotten.
         """
         if settled:
-            reach("before-settle")
-            written = await _until_done(self._written, (batch, tuple(settled)))
-            await _until_done(self._announced, written)
+            await (await self.write(batch, settled))
+
+    async def write(self, batch: Batch, settled: Sequence[Settled]) -> Awaitable[None]:
+        """Returns when this is durable; what it returns, when it is announced."""
+        reach("before-settle")
+        return self._tell(await _until_done(self._written, (batch, tuple(settled))))
+
+    async def _tell(self, written: Settlement) -> None:
+        await _until_done(self._announced, written)
 
     async def _write(self, entries: Sequence[_Entry]) -> Sequence[Settlement]:
         """One document a batch, however many of its deliveries are ready."""
@@ -76,9 +82,11 @@ class Announcer:
         return len(events)
 
     async def _announce(self, settlements: Sequence[Settlement]) -> None:
-        reach("after-settle")
+        for _ in settlements:
+            reach("after-settle")
         await self.say(settlements)
-        reach("after-publish")
+        for _ in settlements:
+            reach("after-publish")
         await self._deliveries.write(
             [(s.batch_id, s.origin, one) for s in settlements for one in s.settled]
         )

@@ -1,12 +1,13 @@
-"""One delivery: filled in, claimed, transmitted; what the server said becomes a settled fact."""
+"""Mails of a batch: filled in, claimed, given to the pool of their sender."""
 
 import asyncio
 import logging
 import ssl
 import time
 import uuid
-from collections.abc import Sequence
-from dataclasses import dataclass, replace
+from collections.abc import Awaitable, Callable, Sequence
+from dataclasses import dataclass
+from itertools import islice
 
 from pymongo.errors import PyMongoError
 
@@ -15,32 +16,27 @@ from dispatcher.credentials import Credentials
 from dispatcher.domain.headers import reply_subject
 from dispatcher.domain.identity import delivery_id, message_id
 from dispatcher.domain.ledger import Batch, Item, Settled
-from dispatcher.domain.message import CannotFill, Filled, Letter, dot_stuffed
-from dispatcher.domain.outcomes import Outcome, Phase
+from dispatcher.domain.message import CannotFill, Filled, Letter
+from dispatcher.domain.outcomes import Outcome
 from dispatcher.domain.plus_addresses import author_of
-from dispatcher.domain.retries import Refusal, RetryRules, postponed, refused
+from dispatcher.domain.retries import RetryRules
 from dispatcher.gate import Context
 from dispatcher.group_commit import GroupCommit
 from dispatcher.mail_gate import MailContext
-from dispatcher.pool import CannotConnect, PoolLimits, SenderPool, one_by_one
+from dispatcher.pool import PoolLimits, SenderPool
+from dispatcher.run import Means, Run
 from dispatcher.store.attempts import Attempt, Attempts
-from dispatcher.transport import (
-    Connection,
-    Habits,
-    NotOurs,
-    Refused,
-    Timeouts,
-    connect,
-    envelope_for,
-)
+from dispatcher.transport import Connection, Habits, Mail, Timeouts, connect
 from postfleet.events import SenderSnapshot
 from postfleet.failpoints import reach
 from postfleet.instants import from_ms, now_ms
-from postfleet.smtp import OutcomeUnknown, SmtpReply
 
 log = logging.getLogger(__name__)
 
 _RETRY_SECONDS = 0.5
+
+Writer = Callable[[Sequence[Settled]], Awaitable[Awaitable[None]]]
+Composer = Callable[[Item], tuple[Settled, Callable[[], Filled]]]
 
 
 @dataclass(frozen=True, slots=True)
@@ -64,45 +60,67 @@ class Sending:
     ) -> None:
         self._catalogue, self._credentials, self._options = catalogue, credentials, options
         self._attempts = attempts
-        self._journal = GroupCommit(self._insert)
+        self._journal = GroupCommit(self._insert, limit=16)
         self._habits = Habits()
         self._pools: dict[tuple[str, int], SenderPool] = {}
 
-    async def _insert(self, attempts: Sequence[Attempt]) -> Sequence[bool]:
+    async def _insert(self, groups: Sequence[Sequence[Attempt]]) -> Sequence[Sequence[bool]]:
         reach("before-attempt")
-        ours = await self._attempts.begin(attempts)
+        ours = iter(await self._attempts.begin([one for group in groups for one in group]))
         reach("after-attempt")
-        return ours
+        return [list(islice(ours, len(group))) for group in groups]
 
-    async def _begin(self, attempt: Attempt) -> bool:
-        """Whether the attempt is ours. Until the database can say so, no dot may be written."""
+    async def _begin(self, attempts: Sequence[Attempt]) -> Sequence[bool]:
+        """Which of these are ours. Until the database can say so, no dot may be written."""
         while True:
             try:
-                return await self._journal.submit(attempt)
+                return await self._journal.submit(attempts)
             except PyMongoError as error:
-                log.warning("an attempt waits: %s", error)
+                log.warning("attempts wait: %s", error)
                 await asyncio.sleep(_RETRY_SECONDS)
 
+    async def _claim(self, mails: Sequence[Mail]) -> Sequence[bool]:
+        return await self._begin([mail.tag.attempt for mail in mails])
+
     async def send(
-        self, batch: Batch, item: Item, context: Context | MailContext
-    ) -> Settled | None:
-        """What became of it; None if another worker transmits it, or has."""
-        base = Settled(
-            item,
-            Outcome.ACCEPTED,
-            now_ms(),
-            message_id=self._message_id(item, context),
-            author=context.sender.email_address,
+        self, batch: Batch, items: Sequence[Item], context: Context | MailContext, write: Writer
+    ) -> Run:
+        """Returns when each of these is settled by `write`, or found taken by another worker."""
+        means = Means(
+            compose=await self._composer(batch, items, context),
+            attempt=lambda item: Attempt(item.key, batch.id, uuid.uuid4().hex[:16]),
+            claim=self._begin,
+            write=write,
+            retries=self._options.retries,
         )
-        try:
+        run = Run(batch, items, context.sender.email_address, means)
+        if items:
+            self._pool(context.sender).feed(run)
+        await run.done()
+        return run
+
+    async def _composer(
+        self, batch: Batch, items: Sequence[Item], context: Context | MailContext
+    ) -> Composer:
+        contents: dict[str, Filled | CannotFill] = {}
+        if isinstance(context, MailContext):
+            for item in items:
+                contents[item.key] = await _content(context, item, self._message_id(item, context))
+
+        def compose(item: Item) -> tuple[Settled, Callable[[], Filled]]:
+            own_id = self._message_id(item, context)
+            base = Settled(
+                item,
+                Outcome.ACCEPTED,
+                now_ms(),
+                message_id=own_id,
+                author=context.sender.email_address,
+            )
             if isinstance(context, MailContext):
-                filled = await context.filled(item, base.message_id)
-            else:
-                filled = self._fill(batch, item, context, base.message_id)
-        except (CannotFill, LookupError) as error:  # a LookupError: the step or variant is gone
-            return replace(base, outcome=Outcome.SKIPPED, reason=f"template: {error}")
-        base = replace(base, mail_subject=filled.subject)
-        return await self._transmit(batch, item, context.sender, base, filled)
+                return base, lambda: _filled(contents[item.key])
+            return base, lambda: self._fill(batch, item, context, own_id)
+
+        return compose
 
     def _message_id(self, item: Item, context: Context | MailContext) -> str:
         key = self._options.message_id_key
@@ -133,38 +151,6 @@ class Sending:
         )
         return compiled.fill(letter)
 
-    async def _transmit(
-        self, batch: Batch, item: Item, sender: SenderSnapshot, base: Settled, filled: Filled
-    ) -> Settled | None:
-        attempt = Attempt(item.key, batch.id, uuid.uuid4().hex[:16])
-
-        async def begin() -> bool:
-            return await self._begin(attempt)
-
-        envelope = envelope_for(sender.email_address, item.recipient, filled.content)
-        pool = self._pool(sender)
-        try:
-            reply = await pool.send(envelope, dot_stuffed(filled.content), begin)
-        except NotOurs:
-            return None
-        except OutcomeUnknown:
-            return replace(base, outcome=Outcome.UNKNOWN, at=now_ms())
-        except Refused as error:
-            failed = self._refused(base, error.reply, error.phase, str(error))
-        except CannotConnect as error:
-            if not error.first:
-                now, wait = now_ms(), int(self._options.retries.base_seconds * 1000)
-                return postponed(base, str(error), now + wait, now)
-            failed = self._refused(base, error.reply, error.phase, str(error))
-        else:
-            return replace(base, at=now_ms()).with_reply(reply)
-        # Who settles an attempt must own it: else a worker that wakes up late sends it after all,
-        # beside the next attempt that follows from this failure.
-        return failed if await begin() else None
-
-    def _refused(self, base: Settled, reply: SmtpReply | None, phase: Phase, text: str) -> Settled:
-        return refused(base, Refusal(reply, phase, text), self._options.retries, now_ms())
-
     def _pool(self, sender: SenderSnapshot) -> SenderPool:
         """One pool per sender and revision: new settings mean new connections."""
         key = (sender.sender_id, hash((sender.smtp, sender.email_address)))
@@ -187,7 +173,7 @@ class Sending:
                 PoolLimits(
                     self._options.connections_per_sender, self._options.mails_per_connection
                 ),
-                one_by_one,
+                self._claim,
             )
         return self._pools[key]
 
@@ -199,3 +185,16 @@ class Sending:
 
     async def close(self) -> None:
         await asyncio.gather(*(pool.close() for pool in self._pools.values()))
+
+
+async def _content(context: MailContext, item: Item, own_id: str) -> Filled | CannotFill:
+    try:
+        return await context.filled(item, own_id)
+    except CannotFill as error:
+        return error
+
+
+def _filled(content: Filled | CannotFill) -> Filled:
+    if isinstance(content, CannotFill):
+        raise content
+    return content

@@ -10,6 +10,7 @@ from dispatcher.domain.eligibility import Capacity, exclusion
 from dispatcher.domain.identity import delivery_id
 from dispatcher.domain.ledger import Batch, Item, Settled
 from dispatcher.domain.outcomes import Outcome
+from dispatcher.grouped import joined
 from dispatcher.mail_gate import MailContext, MailGate
 from dispatcher.store.deliveries import Deliveries, Row
 from dispatcher.store.leads import Lead, Leads
@@ -59,15 +60,18 @@ class Gate:
         mails: MailGate,
     ) -> None:
         self._mails = mails
-        self._catalogue, self._senders, self._leads = catalogue, senders, leads
-        self._suppressions, self._deliveries = suppressions, deliveries
+        self._catalogue = catalogue
+        self._senders = joined(senders.fresh_many)
+        self._leads, self._deliveries = joined(leads.get_many), joined(deliveries.get_many)
+        self._suppressions = joined(suppressions.of)
 
     async def check(self, batch: Batch, now: int) -> Verdict:
         if not batch.origin.campaign_id:
             mails = await self._mails.check(batch, now)
             return Verdict(mails.allowed, mails.settled, mails.context)
         campaign = await self._catalogue.campaign(batch.origin.campaign_id)
-        sender = await self._senders.fresh(batch.origin.sender_id)
+        sender_id = batch.origin.sender_id
+        sender = (await self._senders([sender_id])).get(sender_id)
         if campaign is None or sender is None:
             return _all(batch, Outcome.SKIPPED, now, "the campaign or the sender is not known")
         if campaign.state is not CampaignState.RUNNING:
@@ -83,8 +87,8 @@ class Gate:
         self, batch: Batch, campaign: Campaign, sender: SenderSnapshot, now: int
     ) -> Verdict:
         keys = [f"{campaign.id}:{item.lead_id}" for item in batch.items]
-        leads = {lead.lead_id: lead for lead in (await self._leads.get_many(keys)).values()}
-        suppressed = await self._suppressions.of(item.recipient for item in batch.items)
+        leads = {lead.lead_id: lead for lead in (await self._leads(keys)).values()}
+        suppressed = await self._suppressions([item.recipient for item in batch.items])
         allowed, settled = [], []
         for item in batch.items:
             lead = leads.get(item.lead_id)
@@ -110,7 +114,7 @@ class Gate:
             for item in items
             for step in range(origin.step)
         ]
-        return await self._deliveries.get_many(ids) if ids else {}
+        return await self._deliveries(ids)
 
 
 def _held_back(campaign: Campaign, lead: Lead) -> str:

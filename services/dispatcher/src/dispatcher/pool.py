@@ -15,8 +15,8 @@ from typing import Protocol
 
 from dispatcher.domain.connection_limits import fewer_connections
 from dispatcher.domain.outcomes import Phase
-from dispatcher.transport import Connection, Envelope, Mail, NotOurs, Refused, Result
-from postfleet.smtp import PermanentFailure, SmtpFailure, SmtpReply, TransientFailure
+from dispatcher.transport import Connection, Mail, NotOurs, Refused, Result
+from postfleet.smtp import PermanentFailure, SmtpFailure, TransientFailure
 
 log = logging.getLogger(__name__)
 
@@ -97,38 +97,6 @@ class LookAhead:
         return max(1, min(self._most, 1 + math.ceil(2 * each * self._commit_seconds)))
 
 
-class _One:
-    """A feed of one mail."""
-
-    urgent = True
-
-    def __init__(self, mail: Mail, begin: Callable[[], Awaitable[bool]]) -> None:
-        self.mail, self.begin, self.left = mail, begin, 1
-        self.done: asyncio.Future[SmtpReply] = asyncio.get_running_loop().create_future()
-
-    def take(self) -> Mail | None:
-        self.left -= 1
-        return self.mail if self.left >= 0 else None
-
-    def settle(self, mail: Mail, result: Result | CannotConnect) -> None:
-        if self.done.done():
-            return
-        if isinstance(result, SmtpReply):
-            self.done.set_result(result)
-        else:
-            self.done.set_exception(result)
-
-    def refuse(self, why: CannotConnect | Refused) -> None:
-        if self.left > 0:
-            self.settle(self.mail, why)
-
-
-async def one_by_one(mails: Sequence[Mail]) -> Sequence[bool]:
-    """Claims of mails that came through `SenderPool.send`."""
-    answers: list[bool] = await asyncio.gather(*(mail.tag.begin() for mail in mails))
-    return answers
-
-
 class SenderPool:
     """At most `limits.connections` at a time, each for so many mails."""
 
@@ -155,15 +123,6 @@ class SenderPool:
     def idle(self) -> bool:
         busy = self._connections or self._tasks or self._goodbyes or self._owners
         return not busy and not any(self._feeds)
-
-    async def send(
-        self, envelope: Envelope, content: bytes, begin: Callable[[], Awaitable[bool]]
-    ) -> SmtpReply:
-        """One mail, for who has only one. Raises what is no SmtpReply."""
-        one = _One(Mail(envelope, content), begin)
-        one.mail.tag = one
-        self.feed(one)
-        return await one.done
 
     def feed(self, feed: Feed) -> None:
         """Send these, after what is there already."""

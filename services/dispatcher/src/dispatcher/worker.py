@@ -3,7 +3,7 @@
 import asyncio
 import logging
 import uuid
-from collections.abc import Mapping
+from collections.abc import Awaitable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 
 from nats.aio.msg import Msg
@@ -18,8 +18,9 @@ from dispatcher.domain.outcomes import Outcome
 from dispatcher.domain.retries import batch_wait_seconds
 from dispatcher.doubt import Doubt
 from dispatcher.gate import Gate, Verdict
-from dispatcher.store.batches import Batches, batch_of
-from dispatcher.store.quotas import Limits, Quotas
+from dispatcher.group_commit import GroupCommit
+from dispatcher.store.batches import Batches, Life, batch_of, claim_of
+from dispatcher.store.quotas import Limits, Quotas, Spent, Wish
 from dispatcher.store.senders import Senders
 from postfleet.bus import Bus, NotConfirmed
 from postfleet.failpoints import reach
@@ -27,7 +28,6 @@ from postfleet.instants import day_of, now_ms
 
 log = logging.getLogger(__name__)
 
-_PROGRESS_SECONDS = 30.0  # well below the durable's ack_wait
 _JOB_RETRY_SECONDS = 5.0
 _USED = (Outcome.ACCEPTED, Outcome.UNKNOWN)  # these use up quota
 
@@ -41,9 +41,10 @@ class WorkerLimits:
 
 @dataclass(slots=True)
 class _Running:
-    """What this worker holds now: claim id -> batch id."""
+    """What this worker holds now: the claims (batch id, claim id), and the jobs they came by."""
 
-    claims: dict[str, str] = field(default_factory=dict)
+    claims: set[tuple[str, str]] = field(default_factory=set)
+    jobs: dict[str, Msg] = field(default_factory=dict)
     tasks: set[asyncio.Task[None]] = field(default_factory=set)
 
 
@@ -68,6 +69,29 @@ class Worker:
         self._announcer, self._doubt, self._limits = announcer, doubt, limits
         self._running = _Running()
         self._slots = asyncio.Semaphore(limits.concurrency)
+        # What several batches need at the same time is asked of the database once.
+        self._claims = GroupCommit(self._claim_group, limit=20)
+        self._finishes = GroupCommit(self._finish_group, limit=50)
+        self._wishes = GroupCommit(quotas.reserve_all, limit=20)
+        self._spent = GroupCommit(self._spend_group, limit=50)
+
+    async def _claim_group(self, ids: Sequence[str]) -> Sequence[tuple[str, Life] | None]:
+        """(claim id, life) of each batch that is ours now."""
+        group, limits = uuid.uuid4().hex, self._limits
+        for _ in ids:
+            reach("before-claim")
+        found = await self._batches.claim(ids, group, limits.instance, limits.lease_ms)
+        for _ in found:
+            reach("after-claim")
+        return [(claim_of(group, found[id_]), found[id_]) if id_ in found else None for id_ in ids]
+
+    async def _finish_group(self, claimed: Sequence[tuple[str, str]]) -> Sequence[None]:
+        await self._batches.finish(claimed)
+        return [None] * len(claimed)
+
+    async def _spend_group(self, spent: Sequence[Spent]) -> Sequence[None]:
+        await self._quotas.settle_all(spent)
+        return [None] * len(spent)
 
     async def on_jobs(self, messages: list[Msg]) -> None:
         """Start a batch for each job as slots are free; they ack themselves when all is settled."""
@@ -87,14 +111,16 @@ class Worker:
         self._slots.release()
 
     async def keep_leases(self) -> None:
-        """Runs for ever: renews what this worker holds, three times per lease."""
+        """Runs for ever: renews what this worker holds, three times per lease, and its jobs."""
         while True:
             await asyncio.sleep(self._limits.lease_ms / 3000)
-            if self._running.claims:
-                try:
-                    await self._batches.renew(list(self._running.claims), self._limits.lease_ms)
-                except Exception as error:
-                    log.warning("leases not renewed: %s", error)
+            try:
+                for message in list(self._running.jobs.values()):
+                    await message.in_progress()
+                if claims := {claim for _, claim in self._running.claims}:
+                    await self._batches.renew(claims, self._limits.lease_ms)
+            except Exception as error:
+                log.warning("leases not renewed: %s", error)
 
     async def drain(self) -> None:
         """Wait for what is in flight; nothing new may be started meanwhile."""
@@ -103,7 +129,7 @@ class Worker:
         await self._sending.close()
 
     async def _job(self, message: Msg, batch: Batch) -> None:
-        progress = asyncio.create_task(_keep_alive(message))
+        self._running.jobs[message.reply] = message
         try:
             await self._claim_and_run(batch)
         except Exception:
@@ -113,28 +139,25 @@ class Worker:
             reach("before-ack")
             await message.ack()
         finally:
-            progress.cancel()
+            self._running.jobs.pop(message.reply, None)
 
     async def _claim_and_run(self, batch: Batch) -> None:
-        reach("before-claim")
-        claim_id = uuid.uuid4().hex
-        limits = self._limits
-        life = await self._batches.claim(batch.id, claim_id, limits.instance, limits.lease_ms)
-        if life is None:
+        claimed = await self._claims.submit(batch.id)
+        if claimed is None:
             return  # another worker has it, or it is done
-        reach("after-claim")
-        self._running.claims[claim_id] = batch.id
+        claim_id, life = claimed
+        self._running.claims.add((batch.id, claim_id))
         try:
             past = await self._doubt.settled(batch.id) if life == "again" else {}
             await self._run(batch, past, first=life == "first")
-            await self._batches.finish(batch.id, claim_id)
+            await self._finishes.submit((batch.id, claim_id))
         except (PyMongoError, NotConfirmed):
             await self._batches.give_back(batch.id, claim_id)
             raise
         except Exception as error:
             await self._failed(batch, claim_id, error)
         finally:
-            self._running.claims.pop(claim_id, None)
+            self._running.claims.discard((batch.id, claim_id))
 
     async def _failed(self, batch: Batch, claim_id: str, error: Exception) -> None:
         """Tried again later each time; given up, with the reason, when it has failed too often."""
@@ -155,7 +178,7 @@ class Worker:
         used = len(unknown) + sum(one.outcome in _USED for one in past.values())
         day = Limits(day_of(now_ms()))
         await self._quotas.settle(batch.origin.sender_id, batch.id, used, day)
-        await self._batches.finish(batch.id, claim_id)
+        await self._batches.finish([(batch.id, claim_id)])
         gauges.batches_held.inc()
 
     async def _run(self, batch: Batch, past: Mapping[str, Settled], *, first: bool) -> None:
@@ -173,37 +196,48 @@ class Worker:
             Settled(item, Outcome.POSTPONED, now, retry_at=_next_day(now), reason="limit")
             for item in held.allowed[granted:]
         ]
-        chosen = held.allowed[:granted]
-        sends = [self._send(batch, item, verdict) for item in chosen]
-        # All of them, also when one fails: nothing may go on behind a batch that is given back.
+        # Both, also when one fails: nothing may go on behind a batch that is given back.
         results = await asyncio.gather(
+            self._send(batch, held.allowed[:granted], verdict),
             self._announcer.settle(batch, [*verdict.settled, *held.waiting, *over_limit]),
-            *sends,
             return_exceptions=True,
         )
+        sent, _ = results
         for result in results:
             if isinstance(result, BaseException):
                 raise result
-        outcomes = results[1:]
-        taken = [i for i, one in zip(chosen, outcomes, strict=True) if one is None]
-        used += sum(one in _USED for one in outcomes)
-        if taken:
-            found = await self._doubt.taken(batch, taken)
-            await self._announcer.settle(batch, found.unknown)
-            used += found.by_us
+        assert isinstance(sent, int)
+        used += sent
         if granted or not first:
             day = Limits(day_of(now))
-            await self._quotas.settle(sender_id, batch.id, used, day, granted if first else 0)
+            spent = Spent(sender_id, batch.id, used, day, granted if first else 0)
+            await self._spent.submit(spent)
 
-    async def _send(self, batch: Batch, item: Item, verdict: Verdict) -> Outcome | None:
-        """What became of it, settled; None if another worker has it, or had."""
-        settled = await self._sending.send(batch, item, verdict.context)
-        if settled is None:
-            await self._brakes.not_sent(batch.origin.sender_id)
-            return None
-        await self._announcer.settle(batch, [settled])
-        await self._brakes.seen(batch.origin, settled)
-        return settled.outcome
+    async def _send(self, batch: Batch, items: Sequence[Item], verdict: Verdict) -> int:
+        """Send these, and settle what became of them; returns how many used up quota."""
+        if not items:
+            return 0
+
+        async def write(settled: Sequence[Settled]) -> Awaitable[None]:
+            return self._tell(batch, settled, await self._announcer.write(batch, settled))
+
+        run = await self._sending.send(batch, items, verdict.context, write)
+        used = sum(one in _USED for one in run.outcomes)
+        if run.taken:
+            found = await self._doubt.taken(batch, run.taken)
+            await self._announcer.settle(batch, found.unknown)
+            used += found.by_us
+            for _ in run.taken:
+                await self._brakes.not_sent(batch.origin.sender_id)
+        return used
+
+    async def _tell(
+        self, batch: Batch, settled: Sequence[Settled], announced: Awaitable[None]
+    ) -> None:
+        await announced
+        for one in settled:
+            if one.fault or one.outcome is Outcome.ACCEPTED:  # else another stands for the failure
+                await self._brakes.seen(batch.origin, one)
 
     async def _reserve(self, batch: Batch, wanted: int, used: int, now: int) -> int:
         """How many may go now; an earlier life of the batch has `used` some of its share."""
@@ -211,14 +245,8 @@ class Worker:
         if not wanted or sender is None:
             return 0
         limits = Limits(day_of(now), sender.effective_limit, sender.monthly_limit)
-        share = await self._quotas.reserve(sender.sender_id, batch.id, wanted + used, limits)
+        share = await self._wishes.submit(Wish(sender.sender_id, batch.id, wanted + used, limits))
         return max(0, share - used)
-
-
-async def _keep_alive(message: Msg) -> None:
-    while True:
-        await asyncio.sleep(_PROGRESS_SECONDS)
-        await message.in_progress()
 
 
 def _next_day(now: int) -> int:

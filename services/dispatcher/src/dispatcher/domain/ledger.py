@@ -6,6 +6,7 @@ settlement with what the server said.
 """
 
 from dataclasses import dataclass, replace
+from typing import Any
 
 from dispatcher.domain.identity import attempt_id
 from dispatcher.domain.outcomes import Outcome, severity
@@ -123,7 +124,7 @@ def announcements(origin: Origin, settled: Settled) -> list[Announcement]:
 
 def _events(origin: Origin, settled: Settled) -> list[Event]:
     item = settled.item
-    base = {
+    base: dict[str, Any] = {
         "occurred_at": from_ms(settled.at),
         "delivery_id": item.delivery_id,
         "campaign_id": origin.campaign_id or None,
@@ -149,8 +150,15 @@ def _events(origin: Origin, settled: Settled) -> list[Event]:
         "reply_text": settled.reply_text,
     }
     if settled.outcome is Outcome.ACCEPTED:
-        sent = {"author": settled.author, "category": origin.category}
-        return [EmailSent.model_validate({**reply, **sent, "mail_subject": settled.mail_subject})]
+        # One per mail: our own values, of the types that the class asks for, are not validated again.
+        return [
+            EmailSent.model_construct(
+                **reply,
+                author=settled.author,
+                category=origin.category,
+                mail_subject=settled.mail_subject,
+            )
+        ]
     failure = {**reply, "category": settled.meaning, "fault": settled.fault}
     if settled.outcome is Outcome.DEFERRED:
         retry_at = from_ms(settled.retry_at or settled.at)

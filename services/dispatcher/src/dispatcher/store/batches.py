@@ -5,6 +5,7 @@ from dataclasses import astuple, dataclass
 from typing import Literal
 
 import orjson
+from pymongo import UpdateOne
 
 from dispatcher.domain.ledger import Batch, Item, Origin
 from postfleet.bus import Message
@@ -15,7 +16,9 @@ READY, AGAIN, CLAIMED, DONE = "ready", "again", "claimed", "done"
 _WAITING = (READY, AGAIN)  # AGAIN: ready, and had a life before
 _OPEN = (*_WAITING, CLAIMED)
 
-_LIVES: tuple[tuple[str, Literal["first", "again"]], ...] = ((READY, "first"), (AGAIN, "again"))
+Life = Literal["first", "again"]
+
+_LIVES: tuple[tuple[str, Life], ...] = ((READY, "first"), (AGAIN, "again"))
 
 
 @dataclass(frozen=True, slots=True)
@@ -24,6 +27,11 @@ class Claim:
 
     batch: Batch
     claim_id: str
+
+
+def claim_of(group_claim: str, life: Life) -> str:
+    """Who claims a batch that had a life before does not hold it as one that had none."""
+    return group_claim if life == "first" else f"{group_claim}-again"
 
 
 class Batches:
@@ -47,24 +55,40 @@ class Batches:
             await self._collection.insert_many([to_document(batch) for batch in batches])
 
     async def claim(
-        self, batch_id: str, claim_id: str, owner: str, lease_ms: int
-    ) -> Literal["first", "again"] | None:
-        """Take the batch, by compare-and-set; None if it is not to be had.
+        self, batch_ids: Sequence[str], claim_id: str, owner: str, lease_ms: int
+    ) -> dict[str, Life]:
+        """Take these batches, by compare-and-set; those that are not to be had are left out.
 
-        "again": an earlier life may have sent and settled some of it. One statement otherwise.
+        "again": an earlier life may have sent and settled some of it. One statement where nobody
+        is in the way.
         """
+        found: dict[str, Life] = {}
+        for state, life in _LIVES:
+            left = [id_ for id_ in batch_ids if id_ not in found]
+            if left:
+                own = claim_of(claim_id, life)
+                taken = await self._claim(left, state, own, owner, lease_ms)
+                found |= dict.fromkeys(taken, life)
+        return found
+
+    async def _claim(
+        self, batch_ids: list[str], state: str, claim_id: str, owner: str, lease_ms: int
+    ) -> list[str]:
         fields = {
             "state": CLAIMED,
             "claim_id": claim_id,
             "owner": owner,
             "lease_until": now_ms() + lease_ms,
         }
-        for state, life in _LIVES:
-            guard = {"_id": batch_id, "state": state}
-            result = await self._collection.update_one(guard, {"$set": fields})
-            if result.modified_count:
-                return life
-        return None
+        guard = {"_id": {"$in": batch_ids}, "state": state}
+        result = await self._collection.update_many(guard, {"$set": fields})
+        if result.modified_count == len(batch_ids):
+            return batch_ids
+        if not result.modified_count:
+            return []
+        ours = {"_id": {"$in": batch_ids}, "claim_id": claim_id}
+        mine = self._collection.find(ours).limit(len(batch_ids))
+        return [document["_id"] async for document in mine]
 
     async def renew(self, claim_ids: Iterable[str], lease_ms: int) -> None:
         await self._collection.update_many(
@@ -72,11 +96,11 @@ class Batches:
             {"$set": {"lease_until": now_ms() + lease_ms}},
         )
 
-    async def finish(self, batch_id: str, claim_id: str) -> None:
-        await self._collection.update_one(
-            {"_id": batch_id, "claim_id": claim_id},
-            {"$set": {"state": DONE, "done_at": now_ms()}},
-        )
+    async def finish(self, claimed: Sequence[tuple[str, str]]) -> None:
+        """(batch id, claim id): these are done, where the claim still holds."""
+        fields = {"$set": {"state": DONE, "done_at": now_ms()}}
+        updates = [UpdateOne({"_id": id_, "claim_id": claim}, fields) for id_, claim in claimed]
+        await self._collection.bulk_write(updates, ordered=False)
 
     async def abandoned(self, owner: str, limit: int, *, ours: bool) -> list[Claim]:
         """Claims whose lease has ended, or, with `ours`, those of an earlier life of this owner."""

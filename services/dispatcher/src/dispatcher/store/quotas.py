@@ -6,8 +6,9 @@ that repeating them changes nothing; each is one statement when nobody is in the
 """
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
+from pymongo import UpdateOne
 from pymongo.errors import DuplicateKeyError
 
 from postfleet.mongo import Collection, Document
@@ -33,6 +34,40 @@ class Limits:
 class Used:
     day: int = 0
     month: int = 0
+
+
+@dataclass(frozen=True, slots=True)
+class Wish:
+    """A batch would send `wanted` mails."""
+
+    sender_id: str
+    batch_id: str
+    wanted: int
+    limits: Limits
+
+    @property
+    def key(self) -> str:
+        return f"{self.sender_id}:{self.limits.month}"
+
+    def bounded(self) -> "Wish":
+        """No more than the limits allow in all."""
+        most = [n for n in (self.limits.daily, self.limits.monthly) if n is not None]
+        return replace(self, wanted=min([self.wanted, *most]))
+
+
+@dataclass(frozen=True, slots=True)
+class Spent:
+    """A batch is done: it used `used`, of `reserved` if its worker is right."""
+
+    sender_id: str
+    batch_id: str
+    used: int
+    limits: Limits
+    reserved: int
+
+    @property
+    def key(self) -> str:
+        return f"{self.sender_id}:{self.limits.month}"
 
 
 class Quotas:
@@ -65,17 +100,40 @@ class Quotas:
             wanted = min(wanted, _left(document, limits))
         return 0
 
+    async def reserve_all(self, wishes: Sequence[Wish]) -> list[int]:
+        """As `reserve` for each; one statement when nobody is in the way and nothing is used up."""
+        bounded = [wish.bounded() for wish in wishes]
+        updates = []
+        for wish in bounded:
+            await self._ensure(wish.key, wish.limits.day)
+            if wish.wanted > 0:
+                updates.append(_taking(wish.key, wish.batch_id, wish.wanted, wish.limits))
+        if updates:
+            result = await self._collection.bulk_write(updates, ordered=False)
+            if result.modified_count != len(
+                updates
+            ):  # some hold theirs now; asking again is harmless
+                return [
+                    await self.reserve(w.sender_id, w.batch_id, w.wanted, w.limits) for w in bounded
+                ]
+        return [max(0, wish.wanted) for wish in bounded]
+
+    async def settle_all(self, spent: Sequence[Spent]) -> None:
+        """As `settle` for each; one statement when all hold what their callers believe."""
+        updates = [
+            _releasing(s.key, s.batch_id, s.used, (s.limits.day, s.reserved))
+            for s in spent
+            if s.reserved
+        ]
+        released = 0
+        if updates:
+            released = (await self._collection.bulk_write(updates, ordered=False)).modified_count
+        if released != len(spent):
+            for s in spent:
+                await self.settle(s.sender_id, s.batch_id, s.used, s.limits, s.reserved)
+
     async def _take(self, key: str, batch_id: str, wanted: int, limits: Limits) -> bool:
-        guard: Document = {"_id": key, f"held.{batch_id}": {"$exists": False}}
-        if limits.daily is not None:
-            guard[f"days.{limits.day}"] = {"$lte": limits.daily - wanted}
-        if limits.monthly is not None:
-            guard["used"] = {"$lte": limits.monthly - wanted}
-        update = {
-            "$inc": {"used": wanted, f"days.{limits.day}": wanted},
-            "$set": {f"held.{batch_id}": _hold(limits.day, wanted)},
-        }
-        result = await self._collection.update_one(guard, update)
+        result = await self._collection.bulk_write([_taking(key, batch_id, wanted, limits)])
         return bool(result.modified_count)
 
     async def _ensure(self, key: str, day: str) -> None:
@@ -107,15 +165,32 @@ class Quotas:
             await self._release(key, batch_id, used, held)
 
     async def _release(self, key: str, batch_id: str, used: int, held: tuple[str, int]) -> bool:
-        day, reserved = held
-        result = await self._collection.update_one(
-            {"_id": key, f"held.{batch_id}": _hold(day, reserved)},
-            {
-                "$inc": {"used": used - reserved, f"days.{day}": used - reserved},
-                "$unset": {f"held.{batch_id}": ""},
-            },
-        )
+        result = await self._collection.bulk_write([_releasing(key, batch_id, used, held)])
         return bool(result.modified_count)
+
+
+def _taking(key: str, batch_id: str, wanted: int, limits: Limits) -> UpdateOne:
+    guard: Document = {"_id": key, f"held.{batch_id}": {"$exists": False}}
+    if limits.daily is not None:
+        guard[f"days.{limits.day}"] = {"$lte": limits.daily - wanted}
+    if limits.monthly is not None:
+        guard["used"] = {"$lte": limits.monthly - wanted}
+    update = {
+        "$inc": {"used": wanted, f"days.{limits.day}": wanted},
+        "$set": {f"held.{batch_id}": _hold(limits.day, wanted)},
+    }
+    return UpdateOne(guard, update)
+
+
+def _releasing(key: str, batch_id: str, used: int, held: tuple[str, int]) -> UpdateOne:
+    day, reserved = held
+    return UpdateOne(
+        {"_id": key, f"held.{batch_id}": _hold(day, reserved)},
+        {
+            "$inc": {"used": used - reserved, f"days.{day}": used - reserved},
+            "$unset": {f"held.{batch_id}": ""},
+        },
+    )
 
 
 def _hold(day: str, number: int) -> int:

@@ -1,5 +1,7 @@
 """The dispatcher's replica of the senders: what the registry announced, newest revision."""
 
+from collections.abc import Sequence
+
 import orjson
 from pymongo.errors import DuplicateKeyError
 
@@ -26,6 +28,13 @@ class Senders:
         if document is not None:
             self._keep(_snapshot(document))
         return self.get(sender_id)
+
+    async def fresh_many(self, sender_ids: Sequence[str]) -> dict[str, SenderSnapshot]:
+        """As `fresh`, in one statement."""
+        query = {"_id": {"$in": list(sender_ids)}}
+        async for document in self._collection.find(query).limit(len(sender_ids)):
+            self._keep(_snapshot(document))
+        return {id_: known for id_ in sender_ids if (known := self.get(id_)) is not None}
 
     async def find(self, selectors: tuple[str, ...]) -> list[SenderSnapshot]:
         """As `matching`; asks the database before it says that there is none."""
