@@ -232,3 +232,13 @@ async def test_quota_of_an_earlier_life_is_counted_once(stage: Stage) -> None:
     await stage.send(other)
     assert [q["used"] async for q in stage.world.database.quotas.find({})] == [1]
     assert [q["held"] async for q in stage.world.database.quotas.find({})] == [{}]
+
+
+async def test_two_jobs_of_one_batch_at_the_same_moment_are_one_run(stage: Stage) -> None:
+    life = Life(stage.world, "one")
+    for _ in range(3):
+        life.deliver(stage.world.jobs[0])
+    await stage.finish(life)
+    assert stage.sent == 1
+    facts = [d async for d in stage.world.database.settlements.find({})]
+    assert [item["outcome"] for d in facts for item in d["items"]] == ["accepted"]

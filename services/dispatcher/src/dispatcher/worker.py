@@ -76,14 +76,16 @@ class Worker:
         self._spent = GroupCommit(self._spend_group, limit=50)
 
     async def _claim_group(self, ids: Sequence[str]) -> Sequence[tuple[str, Life] | None]:
-        """(claim id, life) of each batch that is ours now."""
+        """(claim id, life) of each batch that is ours now; of two jobs of one batch the first has it."""
         group, limits = uuid.uuid4().hex, self._limits
         for _ in ids:
             reach("before-claim")
-        found = await self._batches.claim(ids, group, limits.instance, limits.lease_ms)
+        distinct = list(dict.fromkeys(ids))
+        found = await self._batches.claim(distinct, group, limits.instance, limits.lease_ms)
         for _ in found:
             reach("after-claim")
-        return [(claim_of(group, found[id_]), found[id_]) if id_ in found else None for id_ in ids]
+        lives = [found.pop(id_, None) for id_ in ids]
+        return [(claim_of(group, life), life) if life else None for life in lives]
 
     async def _finish_group(self, claimed: Sequence[tuple[str, str]]) -> Sequence[None]:
         await self._batches.finish(claimed)
