@@ -99,8 +99,8 @@ async def test_what_is_done_is_forgotten_and_what_is_not_said_or_not_done_is_kep
     await settlements.insert(facts)
     await settlements.mark_announced([facts[0].id])
     for name in names[:2]:
-        assert await batches.claim(name, "c", "me", 1000)
-        await batches.finish(name, "c")
+        assert await batches.claim([name], "c", "me", 1000)
+        await batches.finish([(name, "c")])
     retention = Retention(database.batches, database.attempts, database.settlements)
     assert await retention.forget(now_ms() - 60_000) == 0, "too young"
     assert await retention.forget(now_ms() + 60_000) == 1
@@ -111,8 +111,8 @@ async def test_what_is_done_is_forgotten_and_what_is_not_said_or_not_done_is_kep
     assert sorted(left["batches"]) == ["open", "unsaid"]
     assert sorted(left["attempts"]) == ["d-open:1", "d-unsaid:1"]
     assert left["settlements"] == [facts[1].id]
-    job_comes_late = await batches.claim("done", "c2", "me", 1000)
-    assert job_comes_late is None
+    job_comes_late = await batches.claim(["done"], "c2", "me", 1000)
+    assert job_comes_late == {}
 
 
 def test_a_batch_that_fails_rests_longer_each_time_and_is_given_up_at_last() -> None:

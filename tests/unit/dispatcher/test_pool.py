@@ -147,6 +147,21 @@ async def test_after_the_pause_it_tries_again(monkeypatch: pytest.MonkeyPatch) -
         await pool.close()
 
 
+async def test_what_is_begun_waits_for_the_next_connection_when_one_cannot_be_opened(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.setattr(pool_module, "_BACKOFF_SECONDS", (0.05,))
+    async with ScriptedServer("PIPELINING") as server:
+        server.script("GREETING", b"220 hello\r\n", DROP)
+        server.script("DOT", b"250 ok\r\n", DROP)
+        pool = pool_of(server, connections=1)
+        results = await send_many(pool, 4)
+        begun = [one for one in results if not isinstance(one, CannotConnect)]
+        assert sum(isinstance(one, OutcomeUnknown) for one in begun) == 1
+        assert sum(isinstance(one, SmtpReply) for one in begun) >= 2
+        await pool.close()
+
+
 async def test_closing_answers_every_mail() -> None:
     async with ScriptedServer("PIPELINING") as server:
         pool = pool_of(server, connections=2)

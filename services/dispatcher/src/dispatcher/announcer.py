@@ -75,7 +75,10 @@ class Announcer:
 
     async def say(self, settlements: Sequence[Settlement]) -> int:
         """Publish their events, under the same ids however often; returns how many."""
-        events = [event for one in settlements for event in _events(one) or ()]
+        return await self._publish([_events(one) for one in settlements])
+
+    async def _publish(self, told: Sequence[list[Announcement] | None]) -> int:
+        events = [event for one in told for event in one or ()]
         failed = await self._bus.publish_each(events)
         if failed:
             raise NotConfirmed(list(failed), next(iter(failed.values())))
@@ -84,19 +87,21 @@ class Announcer:
     async def _announce(self, settlements: Sequence[Settlement]) -> None:
         for _ in settlements:
             reach("after-settle")
-        await self.say(settlements)
+        told = [_events(one) for one in settlements]
+        await self._publish(told)
         for _ in settlements:
             reach("after-publish")
         await self._deliveries.write(
             [(s.batch_id, s.origin, one) for s in settlements for one in s.settled]
         )
-        unsayable = [s.id for s in settlements if _events(s) is None]
+        pairs = zip(settlements, told, strict=True)
+        unsayable = [s.id for s, events in pairs if events is None]
         if unsayable:  # its rows are written, and nobody waits for it for ever
             gauges.unsayable.inc(len(unsayable))
             await self._settlements.set_aside(unsayable)
         await self._settlements.mark_announced([s.id for s in settlements])
-        for told in settlements:
-            for one in told.settled:
+        for written in settlements:
+            for one in written.settled:
                 metrics.deliveries.labels(self._bus.service, one.outcome.value).inc()
 
     async def sweep(self, grace_ms: int = _GRACE_MS) -> int:

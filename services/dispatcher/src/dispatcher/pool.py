@@ -23,6 +23,7 @@ log = logging.getLogger(__name__)
 _IDLE_SECONDS = 10.0
 _STOPPED = "the worker was stopped"
 _BACKOFF_SECONDS = (1.0, 5.0, 30.0, 120.0)
+_PATIENCE = 3  # failed tries in a row
 _SMOOTHING = 0.2  # the weight of the newest measurement
 
 Opener = Callable[[], Awaitable[Connection]]
@@ -288,10 +289,21 @@ class SenderPool:
             self._blocked_until = time.monotonic() + pause
             asyncio.get_running_loop().call_later(pause, self._dispatch)
         if not self._connections:
+            # What is claimed already waits for a few tries more: else one failure would look like many.
+            kept = self._put_by() if self._failures < _PATIENCE else ((), ())
             self._refuse_all(
                 CannotConnect(error, first=False),
                 first=CannotConnect(error, first=isinstance(error, SmtpFailure) and fresh),
             )
+            for ahead, mails in zip(self._ahead, kept, strict=True):
+                ahead.extend(mails)
+
+    def _put_by(self) -> tuple[Sequence[Mail], ...]:
+        kept = tuple([mail for mail in ahead if mail.ours] for ahead in self._ahead)
+        for ahead, mails in zip(self._ahead, kept, strict=True):
+            for mail in mails:
+                ahead.remove(mail)
+        return kept
 
     def _refuse_all(self, why: CannotConnect | Refused, first: CannotConnect | None = None) -> None:
         for ahead, feeds in zip(self._ahead, self._feeds, strict=True):

@@ -112,8 +112,6 @@ class Run:
     def _refused(self, mail: Mail, base: Settled, error: CannotConnect | Refused) -> None:
         refusal = Refusal(error.reply, error.phase, str(error))
         fact = refused(base, refusal, self._means.retries, now_ms())
-        if isinstance(error, CannotConnect) and not error.first:
-            fact = replace(fact, fault="")  # another mail stands for this failure
         if mail.ours:
             self._fact(fact)
         else:

@@ -238,8 +238,7 @@ class Worker:
     ) -> None:
         await announced
         for one in settled:
-            if one.fault or one.outcome is Outcome.ACCEPTED:  # else another stands for the failure
-                await self._brakes.seen(batch.origin, one)
+            await self._brakes.seen(batch.origin, one)
 
     async def _reserve(self, batch: Batch, wanted: int, used: int, now: int) -> int:
         """How many may go now; an earlier life of the batch has `used` some of its share."""

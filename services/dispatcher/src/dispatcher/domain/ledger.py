@@ -26,6 +26,7 @@ from postfleet.smtp import SmtpReply
 from postfleet.smtp_reply import Severity
 
 MAX_REPLY_TEXT = 1000
+_CATEGORIES = ("campaign", "transactional", "warmup")
 CRASHED = "the process ended between the attempt and its settlement"
 
 #: Within one attempt a later fact replaces an earlier one only if it ranks higher.
@@ -150,15 +151,12 @@ def _events(origin: Origin, settled: Settled) -> list[Event]:
         "reply_text": settled.reply_text,
     }
     if settled.outcome is Outcome.ACCEPTED:
-        # One per mail: our own values, of the types that the class asks for, are not validated again.
-        return [
-            EmailSent.model_construct(
-                **reply,
-                author=settled.author,
-                category=origin.category,
-                mail_subject=settled.mail_subject,
-            )
-        ]
+        sent = {"author": settled.author, "category": origin.category}
+        fields = {**reply, **sent, "mail_subject": settled.mail_subject}
+        if origin.category in _CATEGORIES:
+            # One per mail: our own values, of the types that the class has, are not checked again.
+            return [EmailSent.model_construct(None, **fields)]
+        return [EmailSent.model_validate(fields)]
     failure = {**reply, "category": settled.meaning, "fault": settled.fault}
     if settled.outcome is Outcome.DEFERRED:
         retry_at = from_ms(settled.retry_at or settled.at)
