@@ -5,7 +5,7 @@ claims are written in groups while earlier mails travel. How many that is, `Look
 """
 
 import asyncio
-import logging
+import contextlib
 import math
 import time
 from collections import deque
@@ -17,8 +17,6 @@ from dispatcher.domain.connection_limits import fewer_connections
 from dispatcher.domain.outcomes import Phase
 from dispatcher.transport import Connection, Mail, NotOurs, Refused, Result
 from postfleet.smtp import PermanentFailure, SmtpFailure, TransientFailure
-
-log = logging.getLogger(__name__)
 
 _IDLE_SECONDS = 10.0
 _STOPPED = "the worker was stopped"
@@ -117,6 +115,7 @@ class SenderPool:
         self._failures = 0
         self._blocked_until = 0.0
         self._closed = False
+        self._retry: asyncio.TimerHandle | None = None
         self._timer: asyncio.TimerHandle | None = None
         self.last_used = time.monotonic()
 
@@ -233,6 +232,8 @@ class SenderPool:
                 return
             if connection.idle:
                 connection.kick()
+        if self._waiting and self._blocked:
+            self._dispatch_after_pause()
         room = self._most - len(self._connections) - self._opening
         for _ in range(min(room, self._demand() - self._opening)):
             self._opening += 1
@@ -244,7 +245,7 @@ class SenderPool:
 
     def _demand(self) -> int:
         """How many connections the mails that wait could use."""
-        if time.monotonic() < self._blocked_until:
+        if self._blocked:
             return 0
         waiting = sum(map(len, self._ahead))
         for feeds in self._feeds:
@@ -253,6 +254,20 @@ class SenderPool:
                 if waiting >= self._limits.connections:
                     return waiting
         return waiting
+
+    @property
+    def _blocked(self) -> bool:
+        return time.monotonic() < self._blocked_until
+
+    def _dispatch_after_pause(self) -> None:
+        if self._retry is None and not self._closed:
+            left = max(0.0, self._blocked_until - time.monotonic())
+            loop = asyncio.get_running_loop()
+            self._retry = loop.call_later(left + 0.001, self._pause_is_over)
+
+    def _pause_is_over(self) -> None:
+        self._retry = None
+        self._dispatch()
 
     def _dispatch_soon(self) -> None:
         asyncio.get_running_loop().call_soon(self._dispatch)
@@ -287,7 +302,6 @@ class SenderPool:
         if fresh:
             self._failures += 1
             self._blocked_until = time.monotonic() + pause
-            asyncio.get_running_loop().call_later(pause, self._dispatch)
         if not self._connections:
             # What is claimed already waits for a few tries more: else one failure would look like many.
             kept = self._put_by() if self._failures < _PATIENCE else ((), ())
@@ -297,6 +311,7 @@ class SenderPool:
             )
             for ahead, mails in zip(self._ahead, kept, strict=True):
                 ahead.extend(mails)
+        self._dispatch_after_pause()
 
     def _put_by(self) -> tuple[Sequence[Mail], ...]:
         kept = tuple([mail for mail in ahead if mail.ours] for ahead in self._ahead)
@@ -334,7 +349,7 @@ class SenderPool:
 
     def _retire(self, connection: Connection) -> None:
         del self._connections[connection]
-        goodbye = asyncio.ensure_future(connection.quit())
+        goodbye = asyncio.ensure_future(_goodbye(connection))
         self._goodbyes.add(goodbye)
         goodbye.add_done_callback(self._goodbyes.discard)
         self._dispatch_soon()  # the next is opened while this one says goodbye
@@ -357,3 +372,8 @@ class SenderPool:
         task: asyncio.Task[None] = asyncio.ensure_future(work)
         self._tasks.add(task)
         task.add_done_callback(self._tasks.discard)
+
+
+async def _goodbye(connection: Connection) -> None:
+    with contextlib.suppress(OSError):
+        await connection.quit()
