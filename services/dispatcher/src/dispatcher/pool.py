@@ -141,10 +141,14 @@ class SenderPool:
         self._closed = True
         if self._timer is not None:
             self._timer.cancel()
-        for task in list(self._tasks):
+        tasks = list(self._tasks)
+        for task in tasks:
             task.cancel()
-        ends = [connection.quit() for connection in self._connections]
-        await asyncio.gather(*ends, *self._tasks, *self._goodbyes, return_exceptions=True)
+        await asyncio.gather(*tasks, return_exceptions=True)  # nothing is opened from now on
+        for connection in list(self._connections):
+            self._retire(connection)
+        while self._goodbyes:
+            await asyncio.wait(self._goodbyes)
         self._refuse_all(Refused(Phase.CONNECT, None, _STOPPED))
 
     # -- for the connections ---------------------------------------------------------------------
@@ -352,7 +356,8 @@ class SenderPool:
         goodbye = asyncio.ensure_future(_goodbye(connection))
         self._goodbyes.add(goodbye)
         goodbye.add_done_callback(self._goodbyes.discard)
-        self._dispatch_soon()  # the next is opened while this one says goodbye
+        if not self._closed:
+            self._dispatch_soon()  # the next is opened while this one says goodbye
 
     def _look_for_idle(self) -> None:
         self._timer = None
