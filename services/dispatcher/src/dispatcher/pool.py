@@ -343,6 +343,8 @@ class SenderPool:
 
     def _rest(self, connection: Connection) -> None:
         """It has nothing to do: used up, or idle from now on."""
+        if connection not in self._connections:
+            return
         if connection.taken >= self._limits.mails_per_connection:
             self._retire(connection)
             return
