@@ -15,6 +15,7 @@ from postfleet_cli import (
     dead_letters,
     domains,
     event_log,
+    filters,
     fleet,
     inbox,
     keys,
@@ -69,6 +70,7 @@ app.add_typer(senders.app, name="senders")
 app.add_typer(keys.app, name="keys")
 app.add_typer(domains.app, name="domains")
 app.add_typer(mailboxes.app, name="mailboxes")
+app.add_typer(filters.app, name="filters")
 app.add_typer(fleet.app, name="fleet")
 app.add_typer(campaigns.app, name="campaigns")
 app.add_typer(event_log.app, name="events")

@@ -18,6 +18,7 @@ from mail_provisioner.api import (
     dkim_keys,
     domain_dns,
     domains,
+    filters,
     groups,
     mail_tests,
     mailboxes,
@@ -29,6 +30,7 @@ from mail_provisioner.dns_update import DynamicUpdates
 from mail_provisioner.domain_dns import DomainDns
 from mail_provisioner.domain_store import DomainStore
 from mail_provisioner.entry_stores import EntryStore, block_of, relay_of
+from mail_provisioner.filter_store import FilterStore
 from mail_provisioner.login import MailServerAddress, TryLogin, login_trial
 from mail_provisioner.mail_files import MailFiles, PlainFiles, TableFiles
 from mail_provisioner.mail_test_store import MailTestStore
@@ -36,6 +38,7 @@ from mail_provisioner.mail_testing import MailTesting, MasterAccount
 from mail_provisioner.provisioning import Provisioner
 from mail_provisioner.retargeting import Retargeting
 from mail_provisioner.settings import SERVICE, Settings
+from mail_provisioner.sieve import FilterScripts, SieveServer
 from mail_provisioner.signing import Signing
 from mail_provisioner.store import AddressStore
 from mail_provisioner.upkeep import Upkeep
@@ -86,6 +89,8 @@ def build(settings: Settings) -> FastAPI:
     records_of = DomainDns(lookup, DynamicUpdates(server) if server else None, settings)
     tls = client_context(settings.tls_ca_file)
     looks = Checks(lookup, records_of, settings, tls)
+    master = MasterAccount(database.master, volume, settings.key_ring, settings.login_delay_seconds)
+    filter_store = FilterStore(database.filters)
     signing = Signing(domain_store, volume, settings.key_ring)
     upkeep = Upkeep(relay_store, block_store, volume, settings.key_ring)
     watch = Watch(domain_store, outboxes[0], looks, int(settings.checks_interval_seconds * 1000))
@@ -102,6 +107,7 @@ def build(settings: Settings) -> FastAPI:
         await _insist(address_store.prepare)
         await _insist(relay_store.prepare)
         await _insist(block_store.prepare)
+        await _insist(filter_store.prepare)
         await bus.start()
         for outbox in outboxes:
             await _insist(outbox.start)
@@ -142,15 +148,13 @@ def build(settings: Settings) -> FastAPI:
                 MailTestStore(database.mail_tests),
                 domain_store,
                 address_store,
-                _mail_testing(
-                    settings,
-                    MasterAccount(
-                        database.master, volume, settings.key_ring, settings.login_delay_seconds
-                    ),
-                ),
+                _mail_testing(settings, master),
             ),
             checks.build(domain_store, looks),
-            mailboxes.build(address_store, domain_store, provisioner, settings.key_ring),
+            mailboxes.build(
+                address_store, domain_store, provisioner, settings.key_ring, filter_store
+            ),
+            filters.build(filter_store, address_store, _filter_scripts(settings, master)),
             relays.build(relay_store, domain_store, upkeep, settings.key_ring, tls),
             blocklists.build(block_store, upkeep),
             apps.build(address_store, domain_store, provisioner, settings),
@@ -183,6 +187,13 @@ def _trial(settings: Settings) -> TryLogin | None:
 def _mail_testing(settings: Settings, master: MasterAccount) -> MailTesting | None:
     server = _mail_server(settings)
     return MailTesting(server, client_context(settings.tls_ca_file), master) if server else None
+
+
+def _filter_scripts(settings: Settings, master: MasterAccount) -> FilterScripts | None:
+    if not settings.mail_host:
+        return None
+    server = SieveServer(settings.mail_host, settings.sieve_port)
+    return FilterScripts(server, client_context(settings.tls_ca_file), master)
 
 
 def _mail_server(settings: Settings) -> MailServerAddress | None:

@@ -57,6 +57,7 @@ class Settings(ServiceSettings):
     imaps_port: int = Field(993, ge=1, le=65535)
     submission_port: int = Field(587, ge=1, le=65535)
     submissions_port: int = Field(465, ge=1, le=65535)  # TLS from the first byte
+    sieve_port: int = Field(4190, ge=1, le=65535)  # ManageSieve, STARTTLS
     #: docker-mailserver looks at its files every 2 s and needs another to reload; a log-in that
     #: comes too early fails and is punished with a delay.
     login_delay_seconds: float = Field(3.5, ge=0)

@@ -17,6 +17,7 @@ from mail_provisioner.claims import (
 )
 from mail_provisioner.domain.addresses import Address, Kind
 from mail_provisioner.domain_store import DomainStore
+from mail_provisioner.filter_store import FilterStore
 from mail_provisioner.provisioning import Provisioner
 from mail_provisioner.store import AddressStore
 from postfleet.addresses import check_text
@@ -43,7 +44,11 @@ class NewMailbox(Strict):
 
 
 def build(
-    store: AddressStore, domains: DomainStore, provisioner: Provisioner, ring: KeyRing
+    store: AddressStore,
+    domains: DomainStore,
+    provisioner: Provisioner,
+    ring: KeyRing,
+    filters: FilterStore,
 ) -> APIRouter:
     router = APIRouter(prefix=f"{API}/mailboxes", tags=["mailboxes"])
 
@@ -74,12 +79,13 @@ def build(
     async def delete(
         address: str, confirm: Annotated[str, Query(max_length=300)] = ""
     ) -> dict[str, Any]:
-        """No more mail and no more log-ins; the mail that is there stays on the server's disk."""
+        """No more mail and no more log-ins; mail and filters stay on the server's disk."""
         mailbox = await known(store, Kind.MAILBOX, address)
         if confirm.lower() != mailbox.address:
             raise invalid(
                 "confirm", "CONFIRMATION_REQUIRED", f"repeat the address: {mailbox.address}"
             )
+        await filters.forget(mailbox.address)
         return _shown(await release(store, provisioner, mailbox))
 
     return router
