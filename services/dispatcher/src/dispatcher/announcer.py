@@ -5,6 +5,7 @@ Repeating any of it is harmless, so a settlement that is still new after a crash
 
 import asyncio
 import logging
+from collections import Counter
 from collections.abc import Awaitable, Sequence
 from typing import TypeVar
 
@@ -100,9 +101,9 @@ class Announcer:
             gauges.unsayable.inc(len(unsayable))
             await self._settlements.set_aside(unsayable)
         await self._settlements.mark_announced([s.id for s in settlements])
-        for written in settlements:
-            for one in written.settled:
-                metrics.deliveries.labels(self._bus.service, one.outcome.value).inc()
+        outcomes = Counter(one.outcome for written in settlements for one in written.settled)
+        for outcome, count in outcomes.items():
+            metrics.deliveries.labels(self._bus.service, outcome.value).inc(count)
 
     async def sweep(self, grace_ms: int = _GRACE_MS) -> int:
         """Announce what a crash left; returns how many settlements."""

@@ -1,7 +1,7 @@
 """Batches: written once by the planner, claimed by one worker at a time under a lease."""
 
 from collections.abc import Iterable, Sequence
-from dataclasses import astuple, dataclass
+from dataclasses import dataclass
 from typing import Literal
 
 import orjson
@@ -182,7 +182,7 @@ def to_document(batch: Batch) -> Document:
         "created_at": batch.created_at,
         "lease_until": 0,
         "reasons": batch.reasons,
-        "items": [list(astuple(item)) for item in batch.items],
+        "items": [item.values for item in batch.items],
     }
 
 

@@ -3,7 +3,7 @@ a new one is announced (events, rows) and then marked."""
 
 import uuid
 from collections.abc import Sequence
-from dataclasses import asdict, astuple, dataclass
+from dataclasses import asdict, dataclass
 
 from dispatcher.domain.ledger import Batch, Item, Origin, Settled
 from dispatcher.domain.outcomes import Outcome
@@ -106,7 +106,7 @@ def _item_document(settled: Settled) -> Document:
     """Only what is there: most settlements are a plain 250."""
     item = settled.item
     document: Document = {
-        "item": list(astuple(item)),
+        "item": item.values,
         "outcome": settled.outcome.value,
         "at": settled.at,
     }
