@@ -230,11 +230,11 @@ async def test_the_replica_takes_newer_snapshots_only(database: Any) -> None:
     await store.apply(snapshot(2), 1000, 1000)
     await store.apply(snapshot(1, suspended=True), 1100, 1100)
     assert (await store.find("s1")) is not None
-    assert await store.is_ours("s1@ONE.test")
-    assert not await store.is_ours("other@one.test")
+    assert await store.owner_of("s1@ONE.test") == "s1"
+    assert await store.owner_of("other@one.test") == ""
     await store.apply(snapshot(3, suspended=True), 1200, 1200)
     assert (await store.find("s1")) is None
-    assert await store.is_ours("s1@one.test"), "still an address of ours"
+    assert await store.owner_of("s1@one.test") == "s1", "still an address of ours"
     await store.apply(snapshot(4), 50_000, 50_000)
     found = await store.find("s1")
     assert found is not None

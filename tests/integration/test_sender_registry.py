@@ -248,7 +248,8 @@ async def test_settings_are_changed_and_told(running: Registry, mail_pair: MailP
     answer = await running.http.patch(f"{ACCOUNTS}/{created['id']}", json=patch)
     changed = answer.json()
     assert (changed["effective_limit"], changed["binding_limit"]) == (5, "warmup")
-    assert changed["warmup"] == {"day": 1, "volume": 5, "course": "growing"}
+    nothing = {"date": None, "sent": 0, "refused": 0, "received": 0, "in_junk": 0}
+    assert changed["warmup"] == {"day": 1, "volume": 5, "course": "growing", "latest": nothing}
     assert (changed["status"], changed["tags"]) == ("warmup", ["vip"])
     event = await running.event("sender.updated", created["id"])
     assert set(event["changed"]) == {

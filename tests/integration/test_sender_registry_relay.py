@@ -197,7 +197,7 @@ async def test_warming_senders_exchange_mails_within_the_fleet(
     ann = await register(running, warming())
     bob = await register(running, warming(f"{secrets.token_hex(4)}@two.test"))
     await register(running, warming())  # of ann's own domain: no partner
-    await register(running, account(mail_pair, f"{secrets.token_hex(4)}@two.test"))  # not warming
+    await register(running, account(mail_pair, f"{secrets.token_hex(4)}@two.test"))  # no IMAP
     shown = (await running.http.get(f"{ACCOUNTS}/{ann['id']}/warmup")).json()
     assert (shown["day"], shown["volume"], shown["course"]) == (1, 5, "growing")
     assert {e["partner_id"] for e in shown["exchanges"]} == {bob["id"]}
@@ -205,3 +205,13 @@ async def test_warming_senders_exchange_mails_within_the_fleet(
     assert await running.ask("rpc.warmup.plan", asked) == shown
     await running.http.post(f"{ACCOUNTS}/{ann['id']}/suspend")
     assert "restricted" in (await running.ask("rpc.warmup.plan", asked))["error"]
+
+
+async def test_in_a_small_fleet_ready_senders_take_part_in_warming_up(
+    running: Registry, mail_pair: MailPair
+) -> None:
+    imap = {"imap_host": "127.0.0.1", "imap_port": mail_pair.imaps_port}
+    ready = await register(running, account(mail_pair, f"{secrets.token_hex(4)}@two.test", **imap))
+    ann = await register(running, account(mail_pair, warmup_mode=True))
+    shown = (await running.http.get(f"{ACCOUNTS}/{ann['id']}/warmup")).json()
+    assert [e["partner_id"] for e in shown["exchanges"]] == [ready["id"]] * 4

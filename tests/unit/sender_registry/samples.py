@@ -43,7 +43,7 @@ def sender(**changes: Any) -> Sender:
     return Sender(**values)
 
 
-def _common(sender_id: str, delivery: str, at: datetime) -> dict[str, Any]:
+def common(sender_id: str, delivery: str, at: datetime) -> dict[str, Any]:
     return {
         "occurred_at": at,
         "delivery_id": delivery,
@@ -54,39 +54,39 @@ def _common(sender_id: str, delivery: str, at: datetime) -> dict[str, Any]:
 
 
 def sent(delivery: str = "d1", sender_id: str = "s1", at: datetime = NOW, **more: Any) -> EmailSent:
-    return EmailSent(**_common(sender_id, delivery, at), reply_code=250, **more)
+    return EmailSent(**common(sender_id, delivery, at), reply_code=250, **more)
 
 
 def hard(
     delivery: str = "d1", sender_id: str = "s1", at: datetime = NOW, **more: Any
 ) -> BounceHard:
-    return BounceHard(**_common(sender_id, delivery, at), **{"observed": "smtp", **more})
+    return BounceHard(**common(sender_id, delivery, at), **{"observed": "smtp", **more})
 
 
 def soft(
     delivery: str = "d1", sender_id: str = "s1", at: datetime = NOW, **more: Any
 ) -> BounceSoft:
-    return BounceSoft(**_common(sender_id, delivery, at), **{"observed": "smtp", **more})
+    return BounceSoft(**common(sender_id, delivery, at), **{"observed": "smtp", **more})
 
 
 def failed(
     delivery: str = "d1", sender_id: str = "s1", at: datetime = NOW, **more: Any
 ) -> EmailFailed:
-    return EmailFailed(**_common(sender_id, delivery, at), **more)
+    return EmailFailed(**common(sender_id, delivery, at), **more)
 
 
 def deferred(
     delivery: str = "d1", sender_id: str = "s1", at: datetime = NOW, **more: Any
 ) -> EmailDeferred:
-    return EmailDeferred(**_common(sender_id, delivery, at), retry_at=at, **more)
+    return EmailDeferred(**common(sender_id, delivery, at), retry_at=at, **more)
 
 
 def unknown(delivery: str = "d1", sender_id: str = "s1", at: datetime = NOW) -> EmailUnknown:
-    return EmailUnknown(**_common(sender_id, delivery, at))
+    return EmailUnknown(**common(sender_id, delivery, at))
 
 
 def complaint(delivery: str = "d1", sender_id: str = "s1", at: datetime = NOW) -> ComplaintReceived:
-    return ComplaintReceived(**_common(sender_id, delivery, at))
+    return ComplaintReceived(**common(sender_id, delivery, at))
 
 
 def received(*events: Event) -> list[Received[Event]]:

@@ -8,7 +8,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from postfleet.events import SenderWarmupAdvanced
+from postfleet.events import EmailFailed, SenderWarmupAdvanced, WarmupReceived
 from postfleet.instants import to_ms
 from sender_registry.domain.announcing import settle
 from sender_registry.domain.limits import LimitRules
@@ -23,6 +23,7 @@ from sender_registry.domain.warmup import (
     Warmup,
     advance,
     exchanges,
+    openings,
 )
 from tests.unit.sender_registry import samples
 
@@ -170,6 +171,52 @@ def test_bounces_of_the_day_step_back() -> None:
     )
     after = apply(warming, events, {}, to_ms(now)).sender
     assert told(after, after, now + DAY)[1] == [(10, 10)]
+
+
+@pytest.mark.seed("S31")
+@pytest.mark.parametrize(
+    ("in_junk", "volume", "course"),
+    [
+        pytest.param(0, 25, "growing", id="all in the inbox"),
+        pytest.param(3, 20, "held", id="some in Junk"),
+        pytest.param(8, 10, "stepped_back", id="many in Junk"),
+    ],
+)
+def test_where_partners_found_the_mails_decides_on_tomorrow(
+    in_junk: int, volume: int, course: str
+) -> None:
+    now = samples.NOW
+    warming = samples.sender(
+        profile=PROFILE, warmup=Warmup(9, 20, Course.GROWING, "2026-11-21"), told_limit=20
+    )
+    found = [
+        WarmupReceived(
+            **samples.common("s1", f"d{n}", now),
+            partner_id="s2",
+            placement="junk" if n < in_junk else "inbox",
+        )
+        for n in range(20)
+    ]
+    sent = [samples.sent(f"d{n}", warmup=True) for n in range(20)]
+    after = apply(warming, samples.received(*sent, *found), {}, to_ms(now)).sender
+    assert after.warmup_tally == WarmupTally("2026-11-21", 20, 0, 20, in_junk)
+    tomorrow, _ = told(after, after, now + DAY)
+    assert (tomorrow.warmup.volume, tomorrow.warmup.course.value) == (volume, course)
+    assert after.health == 100, "placement is no matter of health"
+
+
+def test_a_refusal_as_spam_is_a_sign_although_it_is_no_bounce() -> None:
+    warming = samples.sender(profile=PROFILE, warmup=Warmup(9, 20, Course.GROWING, "2026-11-21"))
+    refused = EmailFailed(
+        **samples.common("s1", "d1", samples.NOW), reply_code=554, category="spam", fault="content"
+    )
+    after = apply(warming, samples.received(refused), {}, samples.NOW_MS).sender
+    assert after.warmup_tally.refused == 1
+
+
+@pytest.mark.parametrize(("volume", "begun"), [(0, 0), (1, 1), (5, 4), (40, 31)])
+def test_the_limit_leaves_room_for_answers(volume: int, begun: int) -> None:
+    assert openings(volume) == begun
 
 
 def test_mails_of_a_sender_that_is_not_warming_up_are_no_warm_up_mails() -> None:

@@ -326,7 +326,10 @@ class FactorResumed(FactorEvent):
 
 
 class DeliveryEvent(Event):
-    """Common to what happens to one delivery (one mail to one recipient)."""
+    """Common to what happens to one delivery (one mail to one recipient).
+
+    `warmup` marks a mail between two senders of the fleet: no figure of campaigns counts it.
+    """
 
     source: ClassVar[str] = "dispatcher"
 
@@ -338,6 +341,7 @@ class DeliveryEvent(Event):
     sender_id: str
     recipient: str
     message_id: str
+    warmup: bool = False
 
 
 class SmtpEvent(DeliveryEvent):
@@ -475,6 +479,21 @@ class ComplaintReceived(InboxEvent):
     """The recipient reported the mail as spam (ARF, RFC 5965)."""
 
     subject: ClassVar[str] = "complaint.received"
+
+
+class WarmupReceived(InboxEvent):
+    """A warm-up mail of `sender_id` arrived at another sender of the fleet, `partner_id`.
+
+    `placement` is where the receiver's filter had put it. It is opened there, and brought back from
+    Junk. With `answer_wanted` the partner is to answer it.
+    """
+
+    subject: ClassVar[str] = "warmup.received"
+    warmup: bool = True
+    partner_id: str
+    placement: Literal["inbox", "junk"]
+    answer_wanted: bool = False
+    mail_subject: str = ""
 
 
 class DeliveryDelayed(InboxEvent):

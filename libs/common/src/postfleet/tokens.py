@@ -30,12 +30,15 @@ class Purpose(StrEnum):
     CONFIRM = "confirm"  # a lead confirms its opt-in: the campaign, then the lead
     REPLY = "reply"  # behind the + of an address to reply to
     DELIVERY = "delivery"  # in a header field of ours
+    WARMUP = (
+        "warmup"  # in a header field of warm-up mails; 01 behind the delivery asks for an answer
+    )
 
 
 @dataclass(frozen=True, slots=True)
 class TokenContent:
     delivery_id: str  # 32 hexadecimal digits
-    link_id: str = ""  # 16 hexadecimal digits, for clicks; 24, a lead, for confirmations
+    link_id: str = ""  # 16 hexadecimal digits, for clicks; 24, a lead, for confirmations; or 2
 
 
 class TokenKeys:
@@ -82,7 +85,7 @@ class TokenKeys:
         return hmac.digest(self._links, text, sha256)[:_LINK_BYTES].hex()
 
 
-_SECOND_BYTES = {Purpose.CLICK: _LINK_BYTES, Purpose.CONFIRM: _LEAD_BYTES}
+_SECOND_BYTES = {Purpose.CLICK: _LINK_BYTES, Purpose.CONFIRM: _LEAD_BYTES, Purpose.WARMUP: 1}
 
 
 def _size(purpose: Purpose) -> int:

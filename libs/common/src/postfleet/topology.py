@@ -86,7 +86,13 @@ DURABLES = (
         "EVENTS",
         "sender-registry",
         _events(
-            "email.sent", "email.deferred", "email.failed", "email.unknown", "bounce", "complaint"
+            "email.sent",
+            "email.deferred",
+            "email.failed",
+            "email.unknown",
+            "bounce",
+            "complaint",
+            "warmup",
         ),
     ),
     Durable("sender-registry-mailboxes", "EVENTS", "sender-registry", _events("mailbox", "domain")),
@@ -103,6 +109,7 @@ DURABLES = (
             "recipient.unsubscribed",
             "recipient.resubscribed",
             "person.erased",
+            "warmup",
         ),
     ),
     Durable("dispatcher-hits", "EVENTS", "dispatcher", _events("email.opened", "email.clicked")),

@@ -45,6 +45,7 @@ class Behaviour:
     data_delay_ms: int = 0  # before the reply to the final dot
     drop: Drop = Drop.NEVER
     acts: tuple[Act, ...] = ()
+    folder: str = "INBOX"  # of an account: where its filter puts the mail
     dsn_action: str = "failed"  # RFC 3464 §2.3.3: failed, delayed
     dsn_status: str = "5.1.1"
     dsn_diagnostic: str = "550 5.1.1 User unknown"

@@ -178,19 +178,22 @@ class Recipients:
 
     async def _deliver(self, mail: Record, letter: Letter) -> Detail:
         content = self._spool.get(*mail.detail["spool"])
-        return await self._send(mail, Act.DELIVER, mail.recipient, content)
+        folder = self._people.behaviour_of(mail.recipient).folder
+        return await self._send(mail, Act.DELIVER, mail.recipient, content, folder)
 
     async def _save_sent(self, mail: Record, letter: Letter) -> Detail:
         content = self._spool.get(*mail.detail["spool"])
         await self._store.deliver(mail.sender, content, f"{Act.SAVE_SENT}-{mail.seq}", "Sent")
         return {}
 
-    async def _send(self, mail: Record, act: Act, address: str, content: bytes) -> Detail:
-        """Deliver to an account's INBOX; once, also if a kill makes us do it again."""
+    async def _send(
+        self, mail: Record, act: Act, address: str, content: bytes, folder: str = "INBOX"
+    ) -> Detail:
+        """Deliver to an account; once, also if a kill makes us do it again."""
         account = self._accounts.get(address)
         if account is None:
             raise CannotAct(f"{address} is no account of the sandbox")
-        await self._store.deliver(account.address, content, f"{act}-{mail.seq}")
+        await self._store.deliver(account.address, content, f"{act}-{mail.seq}", folder)
         return {"to": account.address}
 
     def _answer(self, mail: Record, act: Act) -> letters.Envelope:

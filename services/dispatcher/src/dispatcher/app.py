@@ -74,6 +74,7 @@ from dispatcher.store.turns import Turns
 from dispatcher.suppressing import Suppressing
 from dispatcher.transport import Timeouts
 from dispatcher.variant_choice import VariantChoice
+from dispatcher.warmup_exchange import WarmupExchange, WarmupTimes
 from dispatcher.watch import Relays, Watch, WatchRules
 from dispatcher.worker import Worker, WorkerLimits
 from postfleet.api_keys import Authenticator, registry_lookup
@@ -182,6 +183,9 @@ class Parts:
         self.relay = build_relay(
             settings, self.bus.request, self.stores.senders, self.intake, message_id_key
         )
+        self.warmup = WarmupExchange(
+            self.stores.senders, self.intake, self.keys, self.bus.request, _warmup_times(settings)
+        )
         self.hits = Hits(self.stores.deliveries, self.stores.leads, self.evidence)
         self.variant_choice = VariantChoice(
             self.stores.campaigns,
@@ -212,6 +216,7 @@ class Parts:
             throttled=self.brakes.throttled,
             concern=self.watch.concern,
             wake_planner=self.planner.wake,
+            warmup_received=self.warmup.answer,
         )
 
     def _brakes(self, settings: Settings) -> Brakes:
@@ -338,6 +343,14 @@ def _limits(settings: Settings) -> WorkerLimits:
     return WorkerLimits(settings.instance, int(settings.lease_seconds * 1000))
 
 
+def _warmup_times(settings: Settings) -> WarmupTimes:
+    return WarmupTimes(
+        every=int(settings.warmup_every_seconds * 1000),
+        day=int(settings.warmup_day_seconds * 1000),
+        answer=int(settings.warmup_answer_seconds * 1000),
+    )
+
+
 class Running:
     """The service's life: connects, recovers, works, drains."""
 
@@ -364,6 +377,7 @@ class Running:
         loops = (
             parts.planner.run(),
             parts.message_planner.run(),
+            parts.warmup.run(),
             parts.recovery.run(),
             parts.brakes.run(),
             parts.watch.run(),

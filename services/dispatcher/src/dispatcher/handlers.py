@@ -34,6 +34,7 @@ from postfleet.events import (
     ReplyAutomatic,
     ReplyDetected,
     SenderEvent,
+    WarmupReceived,
 )
 from postfleet.instants import now, to_ms
 from postfleet.smtp_reply import judge
@@ -66,12 +67,14 @@ class Feedback:
         throttled: Callable[[str, int], Awaitable[None]],
         concern: Callable[[str | None], None],
         wake_planner: Callable[[], None],
+        warmup_received: Handler,
     ) -> None:
         self._policies, self._suppressing = policies, suppressing
         self._campaigns, self._leads, self._deliveries = campaigns, leads, deliveries
         self._senders, self._suppressions = senders, suppressions
         self._evidence, self._wake_planner = evidence, wake_planner
         self._throttled, self._concern = throttled, concern
+        self._warmup_received = warmup_received
 
     def reactions(self) -> Mapping[type[Event], Handler]:
         senders: dict[type[Event], Handler] = {
@@ -90,6 +93,7 @@ class Feedback:
             RecipientUnsubscribed: self.unsubscribed,
             RecipientResubscribed: self.resubscribed,
             PersonErased: self.erased,
+            WarmupReceived: self._warmup_received,
         }
 
     async def sender(self, received: Received[SenderEvent]) -> None:

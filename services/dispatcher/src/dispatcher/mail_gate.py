@@ -4,7 +4,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 
 from dispatcher.domain.identity import message_id
-from dispatcher.domain.ledger import Batch, Item, Settled
+from dispatcher.domain.ledger import WARMUP, Batch, Item, Origin, Settled
 from dispatcher.domain.mail import addressed, barred
 from dispatcher.domain.message import CannotFill, Filled
 from dispatcher.domain.outcomes import Outcome
@@ -67,6 +67,7 @@ class MailGate:
         allowed, settled = [], []
         for item in batch.items:
             why = _never(mails.get(item.lead_id), suppressed.get(addresses[item.recipient]), now)
+            why = why or self._outside(batch.origin, item)
             if why:
                 settled.append(Settled(item, Outcome.SKIPPED, now, reason=why))
             elif reason:
@@ -78,6 +79,12 @@ class MailGate:
                 allowed.append(item)
         context = MailContext(sender, mails, self._messages)
         return MailVerdict(tuple(allowed), tuple(settled), context)
+
+    def _outside(self, origin: Origin, item: Item) -> str:
+        """Warm-up stays within the fleet, whatever became of it since the mail was planned."""
+        if origin.category != WARMUP or self._senders.named(item.recipient) is not None:
+            return ""
+        return "a warm-up mail goes to senders of the fleet only"
 
 
 def look_again(sender: SenderSnapshot, now: int) -> int:

@@ -63,6 +63,11 @@ class Settings(ServiceSettings):
     )  # past it nobody wants it any more
     message_keep_seconds: float = Field(24 * 3600, ge=0)  # its content, after it has expired
 
+    # Warm-up mails within the fleet, by the registry's plan for the day
+    warmup_every_seconds: float = Field(300, gt=0)  # how often the plans are asked for
+    warmup_day_seconds: float = Field(24 * 3600, gt=0)  # the mails of a day go within so long
+    warmup_answer_seconds: float = Field(2 * 3600, ge=0)  # an answer is written within so long
+
     # SMTP in: 0 does not listen. The submission port asks for STARTTLS (RFC 6409), the plain one
     # knows networks only.
     smtp_host: str = Field("127.0.0.1", min_length=1)

@@ -18,6 +18,7 @@ from inbox_watcher.domain.matching import (
     message_keys,
     thread_of,
     token_keys,
+    warmup_of,
     worth_waiting,
 )
 from inbox_watcher.domain.understand import Kind, Understood, understand
@@ -25,8 +26,9 @@ from inbox_watcher.imap_answers import Fetched
 from inbox_watcher.mailbox_store import MailboxStore
 from inbox_watcher.store import InboundStore, Place, SentStore, Waiting
 from postfleet.cloudevents import Announcement, derived_id
+from postfleet.events import WarmupReceived
 from postfleet.instants import from_ms, now, now_ms, to_ms
-from postfleet.tokens import TokenKeys
+from postfleet.tokens import TokenContent, TokenKeys
 
 log = logging.getLogger(__name__)
 
@@ -49,14 +51,19 @@ class Arrivals:
 
     async def take(
         self, mailbox: Mailbox, folder: str, uid_validity: int, mails: Sequence[Fetched]
-    ) -> None:
-        """Give each mail its effects; a rerun changes nothing. On return they are durable."""
+    ) -> list[int]:
+        """Give each mail its effects; a rerun changes nothing. On return they are durable.
+
+        Returns the UIDs of new warm-up mails, which are to be opened as their owner would.
+        """
+        warmup = []
         for fetched in mails:
             place = _place(mailbox, folder, uid_validity, fetched)
             if fetched.raw is None:
                 await self.unreadable(place, "the server did not give its text")
-            else:
-                await self._take(place, fetched.raw)
+            elif await self._take(place, fetched.raw):
+                warmup.append(fetched.uid)
+        return warmup
 
     async def unreadable(self, place: Place, why: str) -> None:
         """Record a mail that cannot be read, so that the mailbox goes on and a human can look."""
@@ -64,16 +71,21 @@ class Arrivals:
         await self.inbound.add(place, mail, place.inbound_id, "unreadable", seen_at=now_ms())
         log.error("unreadable mail %s in %s: %s", place.uid, place.sender_id, why)
 
-    async def _take(self, place: Place, raw: bytes) -> None:
+    async def _take(self, place: Place, raw: bytes) -> bool:
+        """Whether it is a new warm-up mail."""
         mail = understand(raw, frozenset({place.mailbox}))
         effect_key = derived_id("mail", place.sender_id, mail.key)
         if await self.inbound.known(place.inbound_id, effect_key):
-            return
-        own = mail.kind in _HUMAN_OR_MACHINE and await self.mailboxes.is_ours(mail.author)
-        match = None if own else await self._match(mail, place)
+            return False
+        human = mail.kind in _HUMAN_OR_MACHINE
+        owner = await self.mailboxes.owner_of(mail.author) if human else ""
+        token = warmup_of(mail, self.keys) if owner not in ("", place.sender_id) else None
+        match = None if owner else await self._match(mail, place)
         mail = as_answer(mail) if match else mail
         events = await self._events(mail, match, place)
-        state = _state(mail, match, own=own)
+        state = _state(mail, match, own=bool(owner))
+        if token is not None:
+            state, events = "warmup", [_warmup_received(mail, token, owner, place)]
         added = await self.inbound.add(
             place,
             mail,
@@ -89,6 +101,7 @@ class Arrivals:
             metrics.classified.labels(mail.kind.value).inc()
         if events:
             self.announce_soon()
+        return token is not None
 
     async def match(
         self, mail: Understood, sender_id: str, received_at: int, *, at_last: bool = False
@@ -164,6 +177,27 @@ def _state(mail: Understood, match: Match | None, *, own: bool) -> str:
     if match is not None:
         return "matched"
     return "waiting" if worth_waiting(mail) else "ignored"
+
+
+def _warmup_received(
+    mail: Understood, token: TokenContent, author_id: str, place: Place
+) -> Announcement:
+    event = WarmupReceived(
+        occurred_at=now(),
+        delivery_id=token.delivery_id,
+        sender_id=author_id,
+        recipient=place.mailbox,
+        message_id=mail.message_id,
+        inbound_id=place.inbound_id,
+        matched_by="warmup_token",
+        received_at=from_ms(place.received_at),
+        confidence=1.0,
+        partner_id=place.sender_id,
+        placement="inbox" if place.folder.upper() == "INBOX" else "junk",
+        answer_wanted=token.link_id == "01",
+        mail_subject=mail.subject,
+    )
+    return Announcement(event, derived_id(WarmupReceived.subject, token.delivery_id))
 
 
 def _place(mailbox: Mailbox, folder: str, uid_validity: int, fetched: Fetched) -> Place:

@@ -64,4 +64,5 @@ def _sent(event: EmailSent | EmailUnknown) -> Sent:
         lead_id=event.lead_id,
         subject=event.mail_subject if isinstance(event, EmailSent) else "",
         certain=isinstance(event, EmailSent),
+        warmup=event.warmup,
     )

@@ -2,7 +2,7 @@
 
 Every wait has a deadline and ends when the connection does. After a timeout the connection is
 dropped, because aioimaplib cannot use it any more. Messages are fetched with BODY.PEEK, bounded, at
-most 200 UIDs at a time, and no flag is ever changed.
+most 200 UIDs at a time. Flags are changed of warm-up mails only.
 """
 
 import asyncio
@@ -25,9 +25,11 @@ from aioimaplib.aioimaplib import (  # type: ignore[import-untyped]
 
 from inbox_watcher.imap_answers import Fetched, fetched_message, grouped, joined
 from inbox_watcher.imap_protocol import GuardedProtocol, Idle, ImapFailure, ImapLimits
-from inbox_watcher.mailbox_names import Folder, folder_of
+from inbox_watcher.mailbox_names import INBOX, Folder, folder_of
 
 logging.getLogger("aioimaplib").setLevel(logging.WARNING)  # at DEBUG it can log the password
+
+log = logging.getLogger(__name__)
 
 T = TypeVar("T")
 
@@ -128,6 +130,41 @@ class ImapConnection:
         response = await self._run(self._command("LIST", '""', '"*"'), may_fail=True)
         lines = [joined(parts) for parts in grouped(response.lines)]
         return [folder for line in lines if (folder := folder_of(line))]
+
+    async def tend(self, folder: Folder, uids: Sequence[int]) -> None:
+        """Open these mails as their owner would, and bring them back from Junk (RFC 6851).
+
+        What the server refuses is left as it is.
+        """
+        if len(uids) > MAX_UIDS:
+            raise ValueError(f"{len(uids)} UIDs; tend at most {MAX_UIDS}")
+        if not await self._done("SELECT", _quoted(folder.name)):
+            return
+        which = ",".join(map(str, uids))
+        self._protocol.state = "SELECTED"
+        await self._done("STORE", which, "+FLAGS.SILENT", r"(\Seen)", prefix="UID")
+        if folder.junk:
+            await self._done("STORE", which, "-FLAGS.SILENT", "($Junk Junk)", prefix="UID")
+            await self._done("STORE", which, "+FLAGS.SILENT", "($NotJunk NonJunk)", prefix="UID")
+            await self._move(which, _quoted(INBOX.name))
+
+    async def _move(self, uids: str, name: str) -> None:
+        """Where MOVE is unknown: copied, and deleted as far as nobody else's mail goes with it."""
+        capabilities = self._protocol.capabilities
+        if "MOVE" in capabilities:
+            await self._done("MOVE", uids, name, prefix="UID")
+        elif await self._done("COPY", uids, name, prefix="UID"):
+            await self._done("STORE", uids, "+FLAGS.SILENT", r"(\Deleted)", prefix="UID")
+            if "UIDPLUS" in capabilities:
+                await self._done("EXPUNGE", uids, prefix="UID")
+
+    async def _done(self, name: str, *arguments: str, prefix: str | None = None) -> bool:
+        """Whether the server did it."""
+        command = self._command(name, *arguments, prefix=prefix)
+        response = await self._run(command, may_fail=True)
+        if response.result != "OK":
+            log.info("%s refused: %s", name, _reason(response))
+        return bool(response.result == "OK")
 
     async def examine(self, folder: Folder) -> FolderState:
         """Open read-only. `news` from now on means: more than there is now."""

@@ -63,10 +63,12 @@ class MailboxStore:
         except DuplicateKeyError:
             return  # known, and not older
 
-    async def is_ours(self, address: str) -> bool:
-        """Whether this is the address of a sender of the fleet, present or past."""
-        found = await self._mailboxes.find_one({"address": address.lower()}, {"_id": 1})
-        return found is not None
+    async def owner_of(self, address: str) -> str:
+        """The sender of the fleet with this address, the newest of present and past ones; or ""."""
+        query = {"address": address.lower()}
+        found = [d async for d in self._mailboxes.find(query, {"registered_at": 1}).limit(100)]
+        newest = max(found, key=lambda document: document["registered_at"], default=None)
+        return str(newest["_id"]) if newest else ""
 
     # -- leases ----------------------------------------------------------------------------------
 

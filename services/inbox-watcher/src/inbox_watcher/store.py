@@ -245,6 +245,7 @@ def _sent_document(mail: Sent) -> Document:
     changed = {
         "recipient": mail.recipient.lower(),
         "certain": int(mail.certain),
+        "warmup": int(mail.warmup),
         "thread": mail.thread,
     }
     return {"_id": document.pop("message_id"), **document, **changed}
@@ -267,6 +268,7 @@ def _sent(document: Document) -> Sent:
         lead_id=document.get("lead_id"),
         subject=document.get("subject", ""),
         certain=bool(document.get("certain", 1)),
+        warmup=bool(document.get("warmup", 0)),
     )
 
 

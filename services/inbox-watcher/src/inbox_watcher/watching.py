@@ -157,8 +157,13 @@ class Watch:
                 size = 1 if self._stuck else _FETCH_TOGETHER
                 chunk, uids = uids[:size], uids[size:]
                 mails = await self._fetch(connection, folder, chunk)
-                await self.tools.arrivals.take(self.mailbox, folder.name, state.uid_validity, mails)
+                warmup = await self.tools.arrivals.take(
+                    self.mailbox, folder.name, state.uid_validity, mails
+                )
                 await self._save(folder, Cursor(state.uid_validity, chunk[-1]))
+                if warmup:  # after the cursor: no trouble with them may stop the watching
+                    await connection.tend(folder, warmup)
+                    state = await connection.examine(folder)
             cursor = Cursor(state.uid_validity, last)
             await self._save(folder, cursor)
         if folder.name not in self._cursors:

@@ -42,7 +42,7 @@ from sender_registry.store import SenderStore
 from sender_registry.sweep import Chores, Sweep
 from sender_registry.token_keeper import TokenKeeper
 from sender_registry.vault import SERVICE, Vault
-from sender_registry.warming import build_warmup_router
+from sender_registry.warming import Warming, build_warmup_router
 
 log = logging.getLogger(__name__)
 
@@ -84,7 +84,8 @@ def build(settings: Settings) -> FastAPI:
     suspensions = DomainSuspensions(domains, changes)
     flow_store = FlowStore(mongo.database["oauth_flows"], settings.key_ring)
     handlers.subscribe(bus, changes, applied, internal)
-    rpc.answer(bus, senders, keys, tokens)
+    warming = Warming(changes)
+    rpc.answer(bus, senders, keys, tokens, warming)
     chores = Chores(
         applied,
         tokens,
@@ -129,7 +130,7 @@ def build(settings: Settings) -> FastAPI:
             build_oauth_router(Flows(accounts, flow_store, settings.public_url)),
             build_rotation_router(senders, request_store, vault),
             build_domain_router(suspensions),
-            build_warmup_router(changes),
+            build_warmup_router(changes, warming),
             build_router(accounts, internal),
             build_request_router(requests),
             build_key_router(keys),

@@ -82,6 +82,8 @@ def to_document(sender: Sender) -> Document:
         "warmup_tally_day": sender.warmup_tally.day,
         "warmup_sent": sender.warmup_tally.sent,
         "warmup_refused": sender.warmup_tally.refused,
+        "warmup_received": sender.warmup_tally.received,
+        "warmup_spam": sender.warmup_tally.spam,
         "domain": domain_of(profile.email_address),
         "relay_login": sender.relay.login,
         "relay_hash": "" if sender.deleted_ms else sender.relay.hash,
@@ -151,6 +153,8 @@ def to_sender(document: Document) -> Sender:
             document.get("warmup_tally_day", ""),
             document.get("warmup_sent", 0),
             document.get("warmup_refused", 0),
+            document.get("warmup_received", 0),
+            document.get("warmup_spam", 0),
         ),
         provisioning=Provisioning(
             document.get("provisioning", ""), document.get("provisioning_detail", "")

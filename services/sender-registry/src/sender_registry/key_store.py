@@ -30,12 +30,13 @@ class KeyStore:
         self._collection = collection
 
     async def ensure_indexes(self) -> None:
-        await ensure_indexes(self._collection, unique=("hash",))
+        await ensure_indexes(self._collection, "list_key", unique=("hash",))
 
     async def insert(self, key: StoredKey, hashed: str) -> None:
         await self._collection.insert_one(
             {
                 "_id": key.id,
+                "list_key": key.id,  # the embedded server sorts `_id` by reading all
                 "hash": hashed,
                 "name": key.name,
                 "scopes": [scope.value for scope in key.scopes],
@@ -55,7 +56,8 @@ class KeyStore:
 
     async def after(self, key_id: str, limit: int) -> list[StoredKey]:
         """Up to `limit` keys whose id follows, in the order of ids."""
-        cursor = self._collection.find({"_id": {"$gt": key_id}}).sort("_id", 1).limit(limit)
+        query = {"list_key": {"$gt": key_id}}
+        cursor = self._collection.find(query).sort("list_key", 1).limit(limit)
         return [_key(document) async for document in cursor]
 
     async def delete(self, key_id: str) -> bool:

@@ -20,10 +20,12 @@ class RequestStore:
         self._ring = ring
 
     async def ensure_indexes(self) -> None:
-        await ensure_indexes(self._collection, "state")
+        await ensure_indexes(self._collection, "state", "list_key")
 
     async def insert(self, request: SenderRequest) -> None:
-        await self._collection.insert_one({"_id": request.id, **self._document(request)})
+        await self._collection.insert_one(
+            {"_id": request.id, "list_key": request.id, **self._document(request)}
+        )
 
     async def save(self, request: SenderRequest) -> SenderRequest | None:
         """The request at its next revision; None if somebody else wrote it meanwhile."""
@@ -39,8 +41,8 @@ class RequestStore:
 
     async def after(self, request_id: str, limit: int) -> list[SenderRequest]:
         """Up to `limit` requests whose id follows, in the order of ids."""
-        query = {"_id": {"$gt": request_id}}
-        cursor = self._collection.find(query).sort("_id", 1).limit(limit)
+        query = {"list_key": {"$gt": request_id}}  # the embedded server sorts ids by reading all
+        cursor = self._collection.find(query).sort("list_key", 1).limit(limit)
         return [self._request(document) async for document in cursor]
 
     async def seal_again(self) -> None:

@@ -9,10 +9,12 @@ from sender_registry.key_store import KeyStore
 from sender_registry.relay import authenticate
 from sender_registry.store import SenderStore
 from sender_registry.token_keeper import TokenKeeper
-from sender_registry.warming import plan
+from sender_registry.warming import Warming
 
 
-def answer(bus: Bus, senders: SenderStore, keys: KeyStore, tokens: TokenKeeper) -> None:
+def answer(
+    bus: Bus, senders: SenderStore, keys: KeyStore, tokens: TokenKeeper, warming: Warming
+) -> None:
     """Register the answers; call it before `bus.start`."""
 
     async def credentials(request: dict[str, Any]) -> dict[str, Any]:
@@ -24,10 +26,7 @@ def answer(bus: Bus, senders: SenderStore, keys: KeyStore, tokens: TokenKeeper) 
     async def relay_login(request: dict[str, Any]) -> dict[str, Any]:
         return await authenticate(senders, request)
 
-    async def warmup(request: dict[str, Any]) -> dict[str, Any]:
-        return await plan(tokens.changes, request)
-
-    bus.answer(RPC_WARMUP, warmup)
+    bus.answer(RPC_WARMUP, warming.plan)
     bus.answer(RPC_RELAY, relay_login)
     bus.answer(RPC_CREDENTIALS, credentials)
     bus.answer(RPC_API_KEY, api_key)

@@ -145,8 +145,8 @@ class SenderStore:
         """Every living sender of the domain, `page` at a time."""
         last = ""
         while True:
-            query = {"domain": domain, "alive": 1, "_id": {"$gt": last}}
-            cursor = self._collection.find(query).sort("_id", 1).limit(page)
+            query = {"domain": domain, "list_key": {"$gt": last}}
+            cursor = self._collection.find(query).sort("list_key", 1).limit(page)
             found = [to_sender(document) async for document in cursor]
             for sender in found:
                 yield sender
@@ -155,9 +155,16 @@ class SenderStore:
             last = found[-1].id
 
     async def warming(self, limit: int) -> list[Sender]:
-        """Up to `limit` living senders in warm-up mode, in the order of ids."""
-        query = {"warmup_mode": 1, "alive": 1}
-        cursor = self._collection.find(query).sort("_id", 1).limit(limit)
+        """Up to `limit` living senders in warm-up mode."""
+        return await self._by_warmup_mode(1, limit)
+
+    async def not_warming(self, limit: int) -> list[Sender]:
+        """Up to `limit` living senders that do not warm up."""
+        return await self._by_warmup_mode(0, limit)
+
+    async def _by_warmup_mode(self, mode: int, limit: int) -> list[Sender]:
+        query = {"warmup_mode": mode, "list_key": {"$gt": ""}}
+        cursor = self._collection.find(query).sort("list_key", 1).limit(limit)
         return [to_sender(document) async for document in cursor]
 
     async def being_provisioned(self, limit: int) -> list[Sender]:

@@ -113,8 +113,19 @@ def _server(protocol: str, server: MailServer | None) -> Json:
 def _warmup(sender: Sender) -> Json | None:
     if not sender.profile.warmup_mode:
         return None
-    plan = sender.warmup
-    return {"day": plan.day, "volume": plan.volume, "course": plan.course.value}
+    plan, tally = sender.warmup, sender.warmup_tally
+    return {
+        "day": plan.day,
+        "volume": plan.volume,
+        "course": plan.course.value,
+        "latest": {
+            "date": tally.day or None,
+            "sent": tally.sent,
+            "refused": tally.refused,
+            "received": tally.received,
+            "in_junk": tally.spam,
+        },
+    }
 
 
 def _provisioning(sender: Sender) -> Json | None:

@@ -8,6 +8,7 @@ from typing import Annotated
 
 from pydantic import AwareDatetime, BeforeValidator, ConfigDict, Field
 
+from dispatcher.domain.ledger import WARMUP
 from dispatcher.domain.mail import Attachment, CannotCompose, Parts, check_attachment, check_headers
 from dispatcher.domain.templates import BadTemplate, template
 from postfleet.addresses import InvalidAddress, check_text, split_address
@@ -64,6 +65,8 @@ class MessageBody(Strict):
             check.add("text", "missing", "give text, html, or both")
         if self.category == "campaign":
             check.add("category", "reserved", "mails of a campaign are sent by POST /campaigns")
+        if self.category == WARMUP:
+            check.add("category", "reserved", "warm-up mails are planned by warmup_mode alone")
         subject, text, html = self._texts(check)
         attachments = [_attachment(n, body, check) for n, body in enumerate(self.attachments)]
         size = len(text.encode()) + len(html.encode()) + sum(len(a.content) for a in attachments)

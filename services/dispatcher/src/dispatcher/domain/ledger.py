@@ -60,7 +60,11 @@ class Item:
         return attempt_id(self.delivery_id, self.attempt)
 
 
+<<<<<<< HEAD
 _ITEM_FIELDS = tuple(field.name for field in fields(Item))
+=======
+WARMUP = "warmup"  # the category of mails between senders of the fleet
+>>>>>>> 0049d73 (Warm-up mails are really exchanged within the fleet: sent by the plan, opened, rescued from Junk, answered; placement decides on tomorrow)
 
 
 @dataclass(frozen=True, slots=True)
@@ -143,6 +147,7 @@ def _events(origin: Origin, settled: Settled) -> list[Event]:
         "sender_id": origin.sender_id,
         "recipient": item.recipient,
         "message_id": settled.message_id,
+        "warmup": origin.category == WARMUP,
     }
     if settled.outcome is Outcome.SKIPPED:
         return [EmailSkipped.model_validate({**base, "reason": settled.reason})]

@@ -13,6 +13,7 @@ MAX_TOKENS = 5
 _ADDRESSED = ("to", "cc", "delivered-to", "x-original-to", "envelope-to", "x-forwarded-to")
 _REPLY = re.compile(r"\+([a-z2-7]{40})@", re.IGNORECASE)
 _TOKEN = re.compile(r"[A-Za-z0-9_-]{44}")
+_WARMUP = re.compile(r"[A-Za-z0-9_-]{46}")
 _UNSUBSCRIBE = re.compile(r"/u/([A-Za-z0-9_-]{44})>")
 
 
@@ -20,6 +21,12 @@ def reply_tokens(fields: Fields) -> tuple[str, ...]:
     """Behind the + of the addresses that an answer went to."""
     found = (t for name in _ADDRESSED for v in fields.all(name) for t in _REPLY.findall(v))
     return tuple(dict.fromkeys(found))[:MAX_TOKENS]
+
+
+def warmup_token(fields: Fields) -> str:
+    """In the field of a warm-up mail; "" where there is none."""
+    found = _WARMUP.fullmatch(fields.get("x-postfleet-warmup").strip())
+    return found[0] if found else ""
 
 
 def returned_tokens(mail: Part) -> tuple[tuple[str, str], ...]:

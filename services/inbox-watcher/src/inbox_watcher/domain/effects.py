@@ -81,6 +81,7 @@ def _common(match: Match, now: datetime) -> dict[str, Any]:
         "sender_id": sent.sender_id,
         "recipient": sent.recipient,
         "message_id": sent.message_id,
+        "warmup": sent.warmup,
     }
 
 

@@ -8,7 +8,7 @@ from dataclasses import dataclass, replace
 from hashlib import sha256
 
 from inbox_watcher.domain.understand import Kind, Understood
-from postfleet.tokens import Purpose, TokenKeys
+from postfleet.tokens import Purpose, TokenContent, TokenKeys
 
 
 @dataclass(frozen=True, slots=True)
@@ -26,6 +26,7 @@ class Sent:
     lead_id: str | None = None
     subject: str = ""
     certain: bool = True
+    warmup: bool = False  # between two senders of the fleet
 
     @property
     def thread(self) -> str:
@@ -107,6 +108,11 @@ def token_keys(mail: Understood, keys: TokenKeys) -> list[Key]:
             by = "reply_token" if purpose == Purpose.REPLY else "returned_token"
             found.append(Key(content.delivery_id, by))
     return found
+
+
+def warmup_of(mail: Understood, keys: TokenKeys) -> TokenContent | None:
+    """What the token of a warm-up mail says, if we made it."""
+    return keys.read(Purpose.WARMUP, mail.warmup) if mail.warmup else None
 
 
 def match_by_address(mail: Understood, recent: Iterable[Sent]) -> Match | None:

@@ -12,7 +12,7 @@ from enum import StrEnum
 from hashlib import sha256
 
 from inbox_watcher.domain.auto_reply import auto_reason
-from inbox_watcher.domain.delivery_tokens import reply_tokens, returned_tokens
+from inbox_watcher.domain.delivery_tokens import reply_tokens, returned_tokens, warmup_token
 from inbox_watcher.domain.header_fields import (
     Fields,
     address_of,
@@ -90,6 +90,7 @@ class Understood:
     returns_on: str = ""  # the day (ISO 8601) on which the author is back, if a machine told
     personal: bool = False  # not bulk: it may be a reply although it names no mail
     tokens: tuple[tuple[str, str], ...] = ()  # (purpose, token): may be ours, may be anybody's
+    warmup: str = ""  # the token of a warm-up mail, if it is one
 
 
 def understand(raw: bytes, own: frozenset[str] = frozenset()) -> Understood:
@@ -107,6 +108,7 @@ def understand(raw: bytes, own: frozenset[str] = frozenset()) -> Understood:
         in_reply_to=tuple(message_ids_of(fields.get("in-reply-to"))),
         references=tuple(message_ids_of(fields.get("references"))),
         tokens=tuple(("reply", token) for token in reply_tokens(fields)),
+        warmup=warmup_token(fields),
     )
     of_a_system = (
         _as_complaint(base, mail, abuse_report(mail))

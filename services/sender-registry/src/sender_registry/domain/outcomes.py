@@ -14,8 +14,10 @@ from postfleet.events import (
     EmailSent,
     EmailUnknown,
     Event,
+    WarmupReceived,
 )
 from postfleet.instants import to_ms
+from postfleet.smtp_reply_texts import CATEGORIES, POLICY
 from sender_registry.domain import cooldown, health
 from sender_registry.domain.health import DELTAS, Outcome
 from sender_registry.domain.sender import Sender, WarmupTally
@@ -79,17 +81,28 @@ def _count(sender: Sender, event: DeliveryEvent, now_ms: int) -> Sender:
         counts, streak = sender.counts.plus_one(at_ms), cooldown.after_success(sender.streak)
         tally = _tally(sender, at_ms, sent=1)
         return replace(sender, counts=counts, streak=streak, warmup_tally=tally)
-    if isinstance(event, BounceHard | BounceSoft):
-        return replace(sender, warmup_tally=_tally(sender, at_ms, refused=1))
+    if isinstance(event, WarmupReceived):
+        tally = _tally(sender, at_ms, received=1, spam=int(event.placement == "junk"))
+        return replace(sender, warmup_tally=tally)
+    if isinstance(event, BounceHard | BounceSoft) or _refused_by_policy(event):
+        sender = replace(sender, warmup_tally=_tally(sender, at_ms, refused=1))
     if _is_error(event):
         return replace(sender, streak=cooldown.after_error(sender.streak, at_ms, now_ms))
     return sender
 
 
-def _tally(sender: Sender, at_ms: int, *, sent: int = 0, refused: int = 0) -> WarmupTally:
+def _tally(sender: Sender, at_ms: int, **counts: int) -> WarmupTally:
     if not sender.profile.warmup_mode:
         return sender.warmup_tally
-    return sender.warmup_tally.plus(at_ms, sent=sent, refused=refused)
+    return sender.warmup_tally.plus(at_ms, **counts)
+
+
+def _refused_by_policy(event: DeliveryEvent) -> bool:
+    """Refused as spam, for instance: no bounce, for it is not about the recipient."""
+    if not isinstance(event, EmailFailed):
+        return False
+    level, _ = CATEGORIES.get(event.category, ("", ""))
+    return level == POLICY
 
 
 def _is_error(event: DeliveryEvent) -> bool:

@@ -57,14 +57,24 @@ class WarmupTally:
     day: str = ""
     sent: int = 0
     refused: int = 0
+    received: int = 0  # at partners, wherever
+    spam: int = 0  # of them, in Junk
 
-    def plus(self, at_ms: int, *, sent: int = 0, refused: int = 0) -> "WarmupTally":
+    def plus(
+        self, at_ms: int, *, sent: int = 0, refused: int = 0, received: int = 0, spam: int = 0
+    ) -> "WarmupTally":
         """News from an earlier day changes nothing: its verdict was spoken."""
         day = day_of(at_ms)
         if day < self.day:
             return self
         known = self if day == self.day else WarmupTally(day)
-        return WarmupTally(day, known.sent + sent, known.refused + refused)
+        return WarmupTally(
+            day,
+            known.sent + sent,
+            known.refused + refused,
+            known.received + received,
+            known.spam + spam,
+        )
 
 
 @dataclass(frozen=True, slots=True)
@@ -176,6 +186,7 @@ def warmed(sender: Sender, now_ms: int) -> Sender:
     evidence = Evidence(
         tally.sent if judged else 0,
         tally.refused if judged else 0,
+        tally.spam if judged else 0,
         in_cooldown=sender.streak.until_ms > now_ms,
     )
     return replace(sender, warmup=advance(sender.warmup, evidence, today))

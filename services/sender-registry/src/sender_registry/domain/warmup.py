@@ -109,6 +109,11 @@ class Exchange:
     reply: bool
 
 
+def openings(volume: int) -> int:
+    """How many of the day's mails begin an exchange: the others answer what partners write."""
+    return max(1, round(volume / (1 + REPLY_RATE))) if volume else 0
+
+
 def exchanges(
     sender_id: str, domain: str, partners: Iterable[Partner], volume: int, day: str
 ) -> list[Exchange]:

@@ -83,7 +83,7 @@ def facts_of(event: Event) -> Iterator[Fact]:
     if isinstance(event, events.HitEvent) and not event.first:
         return
     metric = _PER_DELIVERY.get(type(event))
-    if metric is None or not isinstance(event, events.DeliveryEvent):
+    if metric is None or not isinstance(event, events.DeliveryEvent) or event.warmup:
         return
     at_ms = to_ms(event.occurred_at)
     counters = _of_delivery(
