@@ -60,11 +60,8 @@ class Item:
         return attempt_id(self.delivery_id, self.attempt)
 
 
-<<<<<<< HEAD
 _ITEM_FIELDS = tuple(field.name for field in fields(Item))
-=======
 WARMUP = "warmup"  # the category of mails between senders of the fleet
->>>>>>> 0049d73 (Warm-up mails are really exchanged within the fleet: sent by the plan, opened, rescued from Junk, answered; placement decides on tomorrow)
 
 
 @dataclass(frozen=True, slots=True)
