@@ -43,6 +43,7 @@ _STATUS = re.compile(r"(?<![\d.])([245])\.(\d{1,3})\.(\d{1,3})(?![\d.])")
 _CODE = re.compile(r"(?<![\d.:/=-])([45]\d\d)(?=[ \-#,:;]|$)")
 _ADDRESS = re.compile(r"[\w.!#$%&'*+/=?^`{|}~-]{1,200}@[\w.-]{1,255}")
 _HOST = re.compile(r"\b(?:host|server|from|by|to|with) [\w-]{1,63}(?:\.[\w-]{1,63}){1,10}")
+_IP_ADDRESS = re.compile(r"\bip address\b", re.IGNORECASE)  # is no address of a person
 _SPACE = re.compile(r"\s+(?:[45]\d\d[- ](?:#?[45]\.\d{1,3}\.\d{1,3} )?)?")
 _TEXTS = [(rule, re.compile(rule.pattern, re.IGNORECASE)) for rule in TEXT_RULES]
 _PROVIDERS = [
@@ -104,7 +105,8 @@ def judge(
 
 def _words(text: str) -> str:
     """The text in one line, without addresses and names of hosts: those may contain any word."""
-    return _HOST.sub(" ", _ADDRESS.sub("@", _SPACE.sub(" ", text[:MAX_TEXT])))
+    plain = _ADDRESS.sub("@", _SPACE.sub(" ", text[:MAX_TEXT]))
+    return _IP_ADDRESS.sub("ip", _HOST.sub(" ", plain))
 
 
 def _verdict(category: str, severity: str, reason: str) -> Classification:

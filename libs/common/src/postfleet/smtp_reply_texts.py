@@ -57,7 +57,7 @@ class TextRule(NamedTuple):
     severity: str = ""  # "": that of the category
 
 
-_WHO = r"(?:user|recipient|mailbox|account|address|e-?mail|addressee|person|alias|id|customer)"
+_WHO = r"(?:user|recipient|mail ?box|account|address|e-?mail|addressee|person|alias|id|customer)"
 
 TEXT_RULES = (
     TextRule(
@@ -71,7 +71,8 @@ TEXT_RULES = (
         r"(?:does )?not (?:exist|found|allowed|permitted|accepted|verified|listed))|(?:unknown|"
         r"invalid|bad|illegal|unauthori[sz]ed|blocked|banned) (?:outbound )?sender\b|"
         r"blocked senders?\b|verification failed for|callout verification|domain of sender|"
-        r"sender'?s? (?:domain|address)[^.]{0,60}(?:resolve|exist|not found|invalid|not valid)|"
+        r"header from address|"
+        r"sender'?s? (?:domain|address)[^;]{0,60}(?:resolve|exist|not found|invalid|not valid)|"
         r"not owned by (?:auth )?user|SendAsDenied|\bforge[dr]|null sender is not|(?:reverse|"
         r"return)[- ]path[^.]{0,30}(?:invalid|reject)|mail from[: ]<?@?>?[^.]{0,30}(?:not allowed|"
         r"denied|refused|rejected)|you are not allowed to send (?:mail )?from|expéditeur (?:refus|"
@@ -89,7 +90,8 @@ TEXT_RULES = (
         r"(?:mail ?box|in-?box|account|box|mail ?drop|maildir|mail folder|"
         r"user)\W{1,3}(?:@ )?(?:is |was |has |over ?|size |disk |already |currently |"
         r"too )*(?:full|over ?quota|quota|over (?:its|the|his) )|over ?[- ]?quota|"
-        r"quota[- ](?:exceed\w*|limit|violation|is full|has been)|OverQuota|QuotaExceeded|"
+        r"quota[- ](?:exceed\w*|limit|violation|is full|has been)|OverQuota|(?<!Submission)QuotaExceeded|"
+        r"quota des empfängers|"
         r"(?:exceed\w*|over|out ?of|beyond|above)[^.]{0,40}\b(?:disk ?)?(?:quota|storage|"
         r"mailbox size|mailbox limit|disk space limit|size of (?:the )?mailbox)|(?:not enough|"
         r"insufficient|no) (?:free |disk |mail |available )?(?:storage|space)[^.]{0,30}(?:mailbox|"
@@ -109,7 +111,7 @@ TEXT_RULES = (
     TextRule(
         "rate_limited",
         r"rate[- ]?limit|\bthrottl|too (?:many|much) (?:\w+ ){0,3}?(?:messages|connections?|"
-        r"recipients|mails?|e-?mails|sessions|requests|rcpt|concurrent|errors|invalid|attempts|"
+        r"recipients|mails?|e-?mails|sessions|requests|rcpt|concurrent|users|errors|invalid|attempts|"
         r"commands|traffic|concurrency)|receiving mail (?:at a rate|too quickly)|ReceivingRate|"
         r"(?:frequency|concurrent \w+) (?:is )?limit|(?:daily|hourly|monthly|per (?:hour|day|"
         r"minute))[^.]{0,30}(?:limit|quota|maximum)|(?:sending|message|mail|recipient|submission|"
@@ -121,27 +123,28 @@ TEXT_RULES = (
         r"excessive (?:rate|number|volume)|going over quota|has exceeded (?:its|their|"
         r"the) (?:message|limit|threshold)|trop de (?:connexions|messages|destinataires)|"
         r"OFR\d*_10[3-5]|\bRP:(?:QRC|TRC)|\bHL:(?:ITC|IFC|ICC)|\bMI:(?:CEL|DMC|CCL)|RL0000\d\d|"
-        r"ratelimit",
+        r"ratelimit|SubmissionQuota|limits for how many messages|too much mail from",
     ),
     TextRule(
         "encryption",
         r"must issue a STARTTLS|(?:TLS|SSL|encrypt\w+|STARTTLS)[^.]{0,25}(?:required|needed|"
         r"mandatory|not offered|not available|negotiation|handshake|failed)|TLS is required|"
         r"certificate[^.]{0,40}(?:trusted|verif|expired|invalid)|MTA-?STS|\bDANE\b|"
-        r"cannot start TLS",
+        r"cannot start TLS|TLSA record|certificate[^.]{0,20}(?:not match|mismatch)",
     ),
     TextRule(
         "authentication",
         r"\bSPF\b|\bDKIM\b|\bDMARC\b|unauthenticated|sender policy framework|"
         r"not pass(?:ing)? authentication|authentication (?:checks?|information) |(?:lack|"
         r"missing)\w* (?:of )?(?:valid )?authentication|not authenticated to send|anti-?spoof|"
-        r"spoof",
+        r"spoof|not aligned with the authenticated",
     ),
     TextRule(
         "reverse_dns",
         r"reverse[- ]?(?:dns|hostname|lookup|mapping|record|resolution)|\bPTR\b|"
         r"cannot find your (?:reverse )?hostname|(?:no|without|missing|invalid|bad|"
         r"generic) (?:valid )?(?:r|reverse )dns\b|fcrdns|rdns\b|client host rejected: cannot find|"
+        r"\bhelo\b[^.;]{0,60}(?:resolve|invalid|reject|mismatch)|"
         r"ip (?:address )?(?:does not resolve|has no name|lookup fail)|dns (?:lookup|"
         r"verification) (?:of|for) (?:your|the connecting)|unresolvable (?:client|ip)",
     ),
@@ -178,9 +181,9 @@ TEXT_RULES = (
         r"accepts?|in use|in service|exists?|with (?:us|the)|receiv\w+|monitored|a (?:valid|"
         r"customer|member))|boite du destinataire archivee|OFR\d*_417|mailbox disabled|"
         r"user (?:is )?terminated|(?:account|mailbox|user) (?:has been )?(?:deleted|removed|"
-        r"purged)|compte (?:désactivé|fermé|suspendu|cl[oô]turé)|konto (?:ist )?(?:deaktiviert|"
-        r"gesperrt|geschlossen)|cuenta (?:\w+ )?(?:deshabilitada|desactivada|suspendida|"
-        r"cancelada)|conta (?:\w+ )?(?:desativada|inativa|suspensa)|"
+        r"purged)|compte (?:\w+ ){0,2}(?:désactivé|fermé|suspendu|cl[oô]turé)|konto (?:ist |wurde )?(?:deaktiviert|"
+        r"gesperrt|geschlossen)|cuenta (?:\w+ ){0,2}(?:deshabilitada|desactivada|suspendida|"
+        r"cancelada)|conta (?:\w+ ){0,2}(?:desativada|inativa|suspensa)|"
         r"konto (?:zostało )?(?:zablokowane|nieaktywne|wyłączone)|аккаунт (?:отключ|заблок)|"
         r"ящик (?:заблокирован|отключ|удал)|(?:账号|帐号|帳號|用户)(?:已)?(?:被)?(?:停用|禁用|锁定|冻结)",
     ),
@@ -228,6 +231,20 @@ TEXT_RULES = (
         r"destinatario|account)[^.;]{0,40}(?:sconosciut|inesistente|non (?:esiste|trovat|valid))|"
         r"(?:usuário|usuario|caixa|endereço|conta|destinatário)[^.;]{0,40}(?:desconhecid|"
         r"não (?:existe|encontrad)|inexistente|inválid)|nieznany (?:użytkownik|odbiorca|adres)|"
+        r"(?:konto|użytkownik|skrzynka|adresat|odbiorca)[^.;]{0,30}(?:nie istnieje|nieznan)|"
+        r"(?:kein|keine) (?:postfach|benutzer|konto|mailbox|empfänger|adresse)\b|"
+        r"(?:onbekende|ongeldige?) (?:gebruiker|ontvanger|adres|geadresseerde)|"
+        r"(?:gebruiker|ontvanger|postvak|adres|mailbox)[^.;]{0,40}(?:onbekend|bestaat niet|"
+        r"niet gevonden)|(?:ingen|intet) (?:bruger|bruker|användare|postkasse|mottaker|modtager)|"
+        r"(?:bruger|bruker|modtager|mottaker|postkasse)\w*[^.;]{0,30}(?:ukendt|ukjent|findes ikke|"
+        r"finnes ikke|eksisterer ikke)|ukendt (?:bruger|modtager)|ukjent (?:bruker|mottaker)|"
+        r"(?:käyttäjää|vastaanottajaa|postilaatikkoa|osoitetta)[^.;]{0,20}ei (?:löydy|ole|tunneta)|"
+        r"tuntematon (?:käyttäjä|vastaanottaja)|(?:uživatel|příjemce|schránka|adresát|"
+        r"používateľ|príjemca)[^.;]{0,20}(?:neexistuje|neznám|nenalezen)|neznámý (?:uživatel|příjemce)|"
+        r"(?:felhasználó|címzett|postafiók)[^.;]{0,20}(?:nem létezik|ismeretlen|nem található)|"
+        r"ismeretlen (?:felhasználó|címzett)|(?:utilizator|destinatar)\w*[^.;]{0,20}(?:inexistent|"
+        r"necunoscut|nu exist)|(?:користувач|отримувач|адресат)\w*[^.;]{0,20}(?:не існує|не знайден|"
+        r"невідом)|άγνωστος (?:χρήστης|παραλήπτης)|"
         r"(?:użytkownik|skrzynka|adres|konto)[^.;]{0,30}nie istnieje|(?:пользовател\w+|адрес\w*|"
         r"ящик\w*|получател\w+)[^.;]{0,40}(?:не (?:найден|существует|зарегистр)|неизвест)|"
         r"(?:gebruiker|adres|postvak)[^.;]{0,40}(?:onbekend|bestaat niet|niet gevonden)|"
@@ -241,6 +258,7 @@ TEXT_RULES = (
     TextRule(
         "bad_domain",
         r"\bNXDOMAIN\b|NonExistentDomain|null ?-?mx|unknown (?:mail )?(?:host|domain)|"
+        r"unroute?able (?:mail )?domain|"
         r"no such (?:host|domain)|(?:host|"
         r"domain)(?: or domain)?(?: name)?(?: \S+)? (?:is )?(?:unknown|not found|invalid|"
         r"does(?:n['’]?t| not) (?:exist|have (?:any )?(?:mail|mx))|not exist|"
@@ -250,7 +268,7 @@ TEXT_RULES = (
         r"isn['’]t registered)|weren['’]?t able to find the recipient domain|BadRcptDomain|"
         r"no (?:mx|mail exchanger|valid mail)[^.;]{0,30}(?:found|exist|record|host)|"
         r"MX[^.;]{0,40}(?:non-?existent|no SMTP service)|does not (?:accept|"
-        r"receive) (?:any )?(?:e-?)?mail|never accept\w* mail|no route (?:found )?(?:to|"
+        r"receive) (?:any )?(?:e-?)?mail(?! from)|never accept\w* mail|no route (?:found )?(?:to|"
         r"for) domain|no data record of requested type|Host unknown|domain (?:has )?expired|"
         r"domaine? (?:inconnu|inexistant)|domäne? (?:unbekannt|existiert nicht)|"
         r"dominio (?:desconocido|sconosciuto|inexistente|inesistente)|does not appear to be registered",
@@ -265,7 +283,7 @@ TEXT_RULES = (
         r"\brelay(?:ing|ed)?\b[^.;]{0,40}(?:denied|not (?:permitted|allowed|authori)|prohibit|"
         r"disabled|refused|access)|unable to relay|(?:not (?:permitted|allowed)|cannot|won['’]?t|"
         r"do(?:es)? not|denied|no|prohibit\w*|we do(?:n['’]t| not)) (?:to )?relay|"
-        r"relay[- ]?access|rcpthosts|not (?:a )?local (?:domain|host)|TenantAttribution|"
+        r"relay[- ]?access|allowed to be relayed|rcpthosts|not (?:a )?local (?:domain|host)|TenantAttribution|"
         r"open relay|domain (?:is )?not (?:handled|hosted|served|allowed|local|configured|"
         r"in my list)|mail for @?[^.;]{0,30} not accepted|not a gateway|"
         r"isn['’]?t in my (?:control|list)|we do not (?:host|serve)",
@@ -281,7 +299,7 @@ TEXT_RULES = (
         r"reject|denied|spam|not allowed|refus)|is on (?:our|a|the) (?:\w+ )?list|AS\(\d+\)|"
         r"dynamic(?:ally)? (?:ip|assigned|address)|dial-?up|residential|"
         r"not accepting mail from (?:you|your)|no smtp service|OFR\d*_102|DNS:NR|\bdul\b|S\d{7}|"
-        r"open proxy|tosa@|\(BL\)|access to this mail system has been rejected|your access to|"
+        r"\((?:CON|DYN|RLY):[A-Z]\w\)|suspicious network|open proxy|tosa@|\(BL\)|access to this mail system has been rejected|your access to|"
         r"CloudMark|\bCBL\b|Trend ?Micro",
     ),
     TextRule(
@@ -361,8 +379,8 @@ TEXT_RULES = (
         r"list)|members? only|authentication (?:is )?required|not accept(?:ing|s)? (?:mail|"
         r"messages) from|white ?-?list|administrative prohibition|"
         r"prohibited by (?:the )?(?:recipient|admin)|(?:filtered|"
-        r"rejected) by (?:the )?(?:recipient|user|addressee)|recipient (?:has )?(?:blocked|"
-        r"refused|rejected)|does not want",
+        r"rejected) by (?:the )?(?:recipient|user|addressee)|recipient (?:blocked|"
+        r"has (?:blocked|refused|rejected))|does not want",
     ),
     TextRule(
         "content",
@@ -463,22 +481,50 @@ STATUS_RULES = {
     "4.316": ("expired", SOFT),
     "5.0": ("protocol", SOFT),
     "5.3": ("rate_limited", SOFT),
+    "4.300": ("expired", SOFT),
+    "4.317": ("connection", SOFT),
+    "4.318": ("connection", SOFT),
     "6.0": ("content", POLICY),
     "7.0": ("policy", POLICY),
     "7.1": ("policy", POLICY),
+    "7.2": ("restricted", POLICY),
+    "7.5": ("encryption", SOFT),
     "7.8": ("restricted", POLICY),
+    "7.10": ("encryption", SOFT),
+    "7.17": ("moved", HARD),  # RFC 7293: the mailbox has another owner now
+    "7.20": ("authentication", POLICY),
+    "7.21": ("authentication", POLICY),
+    "7.22": ("authentication", POLICY),
     "7.23": ("authentication", POLICY),
+    "7.24": ("authentication", POLICY),
     "7.25": ("reverse_dns", POLICY),
     "7.26": ("authentication", POLICY),  # RFC 7372
     "7.27": ("sender_rejected", POLICY),
     "7.28": ("rate_limited", POLICY),
+    "7.29": ("authentication", POLICY),
+    "7.30": ("authentication", POLICY),
+    "7.32": ("authentication", POLICY),
+    "7.60": ("sender_rejected", POLICY),
     "7.64": ("relaying", POLICY),
     "7.124": ("restricted", POLICY),
     "7.129": ("restricted", POLICY),
     "7.133": ("restricted", POLICY),
     "7.134": ("restricted", POLICY),
+    "7.193": ("restricted", POLICY),
+    "7.367": ("relaying", POLICY),
+    "7.500": ("rate_limited", SOFT),
+    "7.501": ("sender_rejected", POLICY),
+    "7.502": ("sender_rejected", POLICY),
+    "7.503": ("sender_rejected", POLICY),
+    "7.508": ("rate_limited", SOFT),
     "7.509": ("authentication", POLICY),
+    "7.511": ("reputation", POLICY),
+    "7.512": ("content", POLICY),
     "7.515": ("authentication", POLICY),
+    "7.606": ("reputation", POLICY),
+    "7.705": ("rate_limited", SOFT),
+    "7.708": ("reputation", POLICY),
+    "7.750": ("sender_rejected", POLICY),
 }
 
 #: (status, words): what a provider means by a status and words that others mean otherwise.
@@ -487,10 +533,14 @@ PROVIDER_RULES = (
     (r"5\.5\.0\b", r"mailbox unavailable|requested action not taken", ("unknown_user", HARD)),
     (
         r"5\.7\.1\b",
-        r"no such user|user unknown|unknown user|does not exist",
+        r"no such user|user unknown|unknown user|"
+        r"(?:user|recipient|account|mailbox|(?<!ip )address|@>?)[^.;]{0,30}does not exist",
         ("unknown_user", HARD),
     ),
     (r"5\.[01]\.[01]\b", r"recent history of bouncing", ("unknown_user", HARD)),
+    (r"[45]\.7\.32\b", r"aligned|authenticated", ("authentication", POLICY)),
+    (r"5\.7\.50[123]\b", r"access denied", ("sender_rejected", POLICY)),
+    (r"4\.7\.500\b", r"server busy", ("rate_limited", SOFT)),
     (r"", r"suppress(?:ed|ion)", ("restricted", POLICY)),
 )
 
