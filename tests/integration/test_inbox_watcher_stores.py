@@ -11,7 +11,7 @@ import pytest
 from inbox_watcher.arrivals import Arrivals
 from inbox_watcher.domain.mailbox import Cursor
 from inbox_watcher.domain.matching import Match, Sent
-from inbox_watcher.domain.understand import Kind, Recipient, Understood
+from inbox_watcher.domain.understood import Kind, Recipient, Understood
 from inbox_watcher.mailbox_store import Look, MailboxStore
 from inbox_watcher.question_store import Question, QuestionStore
 from inbox_watcher.store import InboundStore, Place, SentStore

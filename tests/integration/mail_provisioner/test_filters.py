@@ -9,7 +9,8 @@ from typing import Any
 
 import pytest
 
-from inbox_watcher.domain.understand import Kind, understand
+from inbox_watcher.domain.understand import understand
+from inbox_watcher.domain.understood import Kind
 from mail_provisioner.domain import filters
 from mail_provisioner.sieve import NONSENSE, SieveClient, SieveServer
 from tests.integration.mail_provisioner.test_mail_server import live, settings

@@ -3,7 +3,8 @@
 import pytest
 
 from inbox_watcher.domain.matching import CONFIDENCE, token_keys
-from inbox_watcher.domain.understand import Kind, understand
+from inbox_watcher.domain.understand import understand
+from inbox_watcher.domain.understood import Kind
 from postfleet.secrets import KeyRing
 from postfleet.tokens import Purpose, TokenKeys
 

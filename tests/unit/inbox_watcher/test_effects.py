@@ -18,7 +18,7 @@ from inbox_watcher.domain.matching import (
     plain_subject,
     worth_waiting,
 )
-from inbox_watcher.domain.understand import Kind, Recipient, Understood
+from inbox_watcher.domain.understood import Kind, Recipient, Understood
 from postfleet.smtp_reply import Severity
 
 _NOW = datetime(2026, 11, 21, 10, tzinfo=UTC)

@@ -7,7 +7,8 @@ import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
-from inbox_watcher.domain.understand import Kind, Understood, understand
+from inbox_watcher.domain.understand import understand
+from inbox_watcher.domain.understood import Kind, Understood
 from postfleet.smtp_reply import Severity, judge
 
 _CORPUS = [

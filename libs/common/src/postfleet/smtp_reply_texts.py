@@ -541,6 +541,12 @@ PROVIDER_RULES = (
     (r"[45]\.7\.32\b", r"aligned|authenticated", ("authentication", POLICY)),
     (r"5\.7\.50[123]\b", r"access denied", ("sender_rejected", POLICY)),
     (r"4\.7\.500\b", r"server busy", ("rate_limited", SOFT)),
+    (
+        r"5\.1\.0\b",  # IronPort's words for the status, then what the server said
+        r"unknown address error '?(?![^']{0,200}(?:unknown|no such|exist|invalid|found|mailbox))"
+        r"[^']{0,200}(?:spam|block|polic|reputation|black)",
+        ("policy", POLICY),
+    ),
     (r"", r"suppress(?:ed|ion)", ("restricted", POLICY)),
 )
 

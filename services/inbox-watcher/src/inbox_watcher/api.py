@@ -8,7 +8,8 @@ from fastapi import APIRouter, Query, Request
 
 from inbox_watcher.domain.matching import Match
 from inbox_watcher.domain.mime import MAX_MAIL_BYTES
-from inbox_watcher.domain.understand import Kind, Understood, understand
+from inbox_watcher.domain.understand import understand
+from inbox_watcher.domain.understood import Kind, Understood
 from inbox_watcher.explain import as_json
 from inbox_watcher.store import InboundStore
 from postfleet.api_keys import Scope, require

@@ -15,7 +15,7 @@ from inbox_watcher.api import build_router
 from inbox_watcher.arrivals import Arrivals
 from inbox_watcher.domain.mailbox import Cursor
 from inbox_watcher.domain.matching import Match
-from inbox_watcher.domain.understand import Understood
+from inbox_watcher.domain.understood import Understood
 from inbox_watcher.evidence import Evidence
 from inbox_watcher.handlers import Feed
 from inbox_watcher.leases import Leases

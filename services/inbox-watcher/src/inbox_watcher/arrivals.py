@@ -21,7 +21,8 @@ from inbox_watcher.domain.matching import (
     warmup_of,
     worth_waiting,
 )
-from inbox_watcher.domain.understand import Kind, Understood, understand
+from inbox_watcher.domain.understand import understand
+from inbox_watcher.domain.understood import Kind, Understood
 from inbox_watcher.imap_answers import Fetched
 from inbox_watcher.mailbox_store import MailboxStore
 from inbox_watcher.store import InboundStore, Place, SentStore, Waiting

@@ -9,7 +9,8 @@ import orjson
 
 from inbox_watcher.domain.matching import address_keys, message_keys
 from inbox_watcher.domain.mime import MAX_MAIL_BYTES
-from inbox_watcher.domain.understand import Understood, understand
+from inbox_watcher.domain.understand import understand
+from inbox_watcher.domain.understood import Understood
 
 
 def as_json(file: str, mail: Understood) -> dict[str, Any]:

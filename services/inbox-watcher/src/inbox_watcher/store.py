@@ -11,7 +11,7 @@ from pymongo.errors import DuplicateKeyError
 
 from inbox_watcher.domain.evidence import NEIGHBOUR_MS, NEIGHBOURS
 from inbox_watcher.domain.matching import Match, Sent
-from inbox_watcher.domain.understand import Kind, Recipient, Understood
+from inbox_watcher.domain.understood import Kind, Recipient, Understood
 from inbox_watcher.inserting import insert_new
 from postfleet.cloudevents import Announcement
 from postfleet.mongo import Collection, Document, ensure_indexes

@@ -33,6 +33,11 @@ def auto_reason(fields: Fields, null_reverse_path: bool, text: str = "") -> str:
     return ""
 
 
+def is_automatic_subject(subject: str) -> bool:
+    """The subject is one that only automatic replies have."""
+    return bool(_SUBJECT.match(subject))
+
+
 def _hint(fields: Fields) -> str:
     for name, pattern in _HINTS.items():
         if pattern.search(fields.get(name)):

@@ -8,7 +8,7 @@ from datetime import datetime
 from typing import Any
 
 from inbox_watcher.domain.matching import Match
-from inbox_watcher.domain.understand import Kind, Recipient, Understood
+from inbox_watcher.domain.understood import Kind, Recipient, Understood
 from postfleet.cloudevents import Announcement, derived_id
 from postfleet.events import (
     BounceHard,

@@ -51,6 +51,11 @@ class Fields:
         """The first field of this name with its encoded words decoded."""
         return decode_words(self.get(name))
 
+    @property
+    def null_reverse_path(self) -> bool:
+        """The mail was sent so that nothing answers it (RFC 5321 §4.5.5), as far as it was kept."""
+        return self.get("return-path").replace(" ", "") == "<>"
+
 
 def parse_fields(block: bytes) -> Fields:
     """Read a header block with LF line ends; a line that is no field ends it."""

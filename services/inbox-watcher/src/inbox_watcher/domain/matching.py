@@ -7,7 +7,7 @@ from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, replace
 from hashlib import sha256
 
-from inbox_watcher.domain.understand import Kind, Understood
+from inbox_watcher.domain.understood import Kind, Understood
 from postfleet.tokens import Purpose, TokenContent, TokenKeys
 
 

@@ -3,6 +3,7 @@
 import re
 from dataclasses import dataclass
 
+from inbox_watcher.domain.auto_reply import is_automatic_subject
 from inbox_watcher.domain.header_fields import Fields, addresses_of, decode_words, message_ids_of
 from inbox_watcher.domain.tables import notices
 
@@ -29,7 +30,8 @@ _PLACES = [
     for pattern in (
         rf"^[ \t]*(?:final|original)-recipient:[^\n;]{{0,20}};?[ \t]*{_ADDRESS}",
         rf"^[ \t>*-]{{0,8}}<{_ADDRESS[2:]}[ \t]*(?:\([^\n)]{{0,200}}\))?[ \t]*:",
-        rf"^[ \t>*-]{{0,8}}{_ADDRESS}[ \t]*(?::|\.\.\.|$|\()",
+        rf"^[ \t>*-]{{0,8}}{_ADDRESS}[ \t]*(?::|\.\.\.|$|\(|"
+        r"(?:on|am|le|el|il|op|den|em|w dniu) [\w,. ]{0,9}\d)",
         rf"\b(?:{notices.RECIPIENT_MARKS})\b[ \t]*[:\uff1a]?[ \t\"'*]*\n?[ \t\"'*]*{_ADDRESS}",
     )
 ]
@@ -53,15 +55,24 @@ def looks_like_notice(author: str, null_reverse_path: bool, fields: Fields, repo
     local = author.partition("@")[0]
     name = decode_words(fields.get("from")).partition("<")[0]
     subject = fields.text("subject")
-    usual = bool(_SUBJECT.search(subject) or _DELAY_SUBJECT.search(subject))
-    named = bool(_NAME.match(name)) and (usual or null_reverse_path)
+    usual = has_usual_subject(fields)
+    answers = "in-reply-to" in fields
+    named = bool(_NAME.match(name)) and (null_reverse_path or (usual and not answers))
     by_name = local.startswith(notices.BOUNCE_AUTHORS) or named
     if report or "x-failed-recipients" in fields:
         return True
     if _ANSWERED.match(subject) and not null_reverse_path:
         return False  # a human writes about a notice
+    if is_automatic_subject(subject):
+        return False  # somebody is away, and the mail that they did not read was about a notice
     nobody = not author or null_reverse_path
     return by_name or (usual and nobody)
+
+
+def has_usual_subject(fields: Fields) -> bool:
+    """The subject is one of those that notices have."""
+    subject = fields.text("subject")
+    return bool(_SUBJECT.search(subject) or _DELAY_SUBJECT.search(subject))
 
 
 def read_notice(fields: Fields, text: str, own: frozenset[str]) -> Notice | None:

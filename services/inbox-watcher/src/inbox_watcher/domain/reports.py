@@ -1,18 +1,23 @@
 """What a report says: DSN (RFC 3464), abuse report (RFC 5965), MDN (RFC 8098)."""
 
 import re
+from collections.abc import Iterator
 from dataclasses import dataclass
 
 from inbox_watcher.domain.header_fields import (
     Fields,
     address_of,
+    addresses_of,
     message_ids_of,
     parse_fields,
 )
 from inbox_watcher.domain.mime import Part
 
 MAX_RECIPIENTS = 100
+_JMRP = "x-hmxmroriginalrecipient"
 _ACTIONS = {"2": "delivered", "4": "delayed", "5": "failed"}
+_XTEXT = (("+2B", "+"), ("+3D", "="))  # RFC 3461 §4: what gateways forget to decode
+_FINAL = re.compile(r"^final-recipient[ \t]*:", re.IGNORECASE | re.MULTILINE)
 _STATUS = re.compile(r"[245]\.\d{1,3}\.\d{1,3}")
 
 
@@ -38,11 +43,24 @@ def recipient_reports(mail: Part) -> tuple[RecipientReport, ...]:
     found: list[RecipientReport] = []
     for part in mail.walk():
         if part.content_type in ("message/delivery-status", "message/global-delivery-status"):
-            for block in re.split(r"\n[ \t]*\n", _report_text(part)):
+            for block in _groups(_report_text(part)):
                 report = _recipient(parse_fields(block.strip("\n").encode()))
                 if report is not None and len(found) < MAX_RECIPIENTS:
                     found.append(report)
     return tuple(found)
+
+
+def _groups(text: str) -> Iterator[str]:
+    """The blocks between empty lines; where a sloppy reporter left those out, by the recipients."""
+    for block in re.split(r"\n[ \t]*\n", text):
+        if len(_FINAL.findall(block)) < 2:
+            yield block
+            continue
+        start = 0
+        for found in list(_FINAL.finditer(block))[1:]:
+            yield block[start : found.start()]
+            start = found.start()
+        yield block[start:]
 
 
 def _report_text(part: Part) -> str:
@@ -73,7 +91,10 @@ def _untyped(value: str) -> str:
 
 
 def _typed_address(value: str) -> str:
-    return address_of(_untyped(value).replace("+AEA-", "@"))  # RFC 3464 xtext of some gateways
+    plain = _untyped(value).replace("+AEA-", "@")  # UTF-7, by some gateways
+    for encoded, character in _XTEXT:
+        plain = plain.replace(encoded, character)
+    return address_of(plain)
 
 
 def returned_fields(mail: Part) -> Fields | None:
@@ -84,6 +105,13 @@ def returned_fields(mail: Part) -> Fields | None:
         if part.content_type in ("text/rfc822-headers", "message/global-headers"):
             return parse_fields(part.text().lstrip("\n").encode())
     return None
+
+
+def only_addressee(mail: Part) -> str:
+    """Of a report that names no address: to whom the returned mail went, if that was one."""
+    returned = returned_fields(mail)
+    addresses = addresses_of(returned.get("to")) if returned else []
+    return addresses[0] if len(addresses) == 1 else ""
 
 
 def returned_message_id(mail: Part) -> str:
@@ -106,7 +134,15 @@ def abuse_report(mail: Part) -> AbuseReport | None:
             recipients = [address_of(v) for v in fields.all("original-rcpt-to")[:MAX_RECIPIENTS]]
             kind = fields.get("feedback-type").strip().lower() or "abuse"
             return AbuseReport(kind, tuple(filter(None, recipients)))
-    return None
+    return _junk_mail_report(mail)
+
+
+def _junk_mail_report(mail: Part) -> AbuseReport | None:
+    """Microsoft's JMRP: the mail itself enclosed, its recipient in a field of the report."""
+    if _JMRP not in mail.fields:
+        return None
+    recipient = address_of(mail.fields.get(_JMRP))
+    return AbuseReport("abuse", (recipient,) if recipient else ())
 
 
 @dataclass(frozen=True, slots=True)

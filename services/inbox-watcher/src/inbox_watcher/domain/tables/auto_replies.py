@@ -51,16 +51,16 @@ SUBJECTS = (
     r"automatische (?:antwort|antwoord|nachricht|e-?mail)",
     r"nicht (?:im (?:haus|büro)|am platz)",
     r"r[ée]ponse (?:automatique|auto)",
-    r"absen(?:ce|t) (?:du|de) bureau|absent du bureau|message d'absence|notification d'absence",
+    r"absence ?:|absen(?:ce|t) (?:du|de) bureau|absent du bureau|message d'absence|notification d'absence",
     r"respuesta autom[áa]tica|fuera de (?:la )?oficina|ausencia\b|ausente de la oficina",
-    r"risposta automatica|fuori (?:sede|ufficio)|assenza dall'ufficio",
+    r"risposta automatica|(?:fuori|assente) (?:sede|(?:dall['’])?ufficio)|assenza dall'ufficio",
     r"resposta autom[áa]tica|fora do escrit[óo]rio|aus[êe]ncia (?:tempor[áa]ria|"
     r"do escrit[óo]rio)",
-    r"automatisch antwoord|afwezig(?:heid)?\b|niet aanwezig",
+    r"automatisch antwoord|afwezig(?:heid(?:sbericht)?)?\b|niet aanwezig",
     r"autosvar|automatisk(?:t)? svar|frånvaro|fraværsmelding|fravær\b|ikke på kontoret|"
     r"ej på kontoret",
     r"automaattinen vastaus|poissaolo(?:ilmoitus)?|poissa\b",
-    r"odpowied[źz] automatyczna|automatyczna odpowied[źz]|nieobecno[śs][ćc]|poza biurem",
+    r"odpowied[źz] automatyczna|auto-?odpowied[źz]|automatyczna odpowied[źz]|nieobecno[śs][ćc]|poza biurem",
     r"automatick[áa] odpov[ěe][ďd]|mimo kancel[áa][řr]|nep[řr][íi]tomnos[tť]",
     r"automatikus v[áa]lasz|h[áa]zon k[íi]v[üu]l",
     r"r[ăa]spuns automat|absen[țt][ăa] din birou",
@@ -74,9 +74,12 @@ SUBJECTS = (
     r"תשובה אוטומטית|מענה אוטומטי",
     r"رد تلقائي|خارج المكتب",
     r"ตอบกลับอัตโนมัติ|odgovor automatic|automatski odgovor|samodejni odgovor|"
-    r"automatiskā atbilde|automatinis atsakymas",
+    r"automāt(?:iska|iskā) atbilde|automatiskā atbilde|automatinis atsakymas",
     r"automaatvastus|resposta autom[àa]tica|automatická odpoveď|автоматски одговор",
-    r"trả lời tự động|balasan otomatis|jawapan automatik",
+    r"trả lời tự động|balasan (?:otomatis|automatik)|jawapan automatik|sjálfvirkt svar",
+    r"erantzun automatikoa|پاسخ خودکار|स्वचालित उत्तर|স্বয়ংক্রিয় উত্তর|خودکار جواب|ответ автоматический",
+    r"auto ?:[^\n]{0,80}(?:out of|außer|absent|fuera|fuori|afwezig|ausente|returning|rückkehr|"
+    r"retour|regreso|rientro|away)",
 )
 
 #: Such a subject may be a human's too: it counts where one of the weak signs is beside it.

@@ -128,7 +128,8 @@ DELAY_SENTENCES = (
     r"se (?:seguirá|volverá a) intent|se ha retrasado|verrà ritentat|ulteriori tentativi|"
     r"è stat[ao] ritardat|"
     r"continuará tentando|está atrasad|nog niet (?:bezorgd|afgeleverd)|zal (?:blijven )?probe|"
-    r"fortsätter försöka|har försenats|будут продолж|попытки доставки|задерж|再送|遅れて|再试|稍后重试|延迟"
+    r"fortsätter försöka|har försenats|будут продолж|попытки доставки|задерж|再送(?!信してくだ)|遅れて|"
+    r"再试|稍后重试|延迟"
 )
 
 #: After these words there is no further attempt, whatever else the notice says.
@@ -196,6 +197,6 @@ CHALLENGES = (
     r"|verify#[0-9a-z]{8,}|to (?:release|deliver) your (?:message|e-?mail).{0,60}(?:click|"
     r"reply)|tmda|(?:add(?:ed)? you|be added) to my (?:allow|approved|white) ?list|mailblocks|"
     r"(?:this is an )?automated (?:challenge|verification) (?:message|request)|"
-    r"antispameurope challenge|"
+    r"antispameurope challenge|antispam uol|choicemail|"
     r"confirm (?:that )?you(?: are|['’]re) (?:a )?(?:human|not (?:a )?(?:spammer|robot))"
 )
