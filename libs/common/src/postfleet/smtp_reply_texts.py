@@ -181,7 +181,8 @@ TEXT_RULES = (
         r"accepts?|in use|in service|exists?|with (?:us|the)|receiv\w+|monitored|a (?:valid|"
         r"customer|member))|boite du destinataire archivee|OFR\d*_417|mailbox disabled|"
         r"user (?:is )?terminated|(?:account|mailbox|user) (?:has been )?(?:deleted|removed|"
-        r"purged)|compte (?:\w+ ){0,2}(?:désactivé|fermé|suspendu|cl[oô]turé)|konto (?:ist |wurde )?(?:deaktiviert|"
+        r"purged)|compte (?:\w+ ){0,2}(?:désactivé|fermé|suspendu|cl[oô]turé)|konto (?:ist |"
+        r"wurde )?(?:deaktiviert|"
         r"gesperrt|geschlossen)|cuenta (?:\w+ ){0,2}(?:deshabilitada|desactivada|suspendida|"
         r"cancelada)|conta (?:\w+ ){0,2}(?:desativada|inativa|suspensa)|"
         r"konto (?:zostało )?(?:zablokowane|nieaktywne|wyłączone)|аккаунт (?:отключ|заблок)|"
@@ -283,7 +284,8 @@ TEXT_RULES = (
         r"\brelay(?:ing|ed)?\b[^.;]{0,40}(?:denied|not (?:permitted|allowed|authori)|prohibit|"
         r"disabled|refused|access)|unable to relay|(?:not (?:permitted|allowed)|cannot|won['’]?t|"
         r"do(?:es)? not|denied|no|prohibit\w*|we do(?:n['’]t| not)) (?:to )?relay|"
-        r"relay[- ]?access|allowed to be relayed|rcpthosts|not (?:a )?local (?:domain|host)|TenantAttribution|"
+        r"relay[- ]?access|allowed to be relayed|rcpthosts|not (?:a )?local (?:domain|host)|"
+        r"TenantAttribution|"
         r"open relay|domain (?:is )?not (?:handled|hosted|served|allowed|local|configured|"
         r"in my list)|mail for @?[^.;]{0,30} not accepted|not a gateway|"
         r"isn['’]?t in my (?:control|list)|we do not (?:host|serve)",
@@ -299,7 +301,8 @@ TEXT_RULES = (
         r"reject|denied|spam|not allowed|refus)|is on (?:our|a|the) (?:\w+ )?list|AS\(\d+\)|"
         r"dynamic(?:ally)? (?:ip|assigned|address)|dial-?up|residential|"
         r"not accepting mail from (?:you|your)|no smtp service|OFR\d*_102|DNS:NR|\bdul\b|S\d{7}|"
-        r"\((?:CON|DYN|RLY):[A-Z]\w\)|suspicious network|open proxy|tosa@|\(BL\)|access to this mail system has been rejected|your access to|"
+        r"\((?:CON|DYN|RLY):[A-Z]\w\)|suspicious network|open proxy|tosa@|\(BL\)|"
+        r"access to this mail system has been rejected|your access to|"
         r"CloudMark|\bCBL\b|Trend ?Micro",
     ),
     TextRule(
