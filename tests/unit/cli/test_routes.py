@@ -11,7 +11,7 @@ _TABLE = {
     "tracker": ("analytics", "webhooks"),
     "mail-provisioner": (
         *("domains", "mailboxes", "aliases", "groups"),
-        *("catch-all", "relays", "blocklists", "filters"),
+        *("catch-all", "relays", "blocklists", "filters", "dns-providers"),
     ),
 }
 
@@ -30,6 +30,10 @@ def test_a_resource_and_what_is_below_it_go_to_its_service(resource: str, servic
 )
 def test_what_recipients_and_browsers_open_goes_to_the_tracker(path: str) -> None:
     assert service_of(path) == "tracker"
+
+
+def test_other_mail_servers_ask_the_provisioner_for_policies() -> None:
+    assert service_of("/.well-known/mta-sts.txt") == "mail-provisioner"
 
 
 @pytest.mark.parametrize(

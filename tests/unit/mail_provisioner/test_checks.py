@@ -147,6 +147,7 @@ def test_a_certificate_warns_two_weeks_before_its_end(days: int, state: str) -> 
 @pytest.mark.seed("S79")
 def test_every_check_has_hints_and_missing_mail_may_be_the_firewall() -> None:
     names = {"outbound_25", "ptr", "dnsbl", "mx", "spf", "dkim", "dmarc", "tls"}
+    names |= {"tls_rpt", "mta_sts"}
     assert set(HINTS) == names
     assert any("inbound 25" in hint for hint in HINTS["mx"])
 

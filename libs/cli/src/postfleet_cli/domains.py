@@ -95,9 +95,21 @@ def apply(name: Name, as_json: AsJson = False) -> None:
         raise typer.Exit(ExitCode.REFUSED)
 
 
+@app.command("mta-sts")
+def mta_sts(
+    name: Name,
+    mode: Annotated[str, typer.Argument(help="testing, enforce, none (takes it back) or off.")],
+    as_json: AsJson = False,
+) -> None:
+    """Ask other servers for verified TLS (RFC 8461); then publish the records again."""
+    _print(
+        Api.from_environment().call("PATCH", f"/domains/{name}", json={"mta_sts": mode}), as_json
+    )
+
+
 @app.command()
 def check(name: Name, as_json: AsJson = False) -> None:
-    """Look at port 25, PTR, DNSBL, MX, SPF, DKIM, DMARC and TLS; ends with 1 if one is bad."""
+    """Look at port 25, PTR, DNSBL, MX, SPF, DKIM, DMARC, TLS; ends with 1 if one is bad."""
     answer = Api.from_environment().call("GET", f"/domains/{name}/checks")
     if as_json:
         print_json(answer)

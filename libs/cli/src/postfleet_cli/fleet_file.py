@@ -42,6 +42,7 @@ class Domain(_Part):
     name: str
     dmarc: Dmarc = Dmarc()
     mail: Literal["full", "sending"] = "full"
+    mta_sts: Literal["off", "none", "testing", "enforce"] = "off"
     dns: Literal["apply", "manual"] = "manual"  # whether we publish the records
     mailboxes: tuple[Mailbox, ...] = ()
     aliases: Mapping[str, tuple[str, ...]] = Field(default_factory=dict)  # prefix -> targets

@@ -80,9 +80,13 @@ def _domain(domain: Domain, actual: Actual) -> Iterator[Change]:
     dmarc = {"policy": domain.dmarc.policy, "pct": domain.dmarc.pct}
     if there is None:
         body: Item = {"name": name, "dmarc": dmarc, "mail": domain.mail}
+        if domain.mta_sts != "off":
+            body["mta_sts"] = domain.mta_sts
         yield Change("POST", "/domains", f"add the domain {name}", body)
     else:
-        wanted = {"dmarc": dmarc, "mail": domain.mail}
+        wanted: Item = {"dmarc": dmarc, "mail": domain.mail}
+        if there.get("mta_sts", "off") != domain.mta_sts:
+            wanted["mta_sts"] = domain.mta_sts
         different = {key: value for key, value in wanted.items() if there.get(key) != value}
         if different:
             words = ", ".join(sorted(different))

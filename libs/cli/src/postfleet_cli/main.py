@@ -13,6 +13,7 @@ from postfleet_cli import (
     campaign_plan,
     campaigns,
     dead_letters,
+    dns_providers,
     domains,
     event_log,
     filters,
@@ -69,6 +70,7 @@ app.command()(simulate)
 app.add_typer(senders.app, name="senders")
 app.add_typer(keys.app, name="keys")
 app.add_typer(domains.app, name="domains")
+app.add_typer(dns_providers.app, name="dns-providers")
 app.add_typer(mailboxes.app, name="mailboxes")
 app.add_typer(filters.app, name="filters")
 app.add_typer(fleet.app, name="fleet")

@@ -35,6 +35,7 @@ API_RESOURCES: Final = {
     "relays": "mail-provisioner",
     "blocklists": "mail-provisioner",
     "filters": "mail-provisioner",
+    "dns-providers": "mail-provisioner",
 }
 
 #: the first segment of every other path -> service; "" is `/` itself
@@ -48,6 +49,7 @@ PUBLIC: Final = {
     "c": "tracker",
     "u": "tracker",
     "confirm": "dispatcher",
+    ".well-known": "mail-provisioner",  # mta-sts.txt (RFC 8461)
 }
 
 

@@ -16,16 +16,19 @@ from mail_provisioner.api import (
     catch_all,
     checks,
     dkim_keys,
+    dns_providers,
     domain_dns,
     domains,
     filters,
     groups,
     mail_tests,
     mailboxes,
+    mta_sts,
     relays,
 )
 from mail_provisioner.checking import Checks
 from mail_provisioner.dns import Lookup
+from mail_provisioner.dns_accounts import DnsAccounts, DnsWriters
 from mail_provisioner.dns_update import DynamicUpdates
 from mail_provisioner.domain_dns import DomainDns
 from mail_provisioner.domain_store import DomainStore
@@ -86,7 +89,9 @@ def build(settings: Settings) -> FastAPI:
     )
     lookup = Lookup(settings.resolver_address)
     server = settings.update_server
-    records_of = DomainDns(lookup, DynamicUpdates(server) if server else None, settings)
+    dns_accounts = DnsAccounts(database.dns_accounts, settings.key_ring, settings.provider_urls)
+    writers = DnsWriters(dns_accounts, DynamicUpdates(server) if server else None)
+    records_of = DomainDns(lookup, writers, settings)
     tls = client_context(settings.tls_ca_file)
     looks = Checks(lookup, records_of, settings, tls)
     master = MasterAccount(database.master, volume, settings.key_ring, settings.login_delay_seconds)
@@ -143,6 +148,7 @@ def build(settings: Settings) -> FastAPI:
         routers=[
             domains.build(domain_store, outboxes[0], lookup, settings),
             domain_dns.build(domain_store, records_of),
+            dns_providers.build(dns_accounts),
             dkim_keys.build(domain_store, records_of, signing, settings.key_ring),
             mail_tests.build(
                 MailTestStore(database.mail_tests),
@@ -151,6 +157,7 @@ def build(settings: Settings) -> FastAPI:
                 _mail_testing(settings, master),
             ),
             checks.build(domain_store, looks),
+            mta_sts.build(domain_store, settings),
             mailboxes.build(
                 address_store, domain_store, provisioner, settings.key_ring, filter_store
             ),

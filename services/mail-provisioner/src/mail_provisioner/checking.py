@@ -11,12 +11,13 @@ from datetime import UTC, datetime
 import dns.reversename
 
 from mail_provisioner.dns import DnsUnavailable, Lookup
-from mail_provisioner.domain import checks, spf
+from mail_provisioner.domain import checks, mta_sts, spf
 from mail_provisioner.domain.checks import Check, CheckState, SpfCost
 from mail_provisioner.domain.dns_plan import Step
 from mail_provisioner.domain.domains import Domain
 from mail_provisioner.domain.records import Purpose
 from mail_provisioner.domain_dns import DomainDns
+from mail_provisioner.policy_fetch import PolicyNotServed, fetch_policy
 from mail_provisioner.settings import Settings
 from postfleet.instants import now
 
@@ -48,6 +49,10 @@ class Checks:
             if name in by_purpose
         ]
         found.append(checks.dmarc(by_purpose[Purpose.DMARC.value]))
+        if Purpose.TLS_RPT in by_purpose:
+            found.append(checks.record("tls_rpt", by_purpose[Purpose.TLS_RPT.value]))
+        if Purpose.MTA_STS in by_purpose:
+            found.append(await self._mta_sts(domain, host, by_purpose[Purpose.MTA_STS.value]))
         found += await asyncio.gather(
             self._spf(domain.name, by_purpose[Purpose.SPF.value]),
             self._reverse(host),
@@ -55,7 +60,17 @@ class Checks:
             self._outbound(),
             self._certificate(host),
         )
-        order = ("outbound_25", "ptr", "dnsbl", "mx", "spf", "dkim", "dmarc", "tls")
+        order: tuple[str, ...] = (
+            "outbound_25",
+            "ptr",
+            "dnsbl",
+            "mx",
+            "spf",
+            "dkim",
+            "dmarc",
+            "tls",
+        )
+        order = (*order, "tls_rpt", "mta_sts")
         return Look(tuple(sorted(found, key=lambda c: order.index(c.name))), tuple(steps))
 
     # -- DNS -------------------------------------------------------------------------------------
@@ -123,6 +138,20 @@ class Checks:
             return await self._lookup.ipv4(f"{_reversed(address)}.{zone}")
         except DnsUnavailable:
             return None
+
+    async def _mta_sts(self, domain: Domain, host: str, step: Step) -> Check:
+        at = mta_sts.host_of(domain.name)
+        expected, served = mta_sts.policy(domain.mta_sts, host), ""
+        try:
+            addresses = await self._lookup.addresses(at)
+            if not addresses:
+                raise PolicyNotServed(f"{at} has no address")
+            served = await fetch_policy(at, addresses[0], self._settings.mta_sts_port, self._tls)
+        except DnsUnavailable as error:
+            return checks.judged("mta_sts", CheckState.UNKNOWN, str(error))
+        except PolicyNotServed as error:
+            return checks.judged("mta_sts", CheckState.BAD, str(error), expected)
+        return checks.mta_sts_policy(step, expected, served)
 
     # -- connections -----------------------------------------------------------------------------
 

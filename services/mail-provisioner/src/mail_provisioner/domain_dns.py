@@ -5,7 +5,8 @@ from collections.abc import Awaitable, Callable, Mapping, Sequence
 from dataclasses import replace
 
 from mail_provisioner.dns import DnsUnavailable, Lookup
-from mail_provisioner.dns_update import ChangedMeanwhile, DynamicUpdates, RecordSet, ZoneRefused
+from mail_provisioner.dns_accounts import DnsWriters
+from mail_provisioner.dns_update import ChangedMeanwhile, ZoneRefused
 from mail_provisioner.domain.dns_plan import Action, Standing, Step, owned_after, step, unknown
 from mail_provisioner.domain.domains import Domain, DomainState, MailUse
 from mail_provisioner.domain.records import Purpose, Record, Wanted, challenge, desired, spf_terms
@@ -24,14 +25,17 @@ def _further_keys(domain: Domain) -> list[tuple[str, str, str]]:
 
 
 class DomainDns:
-    """Reads at the primary name server if there is one to update, else through the resolver."""
+    """Reads where the records can be changed, if that is possible, else through the resolver."""
 
-    def __init__(self, lookup: Lookup, updates: DynamicUpdates | None, settings: Settings) -> None:
-        self._lookup, self._updates, self._settings = lookup, updates, settings
+    def __init__(self, lookup: Lookup, writers: DnsWriters, settings: Settings) -> None:
+        self._lookup, self._writers, self._settings = lookup, writers, settings
 
-    @property
-    def can_apply(self) -> bool:
-        return self._updates is not None
+    async def can_apply(self, domain: Domain) -> bool:
+        """Whether somebody takes changes from us, even if they do not answer now."""
+        try:
+            return await self._writers.of(domain.name) is not None
+        except (DnsUnavailable, ZoneRefused):
+            return True
 
     def wanted(self, domain: Domain) -> Wanted:
         return Wanted(
@@ -44,12 +48,20 @@ class DomainDns:
             dmarc_pct=domain.dmarc_pct,
             further_keys=_further_keys(domain),
             receives=domain.mail is MailUse.FULL,
+            mta_sts=domain.mta_sts,
             tls_reports_to=self._settings.tls_reports_to,
         )
 
     async def steps(self, domain: Domain) -> list[Step]:
         """Every wanted record against what is published now; an unanswered one is UNKNOWN."""
-        return await self._look_at_all(domain, self._read_best)
+
+        async def read(name: str, type_: str) -> Sequence[str]:
+            writer = await self._writers.of(domain.name)
+            if writer is None:
+                return await self._lookup.values(name, type_)
+            return (await writer.read(name, type_)).values
+
+        return await self._look_at_all(domain, read)
 
     async def public_steps(self, domain: Domain) -> list[Step]:
         """The same as the world sees it: through the resolver."""
@@ -86,23 +98,20 @@ class DomainDns:
 
         return list(await asyncio.gather(*map(look, desired(self.wanted(domain)))))
 
-    async def _read_best(self, name: str, type_: str) -> Sequence[str]:
-        if self._updates:
-            return (await self._updates.read(name, type_)).values
-        return await self._lookup.values(name, type_)
-
     def _step(self, domain: Domain, record: Record, found: tuple[str, ...]) -> Step:
         ours = domain.published.get(record.purpose, "")
         return step(record, found, ours, spf_terms(self.wanted(domain)))
 
     async def _publish(self, domain: Domain, record: Record) -> Step:
-        if self._updates is None:
-            raise RuntimeError("there is no name server to update")
         for _ in range(_MAX_RACES):
             try:
-                seen = await self._updates.read(record.name, record.type)
+                writer = await self._writers.of(domain.name)
+                if writer is None:
+                    raise ZoneRefused("nobody takes changes of this domain's records from us")
+                seen = await writer.read(record.name, record.type)
                 planned = self._step(domain, record, seen.values)
-                await self._carry_out(seen, planned)
+                if planned.action in (Action.ADD, Action.REPLACE):
+                    await writer.swap(seen, planned.before, planned.record.value)
             except ChangedMeanwhile:
                 continue
             except (DnsUnavailable, ZoneRefused) as error:
@@ -114,7 +123,3 @@ class DomainDns:
             unknown(record, "somebody else keeps changing this record; try again"),
             action=Action.REFUSE,
         )
-
-    async def _carry_out(self, seen: RecordSet, planned: Step) -> None:
-        if self._updates and planned.action in (Action.ADD, Action.REPLACE):
-            await self._updates.swap(seen, planned.before, planned.record.value)

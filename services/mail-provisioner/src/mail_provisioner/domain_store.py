@@ -5,6 +5,7 @@ from collections.abc import Mapping
 from pymongo.errors import DuplicateKeyError
 
 from mail_provisioner.domain.domains import Domain, DomainState, Key, MailUse
+from mail_provisioner.domain.mta_sts import MtaSts
 from mail_provisioner.domain.records import DmarcPolicy
 from postfleet.cloudevents import Announcement
 from postfleet.mongo import Collection, Document, ensure_indexes
@@ -24,6 +25,7 @@ def _domain(document: Document) -> Domain:
         created_at=document["created_at"],
         verified_at=document["verified_at"],
         mail=MailUse(document.get("mail", MailUse.FULL)),
+        mta_sts=MtaSts(document.get("mta_sts", MtaSts.OFF)),
         published=document.get("published") or {},
         checks=document.get("checks") or {},
         checked_at=document.get("checked_at", 0),
@@ -56,6 +58,7 @@ def _domain_document(domain: Domain) -> Document:
         "created_at": domain.created_at,
         "verified_at": domain.verified_at,
         "mail": domain.mail.value,
+        "mta_sts": domain.mta_sts.value,
         "published": dict(domain.published),
         "checks": dict(domain.checks),
         "checked_at": domain.checked_at,
@@ -100,6 +103,7 @@ class DomainStore:
         name: str,
         *,
         mail: MailUse | None = None,
+        mta_sts: MtaSts | None = None,
         dmarc: tuple[DmarcPolicy, int | None] | None = None,
     ) -> None:
         """Change what the operator may decide; what is not given stays."""
@@ -107,6 +111,8 @@ class DomainStore:
         removed: Document = {}
         if mail:
             changes["mail"] = mail.value
+        if mta_sts:
+            changes["mta_sts"] = mta_sts.value
         if dmarc:
             changes["dmarc_policy"] = dmarc[0].value
             if dmarc[1] is None:

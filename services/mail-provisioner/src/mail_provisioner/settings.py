@@ -42,6 +42,12 @@ class Settings(ServiceSettings):
     dns_update_key_name: str = ""
     dns_update_key: SecretStr | None = None
     dns_update_algorithm: str = Field("hmac-sha256", pattern="^hmac-sha(256|384|512)$")
+    #: Where MTA-STS policies are looked for: RFC 8461 knows this port only.
+    mta_sts_port: int = Field(443, ge=1, le=65535)
+    #: Other places of the DNS providers' APIs (a proxy, or a test's server) than their own.
+    cloudflare_url: str = Field("", pattern="^(https?://.+)?$")
+    digitalocean_url: str = Field("", pattern="^(https?://.+)?$")
+    route53_url: str = Field("", pattern="^(https?://.+)?$")
     #: Where receivers send reports about failed TLS (RFC 8460); without it none are asked for.
     tls_reports_to: str = ""
     #: Mail servers of others that are asked for a greeting, to see whether port 25 is open.
@@ -142,6 +148,14 @@ class Settings(ServiceSettings):
             self.dns_update_key.get_secret_value(),
             self.dns_update_algorithm,
         )
+
+    @property
+    def provider_urls(self) -> dict[str, str]:
+        return {
+            "cloudflare": self.cloudflare_url,
+            "digitalocean": self.digitalocean_url,
+            "route53": self.route53_url,
+        }
 
     @property
     def probes(self) -> tuple[tuple[str, int], ...]:

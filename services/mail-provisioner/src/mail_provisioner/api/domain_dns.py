@@ -27,24 +27,27 @@ def build(store: DomainStore, records_of: DomainDns) -> APIRouter:
         steps = await records_of.steps(domain)
         return {
             "domain": domain.name,
-            "automatic": records_of.can_apply,
+            "automatic": await records_of.can_apply(domain),
             "in_place": all(step.standing is Standing.PUBLISHED for step in steps),
             "records": [_shown(step) for step in steps],
         }
 
     @router.post("/{name}/apply", dependencies=[require(Scope.ADMIN)])
     async def apply(name: str) -> dict[str, Any]:
-        """Publish the records by dynamic update; what is not ours is refused, not overwritten.
+        """Publish the records at the DNS provider, or by dynamic update.
+
+        What is not ours is refused, not overwritten.
 
         Before the domain is verified: only the record that verifies it. Safe to repeat.
         """
         domain = await known_domain(store, name)
-        if not records_of.can_apply:
+        if not await records_of.can_apply(domain):
             raise Problem(
                 409,
                 "DNS_IS_MANUAL",
-                "no name server takes updates from us: publish by hand what GET …/records shows, or "
-                "set POSTFLEET_MAIL_PROVISIONER_DNS_UPDATE_SERVER and its TSIG key",
+                "nobody takes changes of its records from us: publish by hand what GET …/records "
+                "shows, add the account of its DNS provider (POST /dns-providers), or set "
+                "POSTFLEET_MAIL_PROVISIONER_DNS_UPDATE_SERVER and its TSIG key",
             )
         steps, published = await records_of.apply(domain)
         await store.remember_published(domain.name, published)

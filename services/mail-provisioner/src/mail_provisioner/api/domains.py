@@ -20,6 +20,7 @@ from mail_provisioner.domain.domains import (
     default_selector,
     is_selector,
 )
+from mail_provisioner.domain.mta_sts import MtaSts
 from mail_provisioner.domain.records import DmarcPolicy, Record, challenge
 from mail_provisioner.domain_store import DomainStore
 from mail_provisioner.settings import Settings
@@ -44,17 +45,23 @@ class Dmarc(Strict):
 
 
 class NewDomain(Strict):
-    """`mail`: `sending` if another server receives the domain's mail, and only we send for it."""
+    """`mail`: `sending` if another server receives the domain's mail, and only we send for it.
+
+    `mta_sts`: `testing` or `enforce` asks other servers for verified TLS; the policy has to be served
+    at `https://mta-sts.<domain>`. `none` takes it back.
+    """
 
     name: str = Field(max_length=300)
     dkim_selector: str | None = None
     dmarc: Dmarc = Dmarc()
     mail: MailUse = Field(MailUse.FULL, strict=False)
+    mta_sts: MtaSts = Field(MtaSts.OFF, strict=False)
 
 
 class DomainChange(Strict):
     dmarc: Dmarc | None = None
     mail: MailUse | None = Field(None, strict=False)
+    mta_sts: MtaSts | None = Field(None, strict=False)
 
 
 def build(store: DomainStore, relay: OutboxRelay, lookup: Lookup, settings: Settings) -> APIRouter:
@@ -95,10 +102,10 @@ def build(store: DomainStore, relay: OutboxRelay, lookup: Lookup, settings: Sett
 
     @router.patch("/{name}", dependencies=[require(Scope.ADMIN)])
     async def change(name: str, wanted: DomainChange) -> dict[str, Any]:
-        """Change the DMARC policy or the use of mail; then publish the records again."""
+        """Change DMARC, MTA-STS or the use of mail; then publish the records again."""
         domain = await known_domain(store, name)
         dmarc = (wanted.dmarc.policy, wanted.dmarc.pct) if wanted.dmarc else None
-        await store.change(domain.name, mail=wanted.mail, dmarc=dmarc)
+        await store.change(domain.name, mail=wanted.mail, mta_sts=wanted.mta_sts, dmarc=dmarc)
         return _shown(await known_domain(store, name))
 
     return router
@@ -125,6 +132,7 @@ async def _new(wanted: NewDomain, settings: Settings) -> Domain:
         dmarc_pct=wanted.dmarc.pct,
         created_at=now_ms(),
         mail=wanted.mail,
+        mta_sts=wanted.mta_sts,
     )
 
 
@@ -165,6 +173,7 @@ def _shown(domain: Domain) -> dict[str, Any]:
         "token": domain.token,
         "verification": copyable(challenge(domain.name, domain.token)),
         "mail": domain.mail.value,
+        "mta_sts": domain.mta_sts.value,
         "dkim_selector": domain.dkim_selector,
         "dkim_next_selector": domain.next_key.selector if domain.next_key else None,
         "dkim_old_selector": domain.old_key.selector if domain.old_key else None,

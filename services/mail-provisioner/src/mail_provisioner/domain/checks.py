@@ -6,7 +6,7 @@ from datetime import datetime, timedelta
 from enum import StrEnum
 from ipaddress import ip_address, ip_network
 
-from mail_provisioner.domain import spf
+from mail_provisioner.domain import mta_sts, spf
 from mail_provisioner.domain.dns_plan import Standing, Step
 from mail_provisioner.domain.hints import HINTS, REMOVAL
 from mail_provisioner.domain.records import tags
@@ -88,6 +88,14 @@ def dmarc(step: Step) -> Check:
         return judged("dmarc", CheckState.BAD, text, expected, step.found)
     state = CheckState.WARN if policy == "none" else CheckState.OK
     return judged("dmarc", state, f"the policy is {policy}", expected, step.found)
+
+
+def mta_sts_policy(step: Step, expected: str, served: str) -> Check:
+    """MTA-STS: the record is ours, and the policy that is served is the one it stands for."""
+    if mta_sts.meaning(served) != mta_sts.meaning(expected):
+        text = "another policy is served"
+        return judged("mta_sts", CheckState.BAD, text, expected, (served[:500],))
+    return record("mta_sts", step)
 
 
 def sender_policy(step: Step, cost: SpfCost) -> Check:

@@ -62,6 +62,17 @@ HINTS: dict[str, tuple[str, ...]] = {
         "DMARC tells receivers what to do when neither SPF nor DKIM fits the author's domain; "
         "`rua=mailto:…` asks for reports",
     ),
+    "tls_rpt": (
+        *_RECORDS,
+        "Reports about failed TLS come to POSTFLEET_MAIL_PROVISIONER_TLS_REPORTS_TO",
+    ),
+    "mta_sts": (
+        *_RECORDS,
+        "Let the name mta-sts.<domain> (a CNAME or addresses) lead to the platform's public address, "
+        "where TLS has a certificate for that name: /.well-known/mta-sts.txt is answered for every "
+        "domain by its name",
+        "Begin with `testing`; go to `enforce` once the TLS reports are clean",
+    ),
     "tls": (
         "The certificate must be for the mail server's name and issued by a known authority: Let's "
         "Encrypt is part of the compose profile `mailserver`",

@@ -5,6 +5,9 @@ from dataclasses import dataclass
 from enum import StrEnum
 from ipaddress import ip_address
 
+from mail_provisioner.domain import mta_sts
+from mail_provisioner.domain.mta_sts import MtaSts
+
 _MX_PREFERENCE = 10
 _MAX_TXT_STRING = 255  # RFC 1035 §3.3: a longer value is several strings
 CHALLENGE_LABEL = "_postfleet-challenge"  # a name of its own, so it never meets other TXT records
@@ -25,6 +28,7 @@ class Purpose(StrEnum):
     DKIM_OLD = "dkim-old"
     DMARC = "dmarc"
     TLS_RPT = "tls-rpt"
+    MTA_STS = "mta-sts"
 
 
 @dataclass(frozen=True, slots=True)
@@ -57,6 +61,7 @@ class Wanted:
     dmarc_pct: int | None  # RFC 9989 dropped it: only where the operator asks
     receives: bool = True  # whether the domain's mail comes to us: then it gets an MX
     further_keys: Sequence[tuple[str, str, str]] = ()  # (purpose, selector, public key)
+    mta_sts: MtaSts = MtaSts.OFF
     tls_reports_to: str = ""  # an address for TLS reports (RFC 8460); "": none are asked for
 
 
@@ -85,6 +90,9 @@ def desired(wanted: Wanted) -> tuple[Record, ...]:
     if wanted.receives:
         mx = f"{_MX_PREFERENCE} {wanted.mail_host}"
         found.insert(0, Record("MX", wanted.domain, mx, Purpose.MX.value))
+    if wanted.receives and wanted.mta_sts is not MtaSts.OFF:
+        value = mta_sts.record_value(wanted.mta_sts, wanted.mail_host)
+        found.append(Record("TXT", f"_mta-sts.{wanted.domain}", value, Purpose.MTA_STS.value))
     if wanted.tls_reports_to:
         value = f"v=TLSRPTv1; rua=mailto:{wanted.tls_reports_to}"
         name = f"_smtp._tls.{wanted.domain}"
