@@ -178,3 +178,15 @@ async def test_suppressed_people_and_deleted_senders_get_and_send_nothing(
     refused = await one.http.post("/messages", json=mail())
     assert refused.json()["errors"][0]["code"] == "unknown_sender"
     assert not world.accepted()
+
+
+async def test_a_category_of_ones_own_is_kept_and_the_mail_is_said(world: DispatcherWorld) -> None:
+    one = await started(world)
+    taken = await one.api("POST", "/messages", json=mail(category="receipts"))
+    shown = await state(world, one, taken["id"], "accepted")
+    assert shown["category"] == "receipts"
+
+    async def said() -> bool:
+        return (await world.said())["email.sent"] == 1
+
+    await world.until(said, "email.sent", one.tail)

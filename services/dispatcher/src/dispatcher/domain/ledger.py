@@ -161,9 +161,9 @@ def _events(origin: Origin, settled: Settled) -> list[Event]:
         "reply_text": settled.reply_text,
     }
     if settled.outcome is Outcome.ACCEPTED:
-        sent = {"author": settled.author, "category": origin.category}
+        sent = {"author": settled.author, "category": _category(origin)}
         said = {**reply, **sent, "mail_subject": settled.mail_subject}
-        if origin.category in _CATEGORIES:
+        if sent["category"] in _CATEGORIES:
             # One per mail: our own values, of the types that the class has, are not checked again.
             return [EmailSent.model_construct(None, **said)]
         return [EmailSent.model_validate(said)]
@@ -179,6 +179,12 @@ def _events(origin: Origin, settled: Settled) -> list[Event]:
         *_bounces(BounceHard, base, settled, _means(settled, Severity.HARD)),
         *_bounces(BounceSoft, base, settled, _means(settled, Severity.SOFT)),
     ]
+
+
+def _category(origin: Origin) -> str:
+    """A mail of its own may have any category; events know what it is not: of a campaign."""
+    own = not origin.campaign_id and origin.category not in _CATEGORIES
+    return "transactional" if own else origin.category
 
 
 def _means(settled: Settled, level: Severity) -> bool:
