@@ -23,7 +23,7 @@ class MongoServer:
         external = os.environ.get("MONGODB_URL", "")
         self.embedded = not external
         self.port = free_ports(1)[0] if self.embedded else 0
-        self.url = external or f"mongodb://127.0.0.1:{self.port}/"
+        self.url = external or f"mongodb://127.0.0.1:{self.port}/?w=1"
         self.prefix = f"test_{secrets.token_hex(4)}_"
         self._root: Path | None = None
         self._server: ServerProcess | None = None

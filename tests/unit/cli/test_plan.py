@@ -37,7 +37,7 @@ def test_each_service_has_its_own_port_and_the_same_servers(data: DataDir) -> No
     assert len({p.env["POSTFLEET_HTTP_PORT"] for p in programs.values()}) == 5
     env = programs["dispatcher"].env
     assert env["NATS_URL"] == "nats://127.0.0.1:4222"
-    assert env["MONGODB_URL"] == "mongodb://127.0.0.1:27017/"
+    assert env["MONGODB_URL"] == "mongodb://127.0.0.1:27017/?w=1"
     assert (env["MASTER_KEY"], env["POSTFLEET_API_KEY"]) == ("master", "api-key")
     assert env["POSTFLEET_HTTP_HOST"] == "127.0.0.1"
     assert env["POSTFLEET_PUBLIC_URL"] == "http://127.0.0.1:8181"

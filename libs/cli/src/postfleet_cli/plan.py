@@ -72,7 +72,7 @@ def addresses(options: Options, environ: Mapping[str, str]) -> Addresses:
         http_port=options.http_port,
         smtp_port=options.smtp_port,
         nats_url=nats_url or f"nats://{HOST}:{options.nats_port}",
-        mongodb_url=mongodb_url or f"mongodb://{HOST}:{options.mongo_port}/",
+        mongodb_url=mongodb_url or f"mongodb://{HOST}:{options.mongo_port}/?w=1",
         embedded_nats_port=None if nats_url else options.nats_port,
         embedded_mongo_port=None if mongodb_url else options.mongo_port,
         service_ports=dict(zip(SERVICES, ports.free(len(SERVICES)), strict=True)),

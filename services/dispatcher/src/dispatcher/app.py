@@ -118,8 +118,9 @@ class Parts:
             turns=Turns(relaxed.turns),
         )
         self.messages = Messages(database.messages)
-        self.attempts = Attempts(database.attempts)
-        self.settlements = Settlements(database.settlements, relaxed.settlements)
+        grouped, flush = self.mongo.grouped, self.mongo.flush
+        self.attempts = Attempts(grouped.attempts, flush)
+        self.settlements = Settlements(grouped.settlements, relaxed.settlements, flush)
         self.idempotency = database.idempotency
         self.retention = Retention(relaxed.batches, relaxed.attempts, relaxed.settlements)
         self.pauses, self.sights = Pauses(database.pauses), Sights(relaxed.sights)
