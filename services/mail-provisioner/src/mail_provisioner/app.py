@@ -10,7 +10,6 @@ from pymongo.errors import PyMongoError
 
 from mail_provisioner import handlers
 from mail_provisioner.api import (
-    aliases,
     apps,
     blocklists,
     catch_all,
@@ -20,7 +19,7 @@ from mail_provisioner.api import (
     domain_dns,
     domains,
     filters,
-    groups,
+    forwards,
     mail_tests,
     mailboxes,
     mta_sts,
@@ -166,9 +165,10 @@ def build(settings: Settings) -> FastAPI:
             blocklists.build(block_store, upkeep),
             apps.build(address_store, domain_store, provisioner, settings),
             *(
-                kind.build(address_store, domain_store, provisioner, retargeting)
-                for kind in (aliases, groups, catch_all)
+                forwards.build(words, address_store, domain_store, provisioner, retargeting)
+                for words in (forwards.ALIASES, forwards.GROUPS)
             ),
+            catch_all.build(address_store, domain_store, provisioner, retargeting),
         ],
         idempotency=database.idempotency,
         lifespan=lifespan,
