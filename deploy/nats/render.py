@@ -14,7 +14,7 @@ from collections.abc import Iterable
 from pathlib import Path
 
 from postfleet.events import EVENTS
-from postfleet.topology import DURABLES, STREAMS, Durable, Service, durables_of
+from postfleet.topology import DEAD_LETTERS, DURABLES, STREAMS, Durable, Service, durables_of
 from postfleet.topology import SERVICES as DECLARED
 
 CONFIGURATION = Path(__file__).with_name("nats.conf")
@@ -84,6 +84,17 @@ def pull_subjects(durable: Durable) -> list[str]:
     ]
 
 
+def dead_letter_subjects(service: Service) -> list[str]:
+    """A service reads its own dead letters, one by its subject; who tends them, all, and drops them."""
+    stream = DEAD_LETTERS.name
+    if service.tends_dead_letters:
+        own = [f"$JS.API.DIRECT.GET.{stream}", f"$JS.API.STREAM.MSG.DELETE.{stream}"]
+    else:
+        own = []
+    durables = durables_of(service.name)
+    return own + [f"$JS.API.DIRECT.GET.{stream}.dead.{durable.name}.>" for durable in durables]
+
+
 def publishes(service: Service) -> list[str]:
     durables = durables_of(service.name)
     return [
@@ -91,6 +102,7 @@ def publishes(service: Service) -> list[str]:
         *service.queues,
         *service.calls,
         *(f"dead.{durable.name}.>" for durable in durables),
+        *dead_letter_subjects(service),
         *(subject for durable in durables for subject in pull_subjects(durable)),
     ]
 
@@ -148,7 +160,10 @@ the server's answers with this table.
 
 `P` may publish, `S` may subscribe, `Q` may subscribe as a member of its own queue group only (it
 answers requests, and shares them with its replicas). An empty field: refused. Every user hears its
-own inbox and no other; nobody but `ops` makes, changes or reads streams and consumers.
+own inbox and no other; nobody but `ops` makes, changes or reads streams and consumers, with one
+exception for the dashboard's dead letters: a service reads its own (each has a subject of its own,
+`dead.<durable>.<subject>.<number>`), the tracker reads all of them and drops them. For another try
+it asks the service whose they are (`rpc.replay.<service>`), by number: it can forge no event.
 """
 
 
@@ -184,6 +199,7 @@ def subjects() -> dict[str, list[str]]:
         "Administration": [
             *(f"$JS.API.STREAM.{verb}.{stream.name}" for stream in STREAMS for verb in _STREAM),
             *(f"$JS.API.DIRECT.GET.{stream.name}" for stream in STREAMS),
+            *(f"$JS.API.DIRECT.GET.{DEAD_LETTERS.name}.dead.{d.name}.a.b.7" for d in DURABLES),
             *(f"$JS.API.CONSUMER.{verb}.{place}" for place in of_durables for verb in _CONSUMER),
             "$JS.API.INFO",
             "$JS.API.STREAM.LIST",

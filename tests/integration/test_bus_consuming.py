@@ -121,7 +121,7 @@ async def test_after_five_deliveries_an_event_goes_to_the_dead_letters_and_never
     await world.settle()
     assert log.deliveries[_address(1)] == [1, 2, 3, 4, 5] == list(range(1, MAX_DELIVERIES + 1))
     (dead,) = await world.messages("DEAD_LETTERS")
-    assert dead.subject == f"dead.{DURABLE}.mailbox.created"
+    assert dead.subject == f"dead.{DURABLE}.mailbox.created.2"
     assert dead.data == said[1].body()
     headers = dead.headers or {}
     original = {k: v for k, v in said[1].headers("mail-provisioner").items() if k != "Nats-Msg-Id"}
@@ -286,7 +286,7 @@ async def test_a_work_queue_s_message_can_be_buried_by_its_handler(world: BusWor
     await world.service("dispatcher", register)
     await until(lambda: _empty(world))
     (dead,) = await world.messages("DEAD_LETTERS")
-    assert dead.subject == "dead.dispatcher-jobs.job.send"
+    assert dead.subject == "dead.dispatcher-jobs.job.send.1"
     assert (dead.headers or {})["x-dead-reason"] == "no batch in here"
 
 

@@ -9,6 +9,7 @@ import logging
 import os
 import random
 from collections import Counter
+import secrets
 from collections.abc import Awaitable, Callable, Iterable, Sequence
 from dataclasses import dataclass
 from datetime import timedelta
@@ -23,7 +24,7 @@ from nats.aio.client import Client
 from nats.aio.msg import Msg
 from nats.errors import Error as NatsError
 from nats.js import JetStreamContext
-from nats.js.api import ConsumerConfig
+from nats.js.api import ConsumerConfig, RawStreamMsg
 from nats.js.errors import NotFoundError
 from pymongo.errors import AutoReconnect
 
@@ -33,8 +34,9 @@ from postfleet.events import Event
 from postfleet.failpoints import reach
 from postfleet.publishing import PUBLISH_TIMEOUT, Entry, Failed, Publisher, size_on_wire
 from postfleet.pull import PullLimits, PullLoop
+from postfleet.replaying import Again, CannotReplay, received_of, replay
 from postfleet.tls import private_context
-from postfleet.topology import DEAD_LETTERS, MAX_DELIVERIES, Durable, durables_of
+from postfleet.topology import DEAD_LETTERS, MAX_DELIVERIES, Durable, durables_of, rpc_replay
 from postfleet.topology import durable as find_durable
 
 log = logging.getLogger(__name__)
@@ -121,6 +123,7 @@ class Bus:
         self._stopping = False
         self._loops: list[PullLoop] = []
         self._pulls: list[tuple[Durable, MessageHandler, PullLimits]] = []
+        self._replays: dict[str, Again] = {}
         self._inbox_prefix = f"_INBOX_{service}"
         self.broker = NatsBroker(
             url.split(","),
@@ -302,6 +305,12 @@ class Bus:
             raise ValueError(f"{durable_name}: declared and handled differ: {declared ^ handled}")
         by_subject = {cls.subject: handler for cls, handler in reactions.items()}
 
+        async def again(letter: RawStreamMsg) -> None:
+            received = received_of(letter)
+            await by_subject[received.event.subject](received)
+
+        self._replayable(durable, again)
+
         async def react(message: NatsMessage) -> None:
             raw = message.raw_message
             if isinstance(raw, Msg):
@@ -336,6 +345,11 @@ class Bus:
         """
         durable = self._own(durable_name)
 
+        async def again(letter: RawStreamMsg) -> None:
+            await handler([received_of(letter)])
+
+        self._replayable(durable, again)
+
         async def handle(messages: list[Msg]) -> None:
             fresh = [m for m in messages if m.metadata.num_delivered == 1]
             readable = await self._readable(durable, fresh)
@@ -362,7 +376,30 @@ class Bus:
         limits: PullLimits = PullLimits(),  # noqa: B008
     ) -> None:
         """Raw messages of an own work queue: the handler acks or naks every one itself."""
-        self._pulls.append((self._own(durable_name), handler, limits))
+        durable = self._own(durable_name)
+        self._replayable(durable, self._queue_again)
+        self._pulls.append((durable, handler, limits))
+
+    async def _queue_again(self, letter: RawStreamMsg) -> None:
+        """Back into the service's own work queue, as a new message."""
+        subject = (letter.headers or {}).get("x-dead-subject", "")
+        id_ = f"replay-{letter.seq}-{secrets.token_hex(8)}"
+        failed = await self.put([Message(subject, id_, letter.data or b"")])
+        if failed:
+            raise NotConfirmed(list(failed), next(iter(failed.values())))
+
+    def _replayable(self, durable: Durable, again: Again) -> None:
+        """The durable's dead letters may be tried again, by request."""
+
+        async def answer(body: dict[str, Any]) -> dict[str, Any]:
+            try:
+                return await replay(self.jetstream, self._replays, body)
+            except CannotReplay as error:
+                raise RequestRefused(str(error)) from error
+
+        if not self._replays:
+            self.answer(rpc_replay(self.service), answer)
+        self._replays[durable.name] = again
 
     def _own(self, name: str) -> Durable:
         durable = find_durable(name)
@@ -428,7 +465,7 @@ class Bus:
             "x-dead-deliveries": str(metadata.num_delivered),
         }
         await self.jetstream.publish(
-            f"dead.{durable.name}.{message.subject}",
+            f"dead.{durable.name}.{message.subject}.{metadata.sequence.stream}",
             self._cut(message.data, headers),
             stream=DEAD_LETTERS.name,
             headers=headers,

@@ -44,6 +44,7 @@ class Service:
     calls: tuple[str, ...] = ()
     answers: tuple[str, ...] = ()
     queues: tuple[str, ...] = ()  # subjects of its own work queue
+    tends_dead_letters: bool = False  # may read and drop those of all, and ask for another try
 
 
 EVENT_STREAM = Stream(
@@ -63,6 +64,12 @@ DEAD_LETTERS = Stream(
     max_age=timedelta(days=90),
 )
 STREAMS = (EVENT_STREAM, JOBS, HITS, DEAD_LETTERS)
+
+
+def rpc_replay(service: str) -> str:
+    """Where a service is asked to try one of its dead letters again."""
+    return f"rpc.replay.{service}"
+
 
 RPC_CREDENTIALS = "rpc.sender.credentials"
 RPC_API_KEY = "rpc.api_key.verify"
@@ -139,6 +146,7 @@ DURABLES = (
 )
 
 _EVERY_SERVICE_CALLS = (RPC_API_KEY,)
+_REPLAYS = {durable.service: rpc_replay(durable.service) for durable in DURABLES}
 
 
 def _says(service: str) -> tuple[str, ...]:
@@ -150,20 +158,32 @@ SERVICES = (
         "sender-registry",
         _says("sender-registry"),
         calls=_MAILBOXES,
-        answers=(RPC_CREDENTIALS, RPC_API_KEY, RPC_RELAY, RPC_WARMUP),
+        answers=(
+            *(RPC_CREDENTIALS, RPC_API_KEY, RPC_RELAY, RPC_WARMUP),
+            _REPLAYS["sender-registry"],
+        ),
     ),
     Service(
         "dispatcher",
         tuple(sorted({*_says("dispatcher"), "bounce.hard", "bounce.soft"})),
         calls=(RPC_CREDENTIALS, RPC_RELAY, RPC_WARMUP, *_EVERY_SERVICE_CALLS),
+        answers=(_REPLAYS["dispatcher"],),
         queues=("job.send",),
     ),
     Service(
         "inbox-watcher",
         tuple(sorted({*_says("inbox-watcher"), "bounce.hard", "bounce.soft"})),
         calls=(RPC_CREDENTIALS, *_EVERY_SERVICE_CALLS),
+        answers=(_REPLAYS["inbox-watcher"],),
     ),
-    Service("tracker", _says("tracker"), calls=_EVERY_SERVICE_CALLS, queues=("hit.>",)),
+    Service(
+        "tracker",
+        _says("tracker"),
+        calls=(*_EVERY_SERVICE_CALLS, *_REPLAYS.values()),
+        answers=(_REPLAYS["tracker"],),
+        queues=("hit.>",),
+        tends_dead_letters=True,  # for the dashboard
+    ),
     Service(
         "mail-provisioner",
         _says("mail-provisioner"),

@@ -20,12 +20,25 @@ from postfleet.reachable import parse_networks
 from postfleet.tasks import end
 from postfleet.tls import client_context
 from postfleet.tokens import TokenKeys
-from tracker.api import analytics, console, dashboard, people, unsubscribe, webhooks
+from tracker.api import (
+    analytics,
+    console_campaigns,
+    console_dead_letters,
+    console_fleet,
+    console_mail,
+    console_new_campaign,
+    dashboard,
+    people,
+    unsubscribe,
+    webhooks,
+)
 from tracker.api.clients import Clients
+from tracker.api.console import Console
 from tracker.api.pages import PACKAGE, build_pages
 from tracker.api.protocol import protocol_for
 from tracker.api.tracking import Tracking, TrackingPaths
 from tracker.consumption import Consumption
+from tracker.dead_letters import DeadLetters
 from tracker.destinations import Destinations
 from tracker.figures import Figures
 from tracker.gateway import Gateway
@@ -228,6 +241,8 @@ def build(settings: Settings) -> FastAPI:
     )
     tracking = Tracking(keys, tracker.destinations, tracker.intake, clients)
     sessions = Sessions(settings.key_ring, tracker.authenticator, settings.session_seconds)
+    gateway = Gateway(settings.gateway_url or settings.public_url)
+    console = Console(sessions, gateway, pages, settings.public_url)
     app = create_app(
         SERVICE,
         authenticator=tracker.authenticator,
@@ -247,15 +262,13 @@ def build(settings: Settings) -> FastAPI:
                 settings.key_ring,
                 allow_http=bool(settings.webhook_networks_allowed),
             ),
-            console.build_router(
-                sessions,
-                Gateway(settings.gateway_url or settings.public_url),
-                figures,
-                tracker.timelines,
-                tracker.deliveries,
-                pages,
-                settings.public_url,
+            console_new_campaign.build_router(console),
+            console_campaigns.build_router(console, figures),
+            console_fleet.build_router(console, figures),
+            console_dead_letters.build_router(
+                console, DeadLetters(tracker.bus), tracker.authenticator
             ),
+            console_mail.build_router(console, figures, tracker.timelines, tracker.deliveries),
             dashboard.build_router(figures, sessions, pages, settings.public_url),
         ],
         idempotency=tracker.mongo.database.idempotency,

@@ -5,7 +5,7 @@ from typing import Any
 
 from postfleet.instants import now
 from tracker.domain.facts import OVERALL, Counter
-from tracker.domain.figures import RATES, Bucket, activity, buckets, figures, recent
+from tracker.domain.figures import RATES, Bucket, activity, buckets, counts, figures, recent
 from tracker.domain.intervals import interval
 from tracker.store.campaigns import CampaignStore
 from tracker.store.statistics import StatisticsStore
@@ -81,6 +81,10 @@ class Figures:
         """Bounces by category, the most frequent first."""
         found = [{"category": d["category"], **figures(d)} for d in await self._of("bounce")]
         return sorted(found, key=lambda row: -(row["bounced_hard"] + row["bounced_soft"]))
+
+    async def of_sender(self, sender_id: str) -> dict[str, int]:
+        """The counts of one sender; zeros where nothing was counted."""
+        return counts(await self._statistics.counter(Counter("sender", (("sender", sender_id),))))
 
     async def of_scope(self, scope: str) -> list[dict[str, Any]]:
         """The figures of every `sender`, `domain` or `receiver`."""

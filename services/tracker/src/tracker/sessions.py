@@ -13,6 +13,7 @@ from postfleet.api_keys import Authenticator, Scope
 from postfleet.secrets import CannotOpen, KeyRing
 
 COOKIE = "postfleet_session"
+_TOLD_SECONDS = 60
 _WHERE = {"service": "tracker", "record": "session", "name": "key"}
 
 
@@ -20,6 +21,7 @@ class Sessions:
     def __init__(self, ring: KeyRing, authenticator: Authenticator, seconds: int) -> None:
         keys = list(ring.derive("dashboard session").values())
         self._signer = URLSafeTimedSerializer(list(reversed(keys)), salt="session")
+        self._words = URLSafeTimedSerializer(list(reversed(keys)), salt="told")
         self._ring = ring
         self._authenticator = authenticator
         self.seconds = seconds
@@ -41,3 +43,15 @@ class Sessions:
             return None
         found = await self._authenticator.check(key)
         return key if found and found.may(Scope.READ) else None
+
+    def sign(self, text: str) -> str:
+        """A text that the next page shows: signed, because it goes through the address."""
+        signed = self._words.dumps(text)
+        return signed if isinstance(signed, str) else signed.decode()
+
+    def read(self, signed: str) -> str:
+        """The text, if we signed it within the last minute; else ""."""
+        try:
+            return str(self._words.loads(signed, max_age=_TOLD_SECONDS)) if signed else ""
+        except BadData:
+            return ""

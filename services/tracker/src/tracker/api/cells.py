@@ -1,86 +1,77 @@
-"""Documents as rows of the dashboard's tables: a cell is a text, (text, note), a state or a link."""
+"""Documents as rows of the dashboard's tables."""
 
-from collections.abc import Iterator
 from typing import Any
-from urllib.parse import quote
 
 from postfleet.instants import from_ms
+from tracker.api.blocks import Cell, Link, Meter, Noted, State
+from tracker.api.console import segment
+
+_WARMUP_DAYS = 30
 
 
-def campaign_row(c: dict[str, Any]) -> list[Any]:
-    action = {"running": "pause", "paused": "resume"}.get(str(c["status"]), "")
+def moment(text: str | None) -> str:
+    """An RFC 3339 time as people read it, in UTC; "" for none."""
+    return (
+        text.replace("T", " ").replace("+00:00", "Z").partition(".")[0].rstrip("Z") if text else ""
+    )
+
+
+def sender_row(s: dict[str, Any]) -> list[Cell]:
+    sent, limit = int(s["sent_today"]), int(s["effective_limit"])
     return [
-        c["name"] or c["id"],
-        {"state": c["status"]},
-        f"{c['sent']:,}",
-        *(
-            (f"{c[count]:,}", f"{c[rate]:.1%}")
-            for count, rate in (
-                ("opened", "open_rate"),
-                ("clicked", "click_rate"),
-                ("replied", "reply_rate"),
-                ("bounced_hard", "bounce_rate"),
-            )
+        Link(
+            s["email_address"],
+            f"/dashboard/senders/{segment(s['id'])}",
+            note=s.get("status_reason") or "",
         ),
-        {"action": action, "to": f"/dashboard/campaigns/{quote(c['id'], safe='')}"}
-        if action
-        else "",
-    ]
-
-
-def sender_row(s: dict[str, Any]) -> list[Any]:
-    return [
-        (s["email_address"], s.get("status_reason") or ""),
-        {"state": s["status"]},
+        State(s["status"]),
         str(s["health"]),
-        f"{s['sent_today']:,}",
-        f"{s['effective_limit']:,}",
-        str(s["binding_limit"]),
-        str(s.get("cooldown_until") or ""),
+        Meter(sent, max(limit, 1), f"{sent:,} of {limit:,}"),
+        str(s["binding_limit"]).replace("_", " "),
+        warmup(s),
+        moment(s.get("cooldown_until")),
     ]
 
 
-def domain_row(d: dict[str, Any]) -> list[Any]:
-    checks = {"link": f"/dashboard/domains/{quote(d['name'])}", "text": "Checks"}
-    return [d["name"], {"state": d["state"]}, checks]
+def warmup(s: dict[str, Any]) -> Cell:
+    """How far the warm-up is; "" where there is none."""
+    plan = s.get("warmup")
+    if not plan:
+        return ""
+    day = int(plan["day"])
+    return Meter(day, max(_WARMUP_DAYS, day), f"day {day}, {plan['volume']} mails")
 
 
-def check_rows(found: dict[str, Any]) -> list[list[Any]]:
+def domain_row(d: dict[str, Any]) -> list[Cell]:
     return [
-        [check["name"], {"state": check["state"]}, (check["text"], " ".join(check["hints"]))]
+        d["name"],
+        State(d["state"]),
+        Link("Checks", f"/dashboard/domains/{segment(d['name'])}"),
+    ]
+
+
+def check_rows(found: dict[str, Any]) -> list[list[Cell]]:
+    return [
+        [check["name"], State(check["state"]), Noted(check["text"], " ".join(check["hints"]))]
         for check in found["checks"]
     ]
 
 
-def delivery_row(entry: dict[str, Any]) -> list[Any]:
+def delivery_row(entry: dict[str, Any]) -> list[Cell]:
     details = entry["details"]
     answer = f"{details.get('reply_code', '')} {details.get('reply_text', '')}".strip()
     return [
         shown_time(entry),
         entry["address"],
-        details.get("sender_id", ""),
+        Noted(str(details.get("sender_id", "")), str(details.get("mail_subject", ""))),
         answer,
         delivery_link(entry),
     ]
 
 
-def delivery_link(entry: dict[str, Any]) -> Any:
-    id_ = entry["details"].get("delivery_id", "")
-    return (
-        {"link": f"/dashboard/deliveries?delivery={quote(str(id_))}", "text": "Why"} if id_ else ""
-    )
-
-
-def flat(value: Any, name: str = "") -> Iterator[list[str]]:
-    """A document as rows: the path of each value, and the value."""
-    if isinstance(value, dict):
-        for key, inner in value.items():
-            yield from flat(inner, f"{name} {key}".strip().replace("_", " "))
-    elif isinstance(value, list):
-        for number, inner in enumerate(value, start=1):
-            yield from flat(inner, f"{name} {number}")
-    elif value not in (None, ""):
-        yield [name, str(value)]
+def delivery_link(entry: dict[str, Any]) -> Cell:
+    id_ = str(entry["details"].get("delivery_id", ""))
+    return Link("Why", f"/dashboard/deliveries?delivery={segment(id_)}") if id_ else ""
 
 
 def shown_time(entry: dict[str, Any]) -> str:

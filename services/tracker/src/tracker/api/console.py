@@ -1,224 +1,117 @@
-"""The dashboard's pages beside the overview: tables, each from one question to a service or store.
+"""What all pages of the dashboard share: who asks, how a page is shown, what follows a form.
 
-What the tracker does not own it asks over HTTP with the user's own key (`gateway.py`).
+What the tracker does not own is asked over HTTP with the user's own key (`gateway.py`).
 """
 
-import asyncio
 from collections.abc import Awaitable, Callable
-from dataclasses import dataclass, field
-from typing import Annotated, Any, Literal
-from urllib.parse import quote
+from dataclasses import dataclass
+from urllib.parse import quote, urlencode, urlsplit
 
-from fastapi import APIRouter, Form, Query, Request, Response
+from fastapi import Request, Response
 from fastapi.responses import HTMLResponse, JSONResponse, RedirectResponse
 from jinja2 import Environment
 
 from postfleet.problems import Problem
-from tracker.api.cells import (
-    campaign_row,
-    check_rows,
-    delivery_link,
-    delivery_row,
-    detail,
-    domain_row,
-    flat,
-    sender_row,
-    shown_time,
-)
-from tracker.api.dashboard import HEADERS, from_our_page
-from tracker.figures import Figures
-from tracker.gateway import Gateway, NotAnswered
+from tracker.api.blocks import Page, as_csv
+from tracker.api.pages import PAGE_HEADERS
+from tracker.gateway import Asking, Gateway, NotAnswered
 from tracker.sessions import COOKIE, Sessions
-from tracker.store.deliveries import DeliveryStore
-from tracker.store.timelines import TimelineStore
 
-_ROWS = 100
-_FEED = 60
+#: `same-origin` and not `no-referrer`, with which browsers send `Origin: null`.
+HEADERS = {**PAGE_HEADERS, "Referrer-Policy": "same-origin"}
+ROWS = 100  # of a table at once
+_MAX_TOLD = 500
 
 
 @dataclass(frozen=True, slots=True)
-class Table:
-    """A cell is a text, or (text, note), or {"state": …}, {"link": …}, {"actions": …}."""
+class Console:
+    sessions: Sessions
+    gateway: Gateway
+    pages: Environment
+    public_url: str
 
-    title: str
-    intro: str
-    columns: tuple[str, ...]
-    rows: list[list[Any]] = field(default_factory=list)
-    problem: str = ""
-    empty: str = "Nothing yet."
+    async def asking(self, request: Request) -> Asking | None:
+        """The gateway as whoever is logged in, if anybody is."""
+        key = await self.sessions.key(request.cookies.get(COOKIE, ""))
+        return None if key is None else Asking(self.gateway, key)
 
-
-def build_router(
-    sessions: Sessions,
-    gateway: Gateway,
-    figures: Figures,
-    timelines: TimelineStore,
-    deliveries: DeliveryStore,
-    pages: Environment,
-    public_url: str,
-) -> APIRouter:
-    router = APIRouter(prefix="/dashboard", include_in_schema=False)
-
-    async def key_of(request: Request) -> str | None:
-        return await sessions.key(request.cookies.get(COOKIE, ""))
-
-    async def shown(request: Request, make: Callable[[str], Awaitable[Table]]) -> Response:
-        key = await key_of(request)
-        if key is None:
+    async def show(self, request: Request, make: Callable[[Asking], Awaitable[Page]]) -> Response:
+        """The page as HTML, or its table as a file with `?format=csv`."""
+        asking = await self.asking(request)
+        if asking is None:
             return RedirectResponse("/login", 303, headers=HEADERS)
-        table = await make(key)
-        html = pages.get_template("table.html").render(table=table, path=request.url.path)
-        return HTMLResponse(html, headers=HEADERS)
+        page = await make(asking)
+        if request.query_params.get("format") == "csv" and page.table:
+            return _download(page)
+        return self.render(request, page)
 
-    @router.get("/campaigns")
-    async def campaigns(request: Request, problem: str = "") -> Response:
-        async def make(key: str) -> Table:
-            found, why = await _items(gateway, "/campaigns", key)
-            told = await figures.campaigns(
-                [{"_id": c["id"], "name": c["name"], "status": c["status"]} for c in found]
-            )
-            rows = [campaign_row(row) for row in told]
-            columns = ("Campaign", "State", "Sent", "Opened", "Clicked", "Replied", "Bounced", "")
-            intro = "Pause stops planning; what is in a server's hands already is finished."
-            return Table("Campaigns", intro, columns, rows, problem[:300] or why)
+    def render(self, request: Request, page: Page, status: int = 200) -> Response:
+        told = self.sessions.read(request.query_params.get("told", ""))
+        html = self.pages.get_template("page.html").render(
+            page=page,
+            path=page.under.to if page.under else request.url.path,
+            told=told.removeprefix("!"),
+            told_kind="problem" if told.startswith("!") else "done",
+            csv=_with(request, format="csv"),
+        )
+        return HTMLResponse(html, status, headers=HEADERS)
 
-        return await shown(request, make)
-
-    @router.post("/campaigns/{campaign_id}")
-    async def act(
-        request: Request, campaign_id: str, action: Annotated[Literal["pause", "resume"], Form()]
-    ) -> Response:
-        from_our_page(request, public_url)
-        key = await key_of(request)
-        if key is None:
-            return RedirectResponse("/login", 303, headers=HEADERS)
-        problem = ""
-        try:
-            await gateway.call("POST", f"/campaigns/{quote(campaign_id, safe='')}/{action}", key)
-        except NotAnswered as error:
-            problem = f"?problem={quote(str(error))}"
-        return RedirectResponse(f"/dashboard/campaigns{problem}", 303, headers=HEADERS)
-
-    @router.get("/senders")
-    async def senders(request: Request) -> Response:
-        async def make(key: str) -> Table:
-            found, why = await _items(gateway, "/sender-accounts", key)
-            columns = (
-                "Sender",
-                "State",
-                "Health",
-                "Sent today",
-                "Limit today",
-                "Bound by",
-                "Rests until",
-            )
-            intro = "The limit that binds is the smallest of all that apply today."
-            return Table("Senders", intro, columns, [sender_row(s) for s in found], why)
-
-        return await shown(request, make)
-
-    @router.get("/domains")
-    async def domains(request: Request) -> Response:
-        async def make(key: str) -> Table:
-            found, why = await _items(gateway, "/domains", key)
-            return Table(
-                "Domains",
-                "DNS checks are made when you open them; the slowest server decides how long it takes.",
-                ("Domain", "State", ""),
-                [domain_row(d) for d in found],
-                why,
-            )
-
-        return await shown(request, make)
-
-    @router.get("/domains/{name}")
-    async def domain(request: Request, name: str) -> Response:
-        async def make(key: str) -> Table:
-            columns = ("Check", "State", "What was found, and what to do")
-            intro = "As the DNS and the mail servers answer now."
-            try:
-                found = await gateway.call("GET", f"/domains/{quote(name, safe='')}/checks", key)
-            except NotAnswered as error:
-                return Table(f"Domain {name}", intro, columns, problem=str(error))
-            return Table(f"Domain {name}", intro, columns, check_rows(found))
-
-        return await shown(request, make)
-
-    @router.get("/deliveries")
-    async def one_delivery(
-        request: Request, delivery: Annotated[str, Query(max_length=64)] = ""
-    ) -> Response:
-        async def make(key: str) -> Table:
-            columns = ("What", "Why")
-            title = "Deliveries"
-            if not delivery:
-                recent = await deliveries.latest(_ROWS)
-                rows = [delivery_row(row) for row in recent]
-                intro = "The last accepted mails; open one to see why it went when it went."
-                return Table(title, intro, ("Time", "Recipient", "Sender", "Answer", ""), rows)
-            try:
-                path = f"/deliveries/{quote(delivery, safe='')}/decisions"
-                found = await gateway.call("GET", path, key)
-            except NotAnswered as error:
-                return Table(title, delivery, columns, problem=str(error))
-            return Table(f"Delivery {delivery}", "Its decisions.", columns, list(flat(found)))
-
-        return await shown(request, make)
-
-    @router.get("/replies")
-    async def replies(request: Request) -> Response:
-        async def make(_: str) -> Table:
-            found = await timelines.latest(_ROWS, "reply.detected")
-            rows = [
-                [shown_time(e), e["address"], e["details"].get("text", "")[:300], delivery_link(e)]
-                for e in found
-            ]
-            return Table("Replies", "By people, newest first.", ("Time", "From", "Text", ""), rows)
-
-        return await shown(request, make)
-
-    @router.get("/bounces")
-    async def bounces(request: Request) -> Response:
-        async def make(_: str) -> Table:
-            rows = [
-                [row["category"], f"{row['bounced_hard']:,}", f"{row['bounced_soft']:,}"]
-                for row in await figures.bounces()
-            ]
-            intro = "Hard ones end the address; soft ones are about this one mail."
-            return Table("Bounces by category", intro, ("Category", "Hard", "Soft"), rows)
-
-        return await shown(request, make)
-
-    @router.get("/events")
-    async def events(request: Request) -> Response:
-        async def make(_: str) -> Table:
-            intro = "What happened to people's mail, newest first; fresh every two seconds."
-            return Table(
-                "Live events", intro, ("Time", "Event", "Recipient", "Detail"), await feed()
-            )
-
-        return await shown(request, make)
-
-    @router.get("/events.json")
-    async def events_data(request: Request) -> Response:
-        if await key_of(request) is None:
+    async def json(self, request: Request, make: Callable[[], Awaitable[object]]) -> Response:
+        """What a script of ours asks for. Raises Problem (401)."""
+        if await self.asking(request) is None:
             raise Problem(401, "UNAUTHORIZED", "log in first")
-        return JSONResponse(await feed(), headers={"Cache-Control": "no-store"})
+        return JSONResponse(await make(), headers={"Cache-Control": "no-store"})
 
-    async def feed() -> list[list[str]]:
-        both = await asyncio.gather(timelines.latest(_FEED), deliveries.latest(_FEED))
-        entries = sorted((e for part in both for e in part), key=lambda e: -int(e["at_ms"]))
-        return [
-            [shown_time(e), e["event"], e["address"], detail(e["details"])] for e in entries[:_FEED]
-        ]
+    async def act(
+        self, request: Request, do: Callable[[Asking], Awaitable[str]], back: str
+    ) -> Response:
+        """Do what a form asks for, then go `back` and say what came of it."""
+        from_our_page(request, self.public_url)
+        asking = await self.asking(request)
+        if asking is None:
+            return RedirectResponse("/login", 303, headers=HEADERS)
+        try:
+            told = await do(asking)
+        except NotAnswered as error:
+            told = f"!{error}"
+        return self.go(back, told)
 
-    return router
+    def go(self, to: str, told: str = "") -> Response:
+        """To another page; what is told there is signed, so that a link can put no words there."""
+        query = f"?{urlencode({'told': self.sessions.sign(told[:_MAX_TOLD])})}" if told else ""
+        return RedirectResponse(to + query, 303, headers=HEADERS)
 
 
-async def _items(gateway: Gateway, path: str, key: str) -> tuple[list[dict[str, Any]], str]:
-    """The first page of a list, and why there is none."""
-    try:
-        found = await gateway.call("GET", path, key, limit=_ROWS)
-    except NotAnswered as error:
-        return [], str(error)
-    return list(found["items"]), ""
+def from_our_page(request: Request, public_url: str) -> None:
+    """Refuse a form that a browser sent from another site. Raises Problem (403)."""
+    origin = request.headers.get("origin")
+    named = (request.headers.get("host", ""), request.headers.get("x-forwarded-host", ""))
+    ours = {*named, urlsplit(public_url).netloc} - {""}
+    if origin is not None and urlsplit(origin).netloc not in ours:
+        raise Problem(403, "FOREIGN_FORM", "this form was sent from another site")
+    if request.headers.get("sec-fetch-site", "same-origin") not in ("same-origin", "none"):
+        raise Problem(403, "FOREIGN_FORM", "this form was sent from another site")
+
+
+def segment(text: str) -> str:
+    """A text as one segment of a path, whatever is in it."""
+    return quote(text, safe="")
+
+
+def next_address(request: Request, cursor: str) -> str:
+    """The page's own address with the cursor of what follows; "" where nothing does."""
+    return _with(request, cursor=cursor) if cursor else ""
+
+
+def _with(request: Request, **changes: str) -> str:
+    kept = {k: v for k, v in request.query_params.items() if k != "told"}
+    return f"{request.url.path}?{urlencode({**kept, **changes})}"
+
+
+def _download(page: Page) -> Response:
+    if page.table is None:
+        raise Problem(404, "NOT_FOUND", "this page has no table")
+    name = "-".join(page.title.lower().split())
+    safe = "".join(c for c in name if c.isascii() and (c.isalnum() or c in "-_"))[:80]
+    headers = {**HEADERS, "Content-Disposition": f'attachment; filename="{safe or "table"}.csv"'}
+    return Response(as_csv(page.table), media_type="text/csv; charset=utf-8", headers=headers)

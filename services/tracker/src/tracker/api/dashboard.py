@@ -5,7 +5,6 @@ must be this host.
 """
 
 from typing import Annotated
-from urllib.parse import urlsplit
 
 from fastapi import APIRouter, Form, Request, Response
 from fastapi.responses import HTMLResponse, JSONResponse, RedirectResponse
@@ -13,12 +12,9 @@ from jinja2 import Environment
 
 from postfleet.bus import Unavailable
 from postfleet.problems import Problem
-from tracker.api.pages import PAGE_HEADERS
+from tracker.api.console import HEADERS, from_our_page
 from tracker.figures import Figures
 from tracker.sessions import COOKIE, Sessions
-
-#: `same-origin` and not `no-referrer`, with which browsers send `Origin: null`.
-HEADERS = {**PAGE_HEADERS, "Referrer-Policy": "same-origin"}
 
 _WRONG = "This key is not known, or may not read."
 _CANNOT_TELL = "The service that knows the keys does not answer. Please try again."
@@ -79,14 +75,3 @@ def build_router(
         return response
 
     return router
-
-
-def from_our_page(request: Request, public_url: str) -> None:
-    """Refuse a form that a browser sent from another site. Raises Problem (403)."""
-    origin = request.headers.get("origin")
-    named = (request.headers.get("host", ""), request.headers.get("x-forwarded-host", ""))
-    ours = {*named, urlsplit(public_url).netloc} - {""}
-    if origin is not None and urlsplit(origin).netloc not in ours:
-        raise Problem(403, "FOREIGN_FORM", "this form was sent from another site")
-    if request.headers.get("sec-fetch-site", "same-origin") not in ("same-origin", "none"):
-        raise Problem(403, "FOREIGN_FORM", "this form was sent from another site")

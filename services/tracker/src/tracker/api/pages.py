@@ -26,6 +26,7 @@ def build_pages() -> Environment:
     )
     pages.filters["percent"] = percent
     pages.filters["number"] = number
+    pages.filters["slug"] = slug
     return pages
 
 
@@ -35,3 +36,8 @@ def percent(rate: float) -> str:
 
 def number(count: int) -> str:
     return f"{count:,}"
+
+
+def slug(text: str) -> str:
+    """A state as the name of a class in the style sheet."""
+    return "-".join(text.lower().replace("_", " ").split())

@@ -73,7 +73,12 @@ function showCampaigns(campaigns) {
     state.textContent = campaign.status || "unknown";
     const stateCell = document.createElement("td");
     stateCell.append(state);
-    row.append(cell("th", campaign.name || campaign.id), stateCell, cell("td", number(campaign.sent)));
+    const name = cell("th", "");
+    const link = document.createElement("a");
+    link.href = `/dashboard/campaigns/${encodeURIComponent(campaign.id)}`;
+    link.textContent = campaign.name || campaign.id;
+    name.append(link);
+    row.append(name, stateCell, cell("td", number(campaign.sent)));
     row.append(...RATES.map(([count, rate]) => cell("td", number(campaign[count]), percent(campaign[rate]))));
     return row;
   });
