@@ -3,6 +3,7 @@
 import asyncio
 import base64
 import contextlib
+import json
 import uuid
 from collections.abc import AsyncIterator, Awaitable, Callable
 from datetime import UTC, datetime, timedelta
@@ -13,6 +14,7 @@ import httpx
 import uvicorn
 from nats.aio.msg import Msg
 
+from postfleet.api_keys import hash_key
 from postfleet.bus import Bus
 from postfleet.cloudevents import Announcement
 from postfleet.events import CampaignCreated, CampaignLinksCompiled, EmailSent
@@ -26,6 +28,7 @@ from tracker.app import build
 from tracker.settings import SERVICE, Settings
 
 API_KEY = "a-key-for-the-tests-of-the-tracker"
+READ_KEY = "a-key-that-may-only-read-and-no-more"
 MASTER_KEY = base64.b64encode(bytes(range(32))).decode()
 BROWSER = "Mozilla/5.0 (X11; Linux x86_64) AppleWebKit/537.36 Chrome/126.0 Safari/537.36"
 LONG_AGO = timedelta(hours=1)
@@ -118,7 +121,7 @@ async def running_tracker(
         await bus.connect()
         if prepare_bus:
             await apply(bus.jetstream)
-        await bus.client.subscribe(RPC_API_KEY, cb=_know_no_key)
+        await bus.client.subscribe(RPC_API_KEY, cb=_know_one_key)
         app = build(settings)
         server = uvicorn.Server(
             uvicorn.Config(
@@ -144,9 +147,11 @@ async def running_tracker(
             await bus.stop()
 
 
-async def _know_no_key(message: Msg) -> None:
-    """The sender registry's part: every key but the bootstrap key is wrong."""
-    await message.respond(b"{}")
+async def _know_one_key(message: Msg) -> None:
+    """The sender registry's part: besides the bootstrap key it knows one that may only read."""
+    asked = json.loads(message.data)["hash"]
+    known = {"id": "reader", "scopes": ["read"]} if asked == hash_key(READ_KEY) else {}
+    await message.respond(json.dumps(known).encode())
 
 
 async def _ready(running: RunningTracker) -> bool:

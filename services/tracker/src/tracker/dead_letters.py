@@ -19,7 +19,6 @@ _GET = f"$JS.API.DIRECT.GET.{DEAD_LETTERS.name}"
 _TIMEOUT = 5.0  # seconds
 _REPLAY_TIMEOUT = 10.0  # as long as the server lets an answer take
 _MAX_BYTES = 8_000_000  # of a page
-_NO_MESSAGE = 10037  # JetStream's code: it is gone already
 
 
 class CannotTend(Exception):
@@ -79,10 +78,14 @@ class DeadLetters:
         try:
             await self._bus.jetstream.delete_msg(DEAD_LETTERS.name, number)
         except APIError as error:
-            if error.err_code != _NO_MESSAGE:
+            if await self._is_there(number):
                 raise CannotTend(f"NATS does not drop it: {error.description}.") from error
         except (TimeoutError, NatsError, Unavailable) as error:
             raise CannotTend("NATS does not answer.") from error
+
+    async def _is_there(self, number: int) -> bool:
+        found = await self._read({"seq": number, "batch": 1, "next_by_subj": ">"})
+        return bool(found) and found[0].number == number
 
     async def _read(self, request: dict[str, object]) -> list[DeadLetter]:
         try:

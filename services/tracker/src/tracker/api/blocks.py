@@ -96,7 +96,7 @@ class Text:
 
 @dataclass(frozen=True, slots=True)
 class Field:
-    """`kind` is an input's type, or `area`."""
+    """`kind` is an input's type, `area`, or `select` with its options (value, label)."""
 
     name: str
     label: str
@@ -106,6 +106,7 @@ class Field:
     wrong: str = ""
     required: bool = False
     accept: str = ""
+    options: tuple[tuple[str, str], ...] = ()
 
 
 @dataclass(frozen=True, slots=True)

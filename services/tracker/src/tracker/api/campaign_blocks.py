@@ -62,7 +62,7 @@ def _variant_row(
     name = variant["name"]
     sent, replied = int(found.get("sent", 0)), int(found.get("replied", 0))
     low, high = interval(replied, sent)
-    address = f"{_PATH}/{segment(campaign_id)}/mail?step={number}&variant={segment(name)}"
+    address = f"{_PATH}/{segment(campaign_id)}/mail?mail={number}:{segment(name)}"
     subject = variant.get("subject") or "answers the first mail"
     wins = chosen.get("variant") == name
     return [

@@ -1,11 +1,11 @@
 """Campaigns on the dashboard: the list, one campaign, its mails, and what one may do to it."""
 
 import asyncio
-from typing import Annotated, Any, Literal
+from typing import Annotated, Literal
 
 from fastapi import APIRouter, Form, Query, Request, Response
 
-from tracker.api.blocks import Block, Button, Facts, Field, Link, Page, State, Table, Text
+from tracker.api.blocks import Block, Button, Facts, Field, Link, Page, State, Table
 from tracker.api.blocks import Form as FormBlock
 from tracker.api.campaign_blocks import (
     campaign_row,
@@ -16,6 +16,7 @@ from tracker.api.campaign_blocks import (
 )
 from tracker.api.console import ROWS, Console, next_address, segment
 from tracker.api.decision_blocks import lead_decision_blocks
+from tracker.api.mail_preview import mail_page, or_problem, wanted_mail
 from tracker.figures import Figures
 from tracker.gateway import Asking, NotAnswered
 
@@ -26,6 +27,7 @@ _DONE = {
     "pause": "The campaign is paused. What is in a server's hands already is finished.",
     "resume": "The campaign goes on.",
 }
+_MAIL = r"^[0-9]{1,2}:[A-Za-z0-9_-]{0,40}$"  # step and variant
 Action = Literal["start", "pause", "resume"]
 
 
@@ -81,16 +83,14 @@ def build_router(console: Console, figures: Figures) -> APIRouter:
         return await console.act(request, do, to)
 
     @router.get("/{campaign_id}/mail")
-    async def mail(
+    async def one_mail(
         request: Request,
         campaign_id: str,
-        step: Annotated[int, Query(ge=0, le=100)] = 0,
-        variant: Annotated[str, Query(max_length=40)] = "",
+        mail: Annotated[str, Query(pattern=_MAIL)] = "0:",
         lead: Annotated[str, Query(max_length=254)] = "",
     ) -> Response:
         async def make(asking: Asking) -> Page:
-            wanted = {"step": step, "variant": variant, "lead": lead}
-            return await _mail(asking, campaign_id, {k: v for k, v in wanted.items() if v != ""})
+            return await mail_page(asking, campaign_id, mail, lead)
 
         return await console.show(request, make)
 
@@ -99,13 +99,11 @@ def build_router(console: Console, figures: Figures) -> APIRouter:
         request: Request,
         campaign_id: str,
         to: Annotated[str, Form(max_length=254)],
-        step: Annotated[int, Form(ge=0, le=100)] = 0,
-        variant: Annotated[str, Form(max_length=40)] = "",
+        mail: Annotated[str, Form(pattern=_MAIL)] = "0:",
         lead: Annotated[str, Form(max_length=254)] = "",
     ) -> Response:
         async def do(asking: Asking) -> str:
-            optional = {"variant": variant, "lead": lead}
-            body = {"to": to, "step": step} | {k: v for k, v in optional.items() if v}
+            body = {"to": to, **wanted_mail(mail, lead)}
             sent = await asking.post(f"/campaigns/{segment(campaign_id)}/test-send", body)
             return f"“{sent['subject']}” is on its way to {sent['recipient']}."
 
@@ -138,8 +136,8 @@ async def _campaign(asking: Asking, figures: Figures, campaign_id: str) -> Page:
     except NotAnswered as error:
         return Page("Campaign", campaign_id, problem=str(error), under=_MENU)
     stats, plan, imports, told = await asyncio.gather(
-        _or_problem(asking, f"{path}/stats"),
-        _or_problem(asking, f"{path}/plan"),
+        or_problem(asking, f"{path}/stats"),
+        or_problem(asking, f"{path}/plan"),
         asking.page(f"{path}/imports", limit=10),
         figures.campaigns([{"_id": found["id"], "name": found["name"], "status": found["status"]}]),
     )
@@ -149,7 +147,7 @@ async def _campaign(asking: Asking, figures: Figures, campaign_id: str) -> Page:
             [
                 ("State", State(found["status"])),
                 ("Sent by", ", ".join(found["senders"])),
-                *((name.capitalize(), f"{told[0][name]:,}") for name in _SHOWN),
+                *((name.replace("_", " ").capitalize(), f"{told[0][name]:,}") for name in _SHOWN),
             ],
         ),
         steps_table(found, stats),
@@ -191,48 +189,3 @@ def _ask_lead(campaign_id: str) -> FormBlock:
         "Tell me why",
         method="get",
     )
-
-
-async def _or_problem(asking: Asking, path: str, **params: Any) -> dict[str, Any]:
-    """A part of a page that may be missing: the rest is still worth showing."""
-    try:
-        found: dict[str, Any] = await asking.get(path, **params)
-    except NotAnswered as error:
-        return {"problem": str(error)}
-    return found
-
-
-async def _mail(asking: Asking, campaign_id: str, wanted: dict[str, Any]) -> Page:
-    path, here = f"/campaigns/{segment(campaign_id)}", f"{_MENU.to}/{segment(campaign_id)}"
-    campaign = await _or_problem(asking, path)
-    mail = await _or_problem(asking, f"{path}/preview", **wanted)
-    blocks: list[Block] = []
-    if "problem" not in mail:
-        blocks.append(Facts("Header fields", list(mail["headers"].items())))
-        blocks += [Text("Text", mail["text"])] if mail["text"] else []
-        blocks += [Text("HTML", mail["html"], html=True)] if mail["html"] else []
-    steps = campaign.get("steps", [])
-    which = [
-        Field("step", "Step (the first is 0)", "number", str(wanted.get("step", 0))),
-        Field("variant", "Variant", value=str(wanted.get("variant", "")), hint=_names(steps)),
-        Field("lead", "As this lead would get it", "email", str(wanted.get("lead", ""))),
-    ]
-    to = Field("to", "Send it to", "email", required=True)
-    return Page(
-        f"Mails of {campaign.get('name', campaign_id)}",
-        "As one lead would get them; the links of a preview lead nowhere.",
-        [
-            FormBlock("Which mail", f"{here}/mail", which, "Show", method="get"),
-            *blocks,
-            FormBlock("Send a test", f"{here}/test-send", [to, *which], "Send"),
-        ],
-        problem=str(mail.get("problem", "")),
-        under=_MENU,
-        buttons=[Link("Back to the campaign", here)],
-    )
-
-
-def _names(steps: list[dict[str, Any]]) -> str:
-    """The variants there are, as a hint."""
-    names = sorted({variant["name"] for step in steps for variant in step.get("variants", [])})
-    return f"Empty: the one this lead gets. There are {', '.join(names)}." if names else ""
