@@ -141,19 +141,18 @@ _DEEPER = {
 }  # fmt: skip
 
 
-@pytest.mark.parametrize("address", _DEEPER)
-async def test_a_page_goes_into_depth(
-    tracker: RunningTracker, page: Page, tmp_path: Path, address: str
-) -> None:
+@pytest.mark.seed("S203")
+async def test_pages_go_into_depth(tracker: RunningTracker, page: Page, tmp_path: Path) -> None:
     await _tell_a_story(tracker)
     problems = complaints(page)
-    await page.goto(f"{tracker.url}/dashboard/{address}")
-    shown = await page.locator("main").inner_text()
-    assert [text for text in _DEEPER[address] if text not in shown] == []
-    for scheme in ("light", "dark"):
-        await page.emulate_media(color_scheme=scheme)
-        name = "".join(c if c.isalnum() else "-" for c in address)
-        await page.screenshot(path=tmp_path / f"{name}-{scheme}.png", full_page=True)
+    for address, texts in _DEEPER.items():
+        await page.goto(f"{tracker.url}/dashboard/{address}")
+        shown = await page.locator("main").inner_text()
+        assert [text for text in texts if text not in shown] == [], address
+        for scheme in ("light", "dark"):
+            await page.emulate_media(color_scheme=scheme)
+            name = "".join(c if c.isalnum() else "-" for c in address)
+            await page.screenshot(path=tmp_path / f"{name}-{scheme}.png", full_page=True)
     # The frame of a mail says by itself that it runs no script: that is what it is for.
     assert [text for text in problems if "sandboxed" not in text] == []
 
@@ -221,6 +220,11 @@ async def test_a_pause_is_lifted_and_a_test_mail_is_sent(
     await page.get_by_text("is on its way to me@x.test").wait_for()
     assert fleet.paths == ["/pauses/p0/resume", "/campaigns/spring/test-send"]
     assert json.loads(fleet.acted[1][1]) == {"to": "me@x.test", "step": 0}
+    await page.get_by_label("Mail").last.select_option("Step 2, A")
+    await page.get_by_label("Send it to").fill("me@x.test")
+    await page.get_by_role("button", name="Send").click()
+    await page.get_by_text("is on its way to me@x.test").wait_for()
+    assert json.loads(fleet.acted[2][1]) == {"to": "me@x.test", "step": 1, "variant": "A"}
 
 
 async def test_a_campaign_is_made_from_a_form_and_keeps_what_was_written_when_it_is_refused(
@@ -273,47 +277,42 @@ async def test_a_page_is_downloaded_as_csv_and_no_cell_of_it_is_a_formula(
     assert '"\'=HYPERLINK(""http://evil.test"")"' in line
 
 
-@pytest.mark.parametrize(
-    "told", ["Your password is 1234", "eyJhIjoxfQ.aW8.MEUCIQ", "!", "x" * 2000], ids=len
-)
-async def test_a_link_puts_no_words_on_a_page(
-    tracker: RunningTracker, page: Page, told: str
-) -> None:
-    answer = await page.request.get(f"{tracker.url}/dashboard/replies", params={"told": told})
-    assert answer.status == 200
-    text = await answer.text()
-    assert 'class="alert"' not in text
-    assert 'class="done"' not in text
+async def test_a_link_puts_no_words_on_a_page(tracker: RunningTracker, page: Page) -> None:
+    for told in ("Your password is 1234", "eyJhIjoxfQ.aW8.MEUCIQ", "!", "x" * 2000):
+        answer = await page.request.get(f"{tracker.url}/dashboard/replies", params={"told": told})
+        assert answer.status == 200
+        text = await answer.text()
+        assert 'class="alert"' not in text, told
+        assert 'class="done"' not in text, told
 
 
-@pytest.mark.parametrize(
-    ("headers", "status"),
-    [
-        pytest.param({"Origin": "https://evil.example"}, 403, id="another site's form"),
-        pytest.param({"Sec-Fetch-Site": "cross-site"}, 403, id="a cross-site request"),
-        pytest.param({}, 303, id="nobody who is logged in"),
-    ],
-)
-@pytest.mark.parametrize(
-    ("path", "form"),
-    [
-        ("campaigns/spring", {"action": "pause"}),
-        ("campaigns/spring/test-send", {"to": "me@x.test"}),
-        ("campaigns/new", {"name": "x"}),
-        ("pauses/p1", {}),
-        ("dead-letters/1", {"action": "drop"}),
-    ],
-)
-async def test_nobody_else_changes_anything(
-    tracker: RunningTracker,
-    fleet: Fleet,
-    headers: dict[str, str],
-    status: int,
-    path: str,
-    form: dict[str, str],
-) -> None:
-    answer = await tracker.http.post(f"/dashboard/{path}", data=form, headers=headers)
-    assert answer.status_code == status
+_FORMS = {
+    "campaigns/spring": {"action": "pause"},
+    "campaigns/spring/test-send": {"to": "me@x.test"},
+    "campaigns/new": {"name": "x"},
+    "pauses/p1": {},
+    "dead-letters/1": {"action": "drop"},
+}
+_FROM = {
+    "another site's form": ({"Origin": "https://evil.example"}, 403),
+    "a cross-site request": ({"Sec-Fetch-Site": "cross-site"}, 403),
+    "a site beside ours": ({"Sec-Fetch-Site": "same-site"}, 403),
+    "a page without an origin": ({"Origin": "null"}, 403),
+    "nobody who is logged in": ({}, 303),
+}
+
+
+async def test_nobody_else_changes_anything(tracker: RunningTracker, fleet: Fleet) -> None:
+    login = await tracker.http.post("/login", data={"key": API_KEY})
+    session = {"Cookie": login.headers["set-cookie"].partition(";")[0]}
+    tracker.http.cookies.clear()
+    for who, (headers, status) in _FROM.items():
+        cookie = session if status == 403 else {}
+        for path, form in _FORMS.items():
+            answer = await tracker.http.post(
+                f"/dashboard/{path}", data=form, headers={**headers, **cookie}
+            )
+            assert answer.status_code == status, (who, path)
     assert fleet.acted == []
 
 
