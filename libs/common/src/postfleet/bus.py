@@ -8,8 +8,8 @@ import asyncio
 import logging
 import os
 import random
-from collections import Counter
 import secrets
+from collections import Counter
 from collections.abc import Awaitable, Callable, Iterable, Sequence
 from dataclasses import dataclass
 from datetime import timedelta
