@@ -137,6 +137,27 @@ async def test_after_five_deliveries_an_event_goes_to_the_dead_letters_and_never
     assert {_address(0), _address(2)} == set(log.done)
 
 
+async def test_events_are_acked_only_after_what_was_written_is_durable(world: BusWorld) -> None:
+    """A flush that fails brings the batch back, as a handler that fails does."""
+    handled: Counter[str] = Counter()
+    flushes: list[int] = []
+
+    async def handler(batch: list[Received[Any]]) -> None:
+        handled.update(received.event.address for received in batch)
+
+    async def flush() -> None:
+        flushes.append(await world.unsettled())
+        if len(flushes) == 1:
+            raise OSError("the disk is away")
+
+    speaker = await world.service("mail-provisioner")
+    await speaker.publish(*mailboxes(range(5)))
+    await world.service(register=lambda bus: bus.consume_batches(DURABLE, handler, flush=flush))
+    await world.settle()
+    assert flushes[0] == 5
+    assert handled == Counter({_address(n): 2 for n in range(5)})
+
+
 async def test_redelivered_events_are_handed_over_one_by_one(world: BusWorld) -> None:
     """One poison event fails its batch once; from then on it is alone."""
     batches: list[list[str]] = []

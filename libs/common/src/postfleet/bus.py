@@ -32,6 +32,7 @@ from postfleet import metrics
 from postfleet.cloudevents import Announcement, Received, Unreadable, parse
 from postfleet.events import Event
 from postfleet.failpoints import reach
+from postfleet.mongo import Flush, each_is_durable
 from postfleet.publishing import PUBLISH_TIMEOUT, Entry, Failed, Publisher, size_on_wire
 from postfleet.pull import PullLimits, PullLoop
 from postfleet.replaying import Again, CannotReplay, received_of, replay
@@ -337,16 +338,22 @@ class Bus:
         durable_name: str,
         handler: BatchHandler,
         limits: PullLimits = PullLimits(),  # noqa: B008
+        flush: Flush = each_is_durable,
     ) -> None:
         """Hot consumers: up to `limits.batch` events at a time, in the order of the stream.
 
         When a batch fails, its events come back, and redelivered events are handed over one by
-        one: a poison event takes no other with it.
+        one: a poison event takes no other with it. Events are acked after `flush`, which makes
+        durable what the handler has written.
         """
         durable = self._own(durable_name)
 
+        async def apply(events: list[Received[Event]]) -> None:
+            await handler(events)
+            await flush()
+
         async def again(letter: RawStreamMsg) -> None:
-            await handler([received_of(letter)])
+            await apply([received_of(letter)])
 
         self._replayable(durable, again)
 
@@ -356,7 +363,7 @@ class Bus:
             if readable:
                 reach("consume-before-handler")
                 try:
-                    await handler([received for _, received in readable])
+                    await apply([received for _, received in readable])
                 except Exception as error:
                     log.exception("%s: a batch of %d failed", durable.name, len(readable))
                     for message, _ in readable:
@@ -365,7 +372,7 @@ class Bus:
                     await self._ack_all(durable, [message for message, _ in readable])
             for message in messages:
                 if message.metadata.num_delivered > 1:
-                    await self._one(durable, message, lambda received: handler([received]))
+                    await self._one(durable, message, lambda received: apply([received]))
 
         self._pulls.append((durable, handle, limits))
 

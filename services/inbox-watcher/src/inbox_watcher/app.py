@@ -53,7 +53,7 @@ def build(settings: Settings) -> FastAPI:
     mongo = Mongo(settings.mongodb_url, SERVICE, settings.database_prefix)
     bus = _bus(settings)
     database = mongo.database
-    inbound, sent = InboundStore(database.inbound), SentStore(database.sent_index)
+    inbound, sent = InboundStore(database.inbound), SentStore(mongo.grouped.sent_index)
     mailboxes = MailboxStore(database.mailboxes)
     questions = QuestionStore(database.questions)
     mail_relay = OutboxRelay(database.inbound, bus)
@@ -75,7 +75,7 @@ def build(settings: Settings) -> FastAPI:
     leases = _leases(settings, bus, mailboxes, replicas, arrivals, evidence)
     sweeps = Sweeps(settings, arrivals, mailboxes, inbound, sent, questions, state_relay.wake)
     feed = Feed(sent, mailboxes, questions, after_ms, leases.wake, sweeps.wake)
-    bus.consume_batches("inbox-watcher-feed", feed.apply)
+    bus.consume_batches("inbox-watcher-feed", feed.apply, flush=mongo.flush)
     running = _Running()
 
     async def start() -> None:

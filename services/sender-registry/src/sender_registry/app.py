@@ -60,7 +60,7 @@ def build(settings: Settings) -> FastAPI:
     )
     collection = mongo.database["senders"]
     senders = SenderStore(collection)
-    applied = AppliedStore(mongo.database["applied"])
+    applied = AppliedStore(mongo.grouped["applied"])
     keys = KeyStore(mongo.database["api_keys"])
     relay = OutboxRelay(collection, bus)
     changes = Changes(senders, relay, settings.limit_rules, instants.now)
@@ -83,7 +83,7 @@ def build(settings: Settings) -> FastAPI:
     requests = Requests(request_store, accounts, internal, settings.require_approval)
     suspensions = DomainSuspensions(domains, changes)
     flow_store = FlowStore(mongo.database["oauth_flows"], settings.key_ring)
-    handlers.subscribe(bus, changes, applied, internal)
+    handlers.subscribe(bus, changes, applied, internal, mongo.flush)
     warming = Warming(changes)
     rpc.answer(bus, senders, keys, tokens, warming)
     chores = Chores(

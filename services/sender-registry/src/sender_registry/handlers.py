@@ -20,6 +20,7 @@ from postfleet.events import (
     MailboxFailed,
 )
 from postfleet.instants import to_ms
+from postfleet.mongo import Flush, each_is_durable
 from sender_registry.applied_store import AppliedStore, event_mark, penalty_mark
 from sender_registry.changing import Changes
 from sender_registry.domain.announcing import Change
@@ -36,10 +37,16 @@ _ATTEMPTS = 20
 _AT_ONCE = 16  # senders whose writes overlap; more would only wait in the database
 
 
-def subscribe(bus: Bus, changes: Changes, applied: AppliedStore, internal: InternalSenders) -> None:
-    """Register both consumers; call it before `bus.start`."""
+def subscribe(
+    bus: Bus,
+    changes: Changes,
+    applied: AppliedStore,
+    internal: InternalSenders,
+    flush: Flush = each_is_durable,
+) -> None:
+    """Register both consumers; call it before `bus.start`. `flush` makes `applied` durable."""
     outcomes = OutcomeHandler(changes, applied)
-    bus.consume_batches(OUTCOMES, outcomes.handle)
+    bus.consume_batches(OUTCOMES, outcomes.handle, flush=flush)
     bus.consume(
         MAILBOXES,
         {

@@ -90,7 +90,8 @@ class Tracker:
             password=password.get_secret_value() if password else None,
             ca_file=settings.nats_ca_file,
         )
-        database = self.mongo.database
+        # Who consumes writes much and acks after a flush; who answers requests writes little.
+        database = self.mongo.grouped if consumes else self.mongo.database
         self.links = LinkStore(database)
         self.hits = HitStore(database)
         self.deliveries = DeliveryStore(database)
@@ -123,17 +124,26 @@ class Tracker:
             self._consume()
 
     def _consume(self) -> None:
+        flush = self.mongo.flush
         handle_hits = hits.HitHandler(
-            self.bus, self.hits, self.deliveries, self.links, self.people, self.relay, self._behind
+            self.bus,
+            self.hits,
+            self.deliveries,
+            self.links,
+            self.people,
+            self.relay,
+            self._behind,
+            flush,
         )
         self.bus.consume_messages(hits.DURABLE, handle_hits, _HITS)
         handle_events = events.EventHandler(
             self.destinations, self.links, self.campaigns, self.statistics
         )
-        self.bus.consume_batches(events.DURABLE, handle_events, COUNTED)
+        self.bus.consume_batches(events.DURABLE, handle_events, COUNTED, flush)
         handle_history = history.HistoryHandler(self.deliveries, self.timelines, self.people)
-        self.bus.consume_batches(history.DURABLE, handle_history)
-        self.bus.consume_batches(webhook_queue.DURABLE, webhook_queue.WebhookHandler(self.webhooks))
+        self.bus.consume_batches(history.DURABLE, handle_history, flush=flush)
+        handle_webhooks = webhook_queue.WebhookHandler(self.webhooks)
+        self.bus.consume_batches(webhook_queue.DURABLE, handle_webhooks, flush=flush)
 
     async def _behind(self) -> bool:
         waiting = await self.bus.jetstream.consumer_info("EVENTS", history.DURABLE)

@@ -8,6 +8,7 @@ from nats.aio.msg import Msg
 from pymongo.errors import PyMongoError
 
 from postfleet.bus import Bus
+from postfleet.mongo import Flush, each_is_durable
 from postfleet.outbox import OutboxRelay
 from tracker.domain.hits import Hit, HitKind, read_hits
 from tracker.domain.outcomes import JudgedHit, announcement
@@ -28,7 +29,8 @@ _DATABASE_DELAY = 2.0
 
 @dataclass(frozen=True, slots=True)
 class HitHandler:
-    """`behind` says whether there are events that the deliveries have not been told yet."""
+    """`behind` says whether there are events that the deliveries have not been told yet.
+    `flush` makes durable what is recorded, before anything is acked."""
 
     bus: Bus
     hits: HitStore
@@ -37,6 +39,7 @@ class HitHandler:
     people: PeopleStore
     relay: OutboxRelay
     behind: Callable[[], Awaitable[bool]]
+    flush: Flush = each_is_durable
 
     async def __call__(self, messages: list[Msg]) -> None:
         """Handle a batch; every message is acked, nakked or buried here."""
@@ -44,6 +47,7 @@ class HitHandler:
         try:
             judged = await self.judge([hit for _, hits, _ in told for hit in hits])
             await self.record(list(judged.values()))
+            await self.flush()
             unknown = {h.delivery_id for _, hits, _ in told for h in hits if h.id not in judged}
             gone = await self.people.erased(sorted(unknown))
         except PyMongoError as error:
