@@ -7,6 +7,7 @@ line is written, and nothing has to be reloaded, which would cut connections of 
 
 import json
 import os
+import re
 import socketserver
 import threading
 from collections.abc import Iterable
@@ -21,6 +22,7 @@ QUOTAS = "dovecot-quotas.cf"
 MASTERS = "dovecot-masters.cf"
 SENDERS = "postfix-send-access.cf"
 USER_TABLE, ALIAS_TABLE = "postfleet/userdb", "postfleet/virtual"  # of large fleets
+MASKS = "postfleet/senders.pcre"
 LATE_BOUNCE = "late-bounce"  # accepted by Postfix at RCPT, unknown to Dovecot afterwards
 
 
@@ -31,6 +33,7 @@ class _Content:
     quotas: dict[str, str] = field(default_factory=dict)
     masters: dict[str, str] = field(default_factory=dict)
     senders: dict[str, str] = field(default_factory=dict)
+    masks: tuple[tuple[re.Pattern[str], list[str]], ...] = ()
     domains: frozenset[str] = frozenset()
 
 
@@ -52,7 +55,16 @@ class MailDirectory:
         with self._lock:
             stamps = tuple(
                 self._stamp(n)
-                for n in (ACCOUNTS, ALIASES, QUOTAS, MASTERS, SENDERS, USER_TABLE, ALIAS_TABLE)
+                for n in (
+                    ACCOUNTS,
+                    ALIASES,
+                    QUOTAS,
+                    MASTERS,
+                    SENDERS,
+                    USER_TABLE,
+                    ALIAS_TABLE,
+                    MASKS,
+                )
             )
             if stamps != self._seen:
                 self._content, self._seen = self._parse(), stamps
@@ -81,7 +93,8 @@ class MailDirectory:
             return ",".join(_add_extension(target, moved) for target in targets) or None
         if table == "owners":  # who may say MAIL FROM:<key>
             own = [base] if base in content.passwords else []
-            return ",".join([*own, *targets]) or None
+            masked = [n for pattern, names in content.masks if pattern.search(key) for n in names]
+            return ",".join([*own, *targets, *masked]) or None
         raise LookupError(table)
 
     def dovecot(self, table: str, key: str) -> dict[str, str] | None:
@@ -126,6 +139,7 @@ class MailDirectory:
             quotas=dict(_split(line, ":") for line in self._lines(QUOTAS)),
             masters=self._masters | dict(_split(line, "|") for line in self._lines(MASTERS)),
             senders=dict(_split(line, " ") for line in self._lines(SENDERS)),
+            masks=tuple(map(_mask, self._lines(MASKS))),
             domains=self._domains | {name.rpartition("@")[2] for name in names if "@" in name},
         )
 
@@ -140,6 +154,12 @@ def _user(line: str) -> tuple[str, dict[str, str]]:
     """A line of a passwd-file; its uid, gid and home are those of this test's own directory."""
     address, password = line.split(":")[:2]
     return address.lower(), {"password": password}
+
+
+def _mask(line: str) -> tuple[re.Pattern[str], list[str]]:
+    """A line of a pcre table: `/pattern/ login,login`."""
+    pattern, _, logins = line.rpartition("/ ")
+    return re.compile(pattern.removeprefix("/")), logins.split(",")
 
 
 def _without_extension(address: str) -> tuple[str, str]:

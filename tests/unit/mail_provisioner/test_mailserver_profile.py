@@ -106,6 +106,7 @@ def test_prepare_fills_an_empty_volume_and_keeps_what_is_there(tmp_path: Path) -
     assert found == {
         "postfix-main.cf", "dovecot.cf", "rspamd/override.d/classifier-bayes.conf",
         "postfix-send-access.cf", "postfix-receive-access.cf", "postfleet/ip-access",
+            "postfleet/senders.pcre",
     }  # fmt: skip
 
 
@@ -135,3 +136,14 @@ def test_compose_understands_it() -> None:
     binary = Path(sys.executable).parent / command[0]
     checked = subprocess.run([binary, *command[1:], FOLDER / "compose.yaml"], capture_output=True)
     assert checked.returncode == 0, checked.stdout.decode()
+
+
+def test_every_variable_of_the_profile_is_explained_beside_the_others() -> None:
+    """`make env` copies .env.example: what is needed for the profile is there, to be filled in."""
+    used = set(re.findall(r"\$\{([A-Z_]+)", (FOLDER / "compose.yaml").read_text()))
+    example = (FOLDER.parents[1] / ".env.example").read_text()
+    told = set(re.findall(r"^#? ?([A-Z_]+)=", example, re.MULTILINE))
+    assert used <= told, used - told
+    assert "${MAIL_HOSTNAME:?" in (FOLDER / "compose.yaml").read_text(), (
+        "refused while it is missing"
+    )

@@ -108,6 +108,17 @@ def mta_sts(
 
 
 @app.command()
+def masquerading(
+    name: Name,
+    on: Annotated[bool, typer.Option("--on/--off", help="Any name of the domain, or one's own.")],
+    as_json: AsJson = False,
+) -> None:
+    """Whether each mailbox may send under any name of the domain (off at first)."""
+    changed = Api.from_environment().call("PATCH", f"/domains/{name}", json={"masquerading": on})
+    _print(changed, as_json)
+
+
+@app.command()
 def check(name: Name, as_json: AsJson = False) -> None:
     """Look at port 25, PTR, DNSBL, MX, SPF, DKIM, DMARC, TLS; ends with 1 if one is bad."""
     answer = Api.from_environment().call("GET", f"/domains/{name}/checks")

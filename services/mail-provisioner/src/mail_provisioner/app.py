@@ -145,7 +145,7 @@ def build(settings: Settings) -> FastAPI:
         ),
         checks={"bus": bus.ready, "database": mongo.ready, "provisioner": provisioning},
         routers=[
-            domains.build(domain_store, outboxes[0], lookup, settings),
+            domains.build(domain_store, outboxes[0], lookup, settings, volume, files),
             domain_dns.build(domain_store, records_of),
             dns_providers.build(dns_accounts),
             dkim_keys.build(domain_store, records_of, signing, settings.key_ring),

@@ -5,6 +5,7 @@ from collections.abc import Mapping
 from pymongo.errors import DuplicateKeyError
 
 from mail_provisioner.domain.domains import Domain, DomainState, Key, MailUse
+from mail_provisioner.domain.masquerading import Masquerading
 from mail_provisioner.domain.mta_sts import MtaSts
 from mail_provisioner.domain.records import DmarcPolicy
 from postfleet.cloudevents import Announcement
@@ -26,6 +27,7 @@ def _domain(document: Document) -> Domain:
         verified_at=document["verified_at"],
         mail=MailUse(document.get("mail", MailUse.FULL)),
         mta_sts=MtaSts(document.get("mta_sts", MtaSts.OFF)),
+        masquerading=Masquerading(document.get("masquerading", Masquerading.OFF)),
         published=document.get("published") or {},
         checks=document.get("checks") or {},
         checked_at=document.get("checked_at", 0),
@@ -104,6 +106,7 @@ class DomainStore:
         *,
         mail: MailUse | None = None,
         mta_sts: MtaSts | None = None,
+        masquerading: Masquerading | None = None,
         dmarc: tuple[DmarcPolicy, int | None] | None = None,
     ) -> None:
         """Change what the operator may decide; what is not given stays."""
@@ -111,6 +114,8 @@ class DomainStore:
         removed: Document = {}
         if mail:
             changes["mail"] = mail.value
+        if masquerading:
+            changes["masquerading"] = masquerading.value
         if mta_sts:
             changes["mta_sts"] = mta_sts.value
         if dmarc:

@@ -10,9 +10,10 @@ from collections.abc import Callable, Iterable
 from typing import Protocol
 
 from mail_provisioner import passwords
-from mail_provisioner.domain import accounts, aliases, tables, user_tables
+from mail_provisioner.domain import accounts, aliases, masquerading, tables, user_tables
 from mail_provisioner.domain.addresses import Address, Kind
 from mail_provisioner.domain.config_lines import Taken
+from mail_provisioner.domain.masquerading import Masquerading
 from mail_provisioner.volume import ConfigVolume
 from postfleet.instants import now_ms
 
@@ -34,6 +35,9 @@ class MailFiles(Protocol):
 
     async def retarget(self, name: str, known_as: Iterable[Targets], targets: Targets) -> None: ...
 
+    async def masquerade(self, domain: str, wanted: Masquerading) -> None:
+        """Let each mailbox of the domain send under any name of it, or under its own only."""
+
 
 class PlainFiles:
     def __init__(self, volume: ConfigVolume) -> None:
@@ -48,6 +52,7 @@ class PlainFiles:
         await self._volume.edit(
             accounts.FILE, lambda text: accounts.with_account(text, name, hash_)
         )
+        await self._keep_masquerading(address.domain)
 
     async def write_alias(self, address: Address) -> None:
         mailboxes = accounts.addresses(await self._volume.read(accounts.FILE))
@@ -74,6 +79,15 @@ class PlainFiles:
         )
         if name not in accounts.addresses(await self._volume.read(accounts.FILE)):
             await self._volume.edit(aliases.FILE, lambda text: aliases.without_identity(text, name))
+        await self._keep_masquerading(address.domain)
+
+    async def masquerade(self, domain: str, wanted: Masquerading) -> None:
+        known = accounts.addresses(await self._volume.read(accounts.FILE))
+        await _masquerade(self._volume, domain, wanted, known)
+
+    async def _keep_masquerading(self, domain: str) -> None:
+        if masquerading.allows(await self._volume.read(masquerading.FILE), domain):
+            await self.masquerade(domain, Masquerading.ON)
 
     async def retarget(self, name: str, known_as: Iterable[Targets], targets: Targets) -> None:
         await self._volume.edit(
@@ -103,6 +117,7 @@ class TableFiles:
             user_tables.MAILBOXES, lambda text: user_tables.with_entry(text, name, line)
         )
         await self._serve(address.domain)
+        await self._keep_masquerading(address.domain)
         await self._reload()
 
     async def write_alias(self, address: Address) -> None:
@@ -130,7 +145,16 @@ class TableFiles:
             await self._erase_mailbox(
                 name, "" if written else user_tables.user_line(name, address.password_hash)
             )
+            await self._keep_masquerading(address.domain)
         await self._reload()
+
+    async def masquerade(self, domain: str, wanted: Masquerading) -> None:
+        users = _users_of(await self._volume.read(user_tables.USERS), f"@{domain}")
+        await _masquerade(self._volume, domain, wanted, users)
+
+    async def _keep_masquerading(self, domain: str) -> None:
+        if masquerading.allows(await self._volume.read(masquerading.FILE), domain):
+            await self.masquerade(domain, Masquerading.ON)
 
     async def retarget(self, name: str, known_as: Iterable[Targets], targets: Targets) -> None:
         await self._edit_table(
@@ -170,6 +194,22 @@ class TableFiles:
     async def _reload(self) -> None:
         revision = now_ms()
         await self._volume.edit(RELOAD_FILE, lambda text: tables.with_revision(text, revision))
+
+
+async def _masquerade(
+    volume: ConfigVolume, domain: str, wanted: Masquerading, mailboxes: Iterable[str]
+) -> None:
+    """Write the domain's line, and let Postfix read it."""
+    logins = sorted(name for name in mailboxes if name.endswith(f"@{domain}"))
+
+    def change(text: str) -> str:
+        if wanted is Masquerading.OFF:
+            return masquerading.without(text, domain)
+        return masquerading.with_logins(text, domain, logins)
+
+    await volume.edit(masquerading.FILE, change)
+    revision = now_ms()
+    await volume.edit(RELOAD_FILE, lambda text: tables.with_revision(text, revision))
 
 
 def _users_of(users: str, catch_all: str) -> list[str]:

@@ -12,6 +12,7 @@ from mail_provisioner import dkim
 from mail_provisioner.api.paging import Cursor, Limit, start_of
 from mail_provisioner.claims import find_domain
 from mail_provisioner.dns import DnsUnavailable, Lookup
+from mail_provisioner.domain.config_lines import BrokenFile
 from mail_provisioner.domain.domains import (
     Domain,
     DomainState,
@@ -20,11 +21,14 @@ from mail_provisioner.domain.domains import (
     default_selector,
     is_selector,
 )
+from mail_provisioner.domain.masquerading import Masquerading
 from mail_provisioner.domain.mta_sts import MtaSts
 from mail_provisioner.domain.records import DmarcPolicy, Record, challenge
 from mail_provisioner.domain_store import DomainStore
+from mail_provisioner.mail_files import MailFiles
 from mail_provisioner.settings import Settings
 from mail_provisioner.signing import seal_key
+from mail_provisioner.volume import ConfigVolume, VolumeBusy
 from postfleet.addresses import InvalidAddress
 from postfleet.api_keys import Scope, require
 from postfleet.cloudevents import Announcement, derived_id
@@ -59,12 +63,22 @@ class NewDomain(Strict):
 
 
 class DomainChange(Strict):
+    """`masquerading`: whether each mailbox may send under any name of the domain."""
+
     dmarc: Dmarc | None = None
     mail: MailUse | None = Field(None, strict=False)
     mta_sts: MtaSts | None = Field(None, strict=False)
+    masquerading: bool | None = None
 
 
-def build(store: DomainStore, relay: OutboxRelay, lookup: Lookup, settings: Settings) -> APIRouter:
+def build(
+    store: DomainStore,
+    relay: OutboxRelay,
+    lookup: Lookup,
+    settings: Settings,
+    volume: ConfigVolume,
+    files: MailFiles,
+) -> APIRouter:
     router = APIRouter(prefix=f"{API}/domains", tags=["domains"])
 
     @router.post("", status_code=201, dependencies=[require(Scope.ADMIN)])
@@ -102,10 +116,19 @@ def build(store: DomainStore, relay: OutboxRelay, lookup: Lookup, settings: Sett
 
     @router.patch("/{name}", dependencies=[require(Scope.ADMIN)])
     async def change(name: str, wanted: DomainChange) -> dict[str, Any]:
-        """Change DMARC, MTA-STS or the use of mail; then publish the records again."""
+        """Change DMARC, MTA-STS or the use of mail; then publish the records again.
+
+        Masquerading counts some seconds later, without a restart.
+        """
         domain = await known_domain(store, name)
+        masks = None
+        if wanted.masquerading is not None:
+            masks = Masquerading.ON if wanted.masquerading else Masquerading.OFF
+            await _masquerade(volume, files, domain.name, masks)
         dmarc = (wanted.dmarc.policy, wanted.dmarc.pct) if wanted.dmarc else None
-        await store.change(domain.name, mail=wanted.mail, mta_sts=wanted.mta_sts, dmarc=dmarc)
+        await store.change(
+            domain.name, mail=wanted.mail, mta_sts=wanted.mta_sts, dmarc=dmarc, masquerading=masks
+        )
         return _shown(await known_domain(store, name))
 
     return router
@@ -134,6 +157,18 @@ async def _new(wanted: NewDomain, settings: Settings) -> Domain:
         mail=wanted.mail,
         mta_sts=wanted.mta_sts,
     )
+
+
+async def _masquerade(
+    volume: ConfigVolume, files: MailFiles, domain: str, wanted: Masquerading
+) -> None:
+    try:
+        async with volume.locked():
+            await files.masquerade(domain, wanted)
+    except BrokenFile as error:
+        raise Problem(409, "CONFIG_FILE_BROKEN", str(error)) from error
+    except (OSError, VolumeBusy) as error:
+        raise Problem(503, "CONFIG_NOT_WRITABLE", f"nothing was changed: {error}") from error
 
 
 async def known_domain(store: DomainStore, name: str) -> Domain:
@@ -174,6 +209,7 @@ def _shown(domain: Domain) -> dict[str, Any]:
         "verification": copyable(challenge(domain.name, domain.token)),
         "mail": domain.mail.value,
         "mta_sts": domain.mta_sts.value,
+        "masquerading": domain.masquerading is Masquerading.ON,
         "dkim_selector": domain.dkim_selector,
         "dkim_next_selector": domain.next_key.selector if domain.next_key else None,
         "dkim_old_selector": domain.old_key.selector if domain.old_key else None,

@@ -6,6 +6,7 @@ from dataclasses import dataclass, field
 from datetime import datetime
 from enum import StrEnum
 
+from mail_provisioner.domain.masquerading import Masquerading
 from mail_provisioner.domain.mta_sts import MtaSts
 from mail_provisioner.domain.records import DmarcPolicy
 from postfleet.addresses import check_domain
@@ -59,6 +60,7 @@ class Domain:
     verified_at: int = 0
     mail: MailUse = MailUse.FULL
     mta_sts: MtaSts = MtaSts.OFF
+    masquerading: Masquerading = Masquerading.OFF
     published: Mapping[str, str] = field(default_factory=dict)  # purpose -> what we put in the DNS
     checks: Mapping[str, str] = field(
         default_factory=dict
