@@ -104,6 +104,7 @@ def publishes(service: Service) -> list[str]:
         *(f"dead.{durable.name}.>" for durable in durables),
         *dead_letter_subjects(service),
         *(subject for durable in durables for subject in pull_subjects(durable)),
+        *([f"$JS.API.STREAM.INFO.{DEAD_LETTERS.name}"] if durables else []),  # how many there are
     ]
 
 
@@ -163,7 +164,8 @@ answers requests, and shares them with its replicas). An empty field: refused. E
 own inbox and no other; nobody but `ops` makes, changes or reads streams and consumers, with one
 exception for the dashboard's dead letters: a service reads its own (each has a subject of its own,
 `dead.<durable>.<subject>.<number>`), the tracker reads all of them and drops them. For another try
-it asks the service whose they are (`rpc.replay.<service>`), by number: it can forge no event.
+it asks the service whose they are (`rpc.replay.<service>`), by number: it can forge no event. Each
+service may ask how many there are.
 """
 
 

@@ -11,6 +11,7 @@ import random
 import secrets
 from collections import Counter
 from collections.abc import Awaitable, Callable, Iterable, Sequence
+from contextlib import AbstractContextManager
 from dataclasses import dataclass
 from datetime import timedelta
 from typing import Any
@@ -30,12 +31,14 @@ from pymongo.errors import AutoReconnect
 
 from postfleet import metrics
 from postfleet.cloudevents import Announcement, Received, Unreadable, parse
+from postfleet.depths import keep_measuring
 from postfleet.events import Event
 from postfleet.failpoints import reach
 from postfleet.mongo import Flush, each_is_durable
 from postfleet.publishing import PUBLISH_TIMEOUT, Entry, Failed, Publisher, size_on_wire
 from postfleet.pull import PullLimits, PullLoop
 from postfleet.replaying import Again, CannotReplay, received_of, replay
+from postfleet.tasks import end
 from postfleet.tls import private_context
 from postfleet.topology import DEAD_LETTERS, MAX_DELIVERIES, Durable, durables_of, rpc_replay
 from postfleet.topology import durable as find_durable
@@ -148,6 +151,7 @@ class Bus:
         self._client: Client | None = None
         self._jetstream: JetStreamContext | None = None
         self._publisher: Publisher | None = None
+        self._gauges: asyncio.Task[None] | None = None
 
     # -- life cycle ------------------------------------------------------------------------------
 
@@ -186,10 +190,12 @@ class Bus:
             loop = PullLoop(self.client, durable.stream, durable.name, handler, limits)
             await loop.start()
             self._loops.append(loop)
+        self._gauges = asyncio.create_task(keep_measuring(self.jetstream, self.service))
 
     async def stop_consuming(self) -> None:
         """Pull nothing more; publishing goes on. Call `stop` when what is in flight has ended."""
         self._stopping = True
+        await end(self._gauges)
         await asyncio.gather(*(loop.stop() for loop in self._loops))
         self._loops = []
         for subscriber in self.broker.subscribers:
@@ -247,7 +253,8 @@ class Bus:
     async def publish_each(self, announcements: Iterable[Announcement]) -> Failed:
         """Publish all; return the ids that were not confirmed, with the reason."""
         entries = [Entry(a.subject, a.id, a.body(), a.headers(self.service)) for a in announcements]
-        failed = await self._send(entries)
+        with metrics.publish_seconds.labels(self.service).time():
+            failed = await self._send(entries)
         said = Counter(entry.subject for entry in entries if entry.id not in failed)
         for subject, count in said.items():
             metrics.events_published.labels(self.service, subject).inc(count)
@@ -363,7 +370,8 @@ class Bus:
             if readable:
                 reach("consume-before-handler")
                 try:
-                    await apply([received for _, received in readable])
+                    with self._timed(durable):
+                        await apply([received for _, received in readable])
                 except Exception as error:
                     log.exception("%s: a batch of %d failed", durable.name, len(readable))
                     for message, _ in readable:
@@ -432,11 +440,15 @@ class Bus:
             return await self._bury(durable, message, str(error))
         reach("consume-before-handler")
         try:
-            await handler(received)
+            with self._timed(durable):
+                await handler(received)
         except Exception as error:
             log.exception("%s: %s %s failed", durable.name, message.subject, received.id)
             return await self._retry_or_bury(durable, message, error)
         return await self._ack_all(durable, [message])
+
+    def _timed(self, durable: Durable) -> AbstractContextManager[Any]:
+        return metrics.event_seconds.labels(self.service, durable.name).time()
 
     async def _ack_all(self, durable: Durable, messages: list[Msg]) -> None:
         reach("consume-before-ack")

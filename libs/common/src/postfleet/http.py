@@ -18,6 +18,7 @@ from postfleet import metrics, problems
 from postfleet.api_keys import Authenticator
 from postfleet.idempotency import IdempotencyMiddleware
 from postfleet.mongo import Collection
+from postfleet.pulse import pulse
 
 API = "/api/public/v1"
 
@@ -44,10 +45,13 @@ def create_app(
 
     @contextlib.asynccontextmanager
     async def running(app: FastAPI) -> AsyncIterator[None]:
-        async with lifespan():
+        async with lifespan(), pulse(service, ready):
             app.state.draining = False
             yield
             app.state.draining = True
+
+    async def ready() -> bool:
+        return all((await _states(checks)).values())
 
     app = FastAPI(
         title=f"Postfleet {service}", version="1", lifespan=running, docs_url=None, redoc_url=None
@@ -62,6 +66,11 @@ def create_app(
     return app
 
 
+async def _states(checks: Checks) -> dict[str, bool]:
+    results = await asyncio.gather(*(check() for check in checks.values()))
+    return dict(zip(checks, results, strict=True))
+
+
 def _health(service: str, checks: Checks) -> APIRouter:
     router = APIRouter(include_in_schema=False)
 
@@ -72,9 +81,9 @@ def _health(service: str, checks: Checks) -> APIRouter:
 
     @router.get("/readyz")
     async def readyz() -> Response:
-        results = await asyncio.gather(*(check() for check in checks.values()))
-        state = {name: "ok" if ok else "failing" for name, ok in zip(checks, results, strict=True)}
-        good = all(results)
+        found = await _states(checks)
+        state = {name: "ok" if ok else "failing" for name, ok in found.items()}
+        good = all(found.values())
         metrics.ready.labels(service).set(int(good))
         return JSONResponse(
             {"ready": good, "service": service, "checks": state}, 200 if good else 503
@@ -93,7 +102,8 @@ def _count_requests(app: FastAPI, service: str) -> None:
         request: Request, call_next: Callable[[Request], Awaitable[Response]]
     ) -> Response:
         started = time.perf_counter()
-        response = await call_next(request)
+        with metrics.http_in_progress.labels(service).track_inprogress():
+            response = await call_next(request)
         route = getattr(request.scope.get("route"), "path", "unmatched")
         metrics.http_requests.labels(service, route, str(response.status_code)).inc()
         metrics.http_seconds.labels(service, route).observe(time.perf_counter() - started)

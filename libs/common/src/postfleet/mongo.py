@@ -7,9 +7,11 @@ from collections.abc import Awaitable, Callable
 from typing import Any
 
 from motor.motor_asyncio import AsyncIOMotorClient
-from pymongo import WriteConcern
+from pymongo import WriteConcern, monitoring
 from pymongo.errors import BulkWriteError, PyMongoError
 from pymongo.uri_parser import parse_uri
+
+from postfleet import metrics
 
 log = logging.getLogger(__name__)
 
@@ -20,6 +22,23 @@ Flush = Callable[[], Awaitable[None]]  # returns when what was written before is
 
 _SELECTION_TIMEOUT_MS = 5000
 _DUPLICATE_KEY = 11000
+
+
+class _Measured(monitoring.CommandListener):
+    """Times every command; there are a few dozen names at most, and the driver chooses them."""
+
+    def __init__(self, service: str) -> None:
+        self._service = service
+
+    def started(self, event: monitoring.CommandStartedEvent) -> None:
+        """Nothing is known yet."""
+
+    def succeeded(self, event: monitoring.CommandSucceededEvent) -> None:
+        seconds = event.duration_micros / 1e6
+        metrics.mongo_seconds.labels(self._service, event.command_name).observe(seconds)
+
+    def failed(self, event: monitoring.CommandFailedEvent) -> None:
+        metrics.mongo_failures.labels(self._service, event.command_name).inc()
 
 
 class Mongo:
@@ -40,6 +59,7 @@ class Mongo:
             journal=True,
             retryWrites=False,  # the writes that matter are guarded, and the embedded server has none
             uuidRepresentation="standard",
+            event_listeners=[_Measured(service)],
         )
         name = prefix + service.replace("-", "_")
         self.database: Database = self._client[name]

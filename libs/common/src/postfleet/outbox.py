@@ -28,6 +28,7 @@ log = logging.getLogger(__name__)
 _SWEEP_EVERY = 2.0  # seconds
 _GRACE_MS = 3000  # the writer itself announces first; the sweep finds what it left
 _BATCH = 500
+_COUNTED = 100_000  # documents at most, for the gauge
 
 
 def _entries(announcements: Iterable[Announcement]) -> dict[str, Document]:
@@ -78,6 +79,7 @@ class OutboxRelay:
     def __init__(self, collection: Collection, bus: Bus) -> None:
         self._collection = collection
         self._bus = bus
+        self._pending = metrics.outbox_pending.labels(bus.service, collection.name)
         self._urgent = asyncio.Event()
         self._task: asyncio.Task[None] | None = None
 
@@ -112,13 +114,23 @@ class OutboxRelay:
             query = {"outbox_size": {"$gt": 0}, "outbox_at": {"$lte": now_ms() - grace_ms}}
             documents = [d async for d in self._collection.find(query).limit(_BATCH)]
             pairs = [(d["_id"], said) for d in documents for said in _announcements(d)]
-            metrics.outbox_pending.labels(self._bus.service).set(len(pairs))
+            self._pending.set(len(pairs))
             if not pairs:
                 return told
             confirmed = await self._publish(pairs)
             told += confirmed
             if not confirmed:
+                self._pending.set(await self._depth())
                 return told
+
+    async def _depth(self) -> int:
+        """How many events wait in all: looked at when they do not go out."""
+        pipeline = [
+            {"$match": {"outbox_size": {"$gt": 0}}},
+            {"$limit": _COUNTED},
+            {"$group": {"_id": "", "n": {"$sum": "$outbox_size"}}},
+        ]
+        return sum([int(row["n"]) async for row in self._collection.aggregate(pipeline)])
 
     async def _publish(self, pairs: list[tuple[Any, Announcement]]) -> int:
         reach("outbox-before-publish")

@@ -39,6 +39,7 @@ from dispatcher.hits import Hits
 from dispatcher.importing import LeadStores
 from dispatcher.mail_gate import MailGate
 from dispatcher.mail_intake import MailIntake, MailTimes
+from dispatcher.measuring import Measuring
 from dispatcher.message_planner import MailStores, MessagePlanner
 from dispatcher.opt_in import OptIn
 from dispatcher.outlook import Outlook
@@ -49,6 +50,7 @@ from dispatcher.recovery import Recovery
 from dispatcher.relay import build_relay
 from dispatcher.revival import Revival
 from dispatcher.settings import Settings
+from dispatcher.store.ages import Ages
 from dispatcher.store.attachments import Attachments
 from dispatcher.store.attempts import Attempts
 from dispatcher.store.batches import Batches
@@ -205,6 +207,11 @@ class Parts:
             self.stores.leads, self.intake, self.keys, settings.public_url, self.revival
         )
         self.recovery = self._recovery(settings)
+        self.measuring = Measuring(
+            Ages(database.deliveries, database.batches, database.settlements),
+            self.stores.quotas,
+            self.stores.senders,
+        )
         self.feedback = Feedback(
             campaigns=self.stores.campaigns,
             leads=self.stores.leads,
@@ -384,6 +391,7 @@ class Running:
             parts.watch.run(),
             parts.exchangers.run(),
             parts.variant_choice.run(),
+            parts.measuring.run(),
             parts.worker.keep_leases(),
         )
         self._tasks = [asyncio.create_task(loop) for loop in loops]

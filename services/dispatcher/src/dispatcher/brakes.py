@@ -111,7 +111,7 @@ class Brakes:
         sender = self._senders.get(sender_id) if self._paused else None
         paused = self._pause_of(sender, template_of(origin)) if sender else None
         if paused:
-            return Held((), _all(items, _told(paused), now + _LOOK_AGAIN_MS, now))
+            return Held((), _all("pause", items, _told(paused), now + _LOOK_AGAIN_MS, now))
         breaker = self._broken.get(sender_id)
         if breaker is not None and state(breaker, now) is State.OPEN:
             return Held((), _waiting(items, breaker, now))
@@ -152,6 +152,7 @@ class Brakes:
                 f"waits: destination {destination} paced to {rate:.0f}/hour "
                 f"until {iso(from_ms(until))}"
             )
+            gauges.waits.labels("pace").observe(max(0, until - now) / 1000)
             yield postponed(Settled(item, Outcome.POSTPONED, now), reason, until, now)
 
     # -- after mail went -----------------------------------------------------------------------------
@@ -228,7 +229,7 @@ def _throttles(settled: Settled) -> bool:
 
 
 def _waiting(items: Sequence[Item], breaker: Breaker, now: int) -> list[Settled]:
-    return _all(items, _told_of(breaker, now), look_again_at(breaker, now), now)
+    return _all("breaker", items, _told_of(breaker, now), look_again_at(breaker, now), now)
 
 
 def _told_of(breaker: Breaker, now: int) -> str:
@@ -243,7 +244,9 @@ def _told(pause: Pause) -> str:
     return f"waits: {pause.factor.kind} {pause.factor.value} is paused: {pause.reason}"
 
 
-def _all(items: Sequence[Item], reason: str, until: int, now: int) -> list[Settled]:
+def _all(cause: str, items: Sequence[Item], reason: str, until: int, now: int) -> list[Settled]:
+    for _ in items:
+        gauges.waits.labels(cause).observe(max(0, until - now) / 1000)
     return [postponed(Settled(i, Outcome.POSTPONED, now), reason, until, now) for i in items]
 
 

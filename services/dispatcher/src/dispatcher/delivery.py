@@ -11,6 +11,7 @@ from itertools import islice
 
 from pymongo.errors import PyMongoError
 
+from dispatcher import gauges
 from dispatcher.catalogue import Catalogue
 from dispatcher.credentials import Credentials
 from dispatcher.domain.headers import reply_subject
@@ -159,14 +160,15 @@ class Sending:
 
             async def open_connection() -> Connection:
                 password = await self._credentials.smtp_password(sender.sender_id)
-                return await connect(
-                    sender.smtp,
-                    password,
-                    tls_context=self._options.tls_context,
-                    local_hostname=self._options.local_hostname,
-                    timeouts=self._options.timeouts,
-                    habits=self._habits,
-                )
+                with gauges.connected.time():
+                    return await connect(
+                        sender.smtp,
+                        password,
+                        tls_context=self._options.tls_context,
+                        local_hostname=self._options.local_hostname,
+                        timeouts=self._options.timeouts,
+                        habits=self._habits,
+                    )
 
             self._pools[key] = SenderPool(
                 open_connection,

@@ -6,6 +6,7 @@ from collections.abc import Awaitable, Callable, Sequence
 from dataclasses import dataclass, replace
 from typing import NamedTuple
 
+from dispatcher import gauges
 from dispatcher.domain.ledger import Batch, Item, Settled
 from dispatcher.domain.message import CannotFill, Filled, dot_stuffed
 from dispatcher.domain.outcomes import Outcome
@@ -88,7 +89,9 @@ class Run:
     def settle(self, mail: Mail, result: Result | CannotConnect) -> None:
         base: Settled = mail.tag.base
         if isinstance(result, SmtpReply):
-            self._fact(replace(base, at=now_ms()).with_reply(result))
+            now = now_ms()
+            gauges.transmitted.observe(max(0, now - base.at) / 1000)
+            self._fact(replace(base, at=now).with_reply(result))
         elif isinstance(result, NotOurs):
             self._taken(base.item)
         elif isinstance(result, OutcomeUnknown):

@@ -69,6 +69,7 @@ class Worker:
         self._announcer, self._doubt, self._limits = announcer, doubt, limits
         self._running = _Running()
         self._slots = asyncio.Semaphore(limits.concurrency)
+        gauges.batches_most.set(limits.concurrency)
         # What several batches need at the same time is asked of the database once.
         self._claims = GroupCommit(self._claim_group, limit=20)
         self._finishes = GroupCommit(self._finish_group, limit=50)
@@ -106,10 +107,12 @@ class Worker:
             await self._slots.acquire()
             task = asyncio.create_task(self._job(message, batch), name=f"batch {batch.id}")
             self._running.tasks.add(task)
+            gauges.batches_running.set(len(self._running.tasks))
             task.add_done_callback(self._finished)
 
     def _finished(self, task: asyncio.Task[None]) -> None:
         self._running.tasks.discard(task)
+        gauges.batches_running.set(len(self._running.tasks))
         self._slots.release()
 
     async def keep_leases(self) -> None:
@@ -149,6 +152,7 @@ class Worker:
             return  # another worker has it, or it is done
         claim_id, life = claimed
         self._running.claims.add((batch.id, claim_id))
+        gauges.queued.observe(max(0, now_ms() - batch.created_at) / 1000)
         try:
             past = await self._doubt.settled(batch.id) if life == "again" else {}
             await self._run(batch, past, first=life == "first")
@@ -187,7 +191,8 @@ class Worker:
         """Send what is not settled yet; returns when every item is."""
         now = now_ms()
         todo = tuple(item for item in batch.items if item.key not in past)
-        verdict = await self._gate.check(replace(batch, items=todo), now) if todo else Verdict()
+        with gauges.checked.time():
+            verdict = await self._gate.check(replace(batch, items=todo), now) if todo else Verdict()
         used = sum(one.outcome in _USED for one in past.values())
         sender_id = batch.origin.sender_id
         held = await self._brakes.hold(batch.origin, verdict.allowed, now)
@@ -198,6 +203,8 @@ class Worker:
             Settled(item, Outcome.POSTPONED, now, retry_at=_next_day(now), reason="limit")
             for item in held.allowed[granted:]
         ]
+        for _ in over_limit:
+            gauges.waits.labels("limit").observe((_next_day(now) - now) / 1000)
         # Both, also when one fails: nothing may go on behind a batch that is given back.
         results = await asyncio.gather(
             self._send(batch, held.allowed[:granted], verdict),
@@ -236,7 +243,8 @@ class Worker:
     async def _tell(
         self, batch: Batch, settled: Sequence[Settled], announced: Awaitable[None]
     ) -> None:
-        await announced
+        with gauges.announced.time():
+            await announced
         for one in settled:
             await self._brakes.seen(batch.origin, one)
 

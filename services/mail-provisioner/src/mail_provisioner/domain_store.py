@@ -1,6 +1,6 @@
 """MongoDB: domains and their DNS, documents in the portable dialect in, domain values out."""
 
-from collections.abc import Mapping
+from collections.abc import AsyncIterator, Mapping
 
 from pymongo.errors import DuplicateKeyError
 
@@ -92,6 +92,14 @@ class DomainStore:
         found = self._collection.find({"_id": {"$gt": after}}).sort("_id", 1).limit(limit)
         return [_domain(document) async for document in found]
 
+    async def all(self) -> AsyncIterator[Domain]:
+        """Every domain, a page at a time."""
+        after = ""
+        while page := await self.page(after, 500):
+            for domain in page:
+                yield domain
+            after = page[-1].name
+
     async def verify(self, name: str, at: int, *events: Announcement) -> bool:
         """False if it was verified before; then nothing is announced again."""
         change = {"$set": {"state": DomainState.VERIFIED.value, "verified_at": at, "key_stale": 1}}
@@ -170,13 +178,11 @@ class DomainStore:
 
     async def signing_selectors(self) -> dict[str, str]:
         """The selector in use of every verified domain."""
-        selectors: dict[str, str] = {}
-        after = ""
-        while page := await self.page(after, 500):
-            verified = (domain for domain in page if domain.state is DomainState.VERIFIED)
-            selectors |= {domain.name: domain.dkim_selector for domain in verified}
-            after = page[-1].name
-        return selectors
+        return {
+            domain.name: domain.dkim_selector
+            async for domain in self.all()
+            if domain.state is DomainState.VERIFIED
+        }
 
     async def add_next_key(self, domain: Domain, key: Key) -> bool:
         """False if there is one that waits already."""

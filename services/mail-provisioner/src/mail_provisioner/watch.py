@@ -6,6 +6,7 @@ import logging
 
 from pymongo.errors import PyMongoError
 
+from mail_provisioner import gauges
 from mail_provisioner.checking import Checks
 from mail_provisioner.domain import checks
 from mail_provisioner.domain.domains import Domain
@@ -19,6 +20,7 @@ from postfleet.tasks import end
 log = logging.getLogger(__name__)
 
 _AT_ONCE = 10
+_MEASURE_EVERY_MS = 60_000
 _PAUSE = 1.0  # seconds between two looks for domains that are due
 
 
@@ -42,9 +44,13 @@ class Watch:
         return self._task is not None and not self._task.done()
 
     async def _run(self) -> None:
+        measured = 0
         while True:
             with contextlib.suppress(PyMongoError):  # the readiness check says it; try again
-                await self.look_at_due()
+                looked = await self.look_at_due()
+                if looked or now_ms() - measured > _MEASURE_EVERY_MS:
+                    gauges.show([domain async for domain in self._store.all()])
+                    measured = now_ms()
             await asyncio.sleep(_PAUSE)
 
     async def look_at_due(self) -> int:
@@ -61,6 +67,7 @@ class Watch:
         if not await self._store.claim_check(domain, at):
             return
         look = await self._looks.look(domain)
+        gauges.looks.inc()
         events: list[Event] = []
         if worse := checks.degraded(domain.checks, look.checks):
             events.append(DomainDegraded(occurred_at=from_ms(at), domain=domain.name, checks=worse))

@@ -12,6 +12,7 @@ from prometheus_client import REGISTRY, Metric
 from prometheus_client.parser import text_string_to_metric_families
 
 from postfleet import metrics
+from tracker.gauges import verdicts
 
 log = logging.getLogger(__name__)
 
@@ -19,7 +20,17 @@ _SILENT_S = 10.0  # then it does not count as running
 _RESTART_S = 1.0
 _DRAIN_S = 25.0
 _LINE_BYTES = 8 << 20
-_THEIRS = (metrics.events_consumed, metrics.events_published, metrics.outbox_pending)
+_THEIRS = (
+    metrics.events_consumed,
+    metrics.events_published,
+    metrics.event_seconds,
+    metrics.publish_seconds,
+    metrics.consumer_pending,
+    metrics.consumer_unacked,
+    metrics.dead_letters,
+    metrics.outbox_pending,
+    verdicts,
+)
 
 
 class Consumption:

@@ -13,6 +13,7 @@ from postfleet.outbox import OutboxRelay
 from tracker.domain.hits import Hit, HitKind, read_hits
 from tracker.domain.outcomes import JudgedHit, announcement
 from tracker.domain.verdicts import judge
+from tracker.gauges import verdicts
 from tracker.store.deliveries import DeliveryStore
 from tracker.store.hits import HitStore
 from tracker.store.links import LinkStore
@@ -56,6 +57,8 @@ class HitHandler:
                 await message.nak(delay=_DATABASE_DELAY)
             return
         self.relay.wake()
+        for one in judged.values():
+            verdicts.labels(one.hit.kind.value, one.judgement.verdict.value).inc()
         for message, hits, wrong in told:
             await self._end(
                 message,
