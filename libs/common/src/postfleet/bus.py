@@ -420,6 +420,8 @@ class Bus:
         durable = find_durable(name)
         if durable.service != self.service:
             raise ValueError(f"{name} belongs to {durable.service}, not to {self.service}")
+        for result in ("ok", "retried", "dead"):  # there from the start: no news is a zero
+            metrics.events_consumed.labels(self.service, name, result)
         return durable
 
     async def _readable(

@@ -13,6 +13,7 @@ from pymongo.errors import PyMongoError
 
 from dispatcher import gauges
 from dispatcher.domain.ledger import Batch, Settled, announcements
+from dispatcher.domain.outcomes import Outcome
 from dispatcher.group_commit import GroupCommit
 from dispatcher.store.deliveries import Deliveries
 from dispatcher.store.settlements import Settlement, Settlements, settlement
@@ -41,6 +42,8 @@ class Announcer:
         self._bus = bus
         self._written = GroupCommit(self._write)
         self._announced = GroupCommit(self._announce_once)
+        for outcome in Outcome:  # there from the start: no news is a zero
+            metrics.deliveries.labels(bus.service, outcome.value)
 
     async def settle(self, batch: Batch, settled: Sequence[Settled]) -> None:
         """Returns when this is durable, announced, and in the rows.

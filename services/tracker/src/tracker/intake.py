@@ -27,6 +27,8 @@ hits_dropped = Counter(
 spool_bytes = Gauge("postfleet_tracker_spool_bytes", "Hits on disk that wait for the bus")
 
 _noted = {kind: hits_noted.labels(kind) for kind in HitKind}
+for _kind in HitKind:
+    hits_dropped.labels(_kind)  # there from the start: no news is a zero
 
 _BATCH = 500
 _MESSAGE_BYTES = 200_000  # far below NATS' limit of a message
