@@ -9,6 +9,8 @@ ENV PIP_DISABLE_PIP_VERSION_CHECK=1 PIP_NO_INPUT=1
 WORKDIR /src
 SHELL ["/bin/bash", "-euo", "pipefail", "-c"]
 
+RUN apt-get update && apt-get install -y --no-install-recommends binutils=2.* && rm -rf /var/lib/apt/lists/*
+
 # The locked packages first: this layer stays while only our own code changes.
 COPY requirements/ requirements/
 RUN --mount=type=cache,target=/root/.cache/pip \
@@ -21,7 +23,7 @@ RUN --mount=type=cache,target=/root/.cache/pip \
 COPY libs/common/ libs/common/
 COPY libs/cli/ libs/cli/
 COPY services/ services/
-COPY deploy/docker/install deploy/docker/install
+COPY deploy/docker/ deploy/docker/
 RUN deploy/docker/install "$SERVICE"
 
 FROM python:${PYTHON}
@@ -33,7 +35,8 @@ LABEL org.opencontainers.image.title="postfleet-${SERVICE}" \
       org.opencontainers.image.description="Postfleet: sends mail through a fleet of sender mailboxes" \
       org.opencontainers.image.version="${VERSION}" \
       org.opencontainers.image.revision="${REVISION}" \
-      org.opencontainers.image.licenses="${LICENSES}"
+      org.opencontainers.image.licenses="${LICENSES}" \
+      org.opencontainers.image.base.name="docker.io/library/python:${PYTHON}"
 ENV PATH=/app/bin:$PATH PYTHONUNBUFFERED=1 PYTHONDONTWRITEBYTECODE=1 \
     POSTFLEET_HTTP_HOST=0.0.0.0 POSTFLEET_HTTP_PORT=8000 \
     POSTFLEET_DATA_DIR=/data POSTFLEET_TRACKER_SPOOL_DIR=/data/spool

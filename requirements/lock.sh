@@ -5,7 +5,7 @@ cd "$(dirname "$0")/.."
 uv=${UV:-.venv/bin/uv}
 export_lock() { "$uv" export --quiet --no-header --format requirements.txt --no-emit-workspace --no-annotate "$@"; }
 "$uv" lock --quiet "$@"
-export_lock --all-packages --group dev --no-group build > requirements/all.txt
+export_lock --all-packages --all-extras --group dev --no-group build > requirements/all.txt
 export_lock --only-group build > requirements/build.txt
 for service in sender-registry dispatcher inbox-watcher tracker mail-provisioner cli; do
     export_lock --no-dev --package "postfleet-$service" > "requirements/$service.txt"

