@@ -169,7 +169,7 @@ SENDING = (
     Panel(
         "Phases of a delivery, 95th percentile",
         "queued: until a worker has the batch; checked: limits and suppressions; connected: a new "
-        "session; transmitted: SMTP, with the wait for a connection; settled: written and announced.",
+        "session; transmitted: SMTP until the reply; announced: events said and rows written.",
         ((quantile(0.95, "postfleet_delivery_phase_seconds", "phase"), "{{phase}}"),),
         "s",
     ),

@@ -72,8 +72,10 @@ def test_every_query_of_dashboards_and_alerts_has_data_from_a_platform_at_work(
     "query",
     [
         pytest.param('sum(postfleet_deliveries_total{outcome="accepted"})', id="deliveries"),
-        pytest.param('postfleet_delivery_phase_seconds_count{phase="connected"}', id="connected"),
-        pytest.param('postfleet_delivery_phase_seconds_count{phase="settled"}', id="settled"),
+        pytest.param(
+            'postfleet_delivery_phase_seconds_count{phase="transmitted"}', id="transmitted"
+        ),
+        pytest.param('postfleet_delivery_phase_seconds_count{phase="announced"}', id="announced"),
         pytest.param("postfleet_quota_used", id="quota used"),
         pytest.param("postfleet_quota_limit", id="quota limit"),
         pytest.param('postfleet_tracker_verdicts_total{verdict="human"}', id="humans"),
