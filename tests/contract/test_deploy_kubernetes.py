@@ -7,12 +7,15 @@ kubectl; where there is one, the last test shows that both see the same.
 import re
 import shutil
 import subprocess
+import sys
 import sysconfig
 from pathlib import Path
 from typing import Any
 
 import pytest
 import yaml
+
+from postfleet import topology
 
 ROOT = Path(__file__).parents[2]
 BASE = ROOT / "deploy/k8s/base"
@@ -45,6 +48,9 @@ class Kustomization:
                 item["metadata"]["namespace"] = self.spec["namespace"]
         for patch in self.spec.get("patches", []):
             overlay = yaml.safe_load((self.folder / patch["path"]).read_text())
+            if overlay.get("$patch") == "delete":
+                objects = [o for o in objects if not _targets(patch["target"], o)]
+                continue
             objects = [
                 _merge(o, {k: overlay[k] for k in ("spec", "data") if k in overlay})
                 if _targets(patch["target"], o)
@@ -75,7 +81,10 @@ class Kustomization:
         if not self.spec["generatorOptions"]["disableNameSuffixHash"]:
             raise ValueError("this renderer does not compute the suffix of kustomize")
         data = {name: (self.folder / name).read_text() for name in entry["files"]}
-        metadata = {"name": entry["name"]}
+        data = {Path(name).name: text for name, text in data.items()}
+        metadata: Object = {"name": entry["name"]}
+        if labels := self.spec["generatorOptions"].get("labels"):
+            metadata["labels"] = labels
         return {"apiVersion": "v1", "kind": "ConfigMap", "metadata": metadata, "data": data}
 
 
@@ -87,8 +96,10 @@ def _targets(target: dict[str, str], item: Object) -> bool:
 def _merge(base: Any, patch: Any) -> Any:
     """Strategic merge: maps by key, lists of named things by name, all else is replaced."""
     if isinstance(base, dict) and isinstance(patch, dict):
-        merged = {key: _merge(base.get(key), value) for key, value in patch.items()}
-        return {**base, **merged}
+        gone = {key for key, value in patch.items() if value is None}
+        kept = {key: value for key, value in base.items() if key not in gone}
+        merged = {key: _merge(base.get(key), v) for key, v in patch.items() if key not in gone}
+        return {**kept, **merged}
     if isinstance(base, list) and patch and isinstance(patch[0], dict) and "name" in patch[0]:
         names = {item["name"] for item in base}
         patches = {item["name"]: item for item in patch}
@@ -116,11 +127,16 @@ def _find(kind: str) -> dict[str, Object]:
     return {o["metadata"]["name"]: o for o in OBJECTS["base"] if o["kind"] == kind}
 
 
+_OF_OPERATORS = ("keda.sh/", "monitoring.coreos.com/")  # their schemas are not Kubernetes's
+
+
+@pytest.mark.parametrize("version", ["1.30.0", "1.33.0", "1.37.0"])
 @pytest.mark.parametrize("overlay", OBJECTS)
-def test_the_api_server_would_accept_it(overlay: str, tmp_path: Path) -> None:
+def test_the_api_server_would_accept_it(overlay: str, version: str, tmp_path: Path) -> None:
     rendered = tmp_path / "rendered.yaml"
-    rendered.write_text(yaml.safe_dump_all(OBJECTS[overlay]))
-    command = [str(SCRIPTS / "kubernetes-validate"), "--strict", str(rendered)]
+    own = [o for o in OBJECTS[overlay] if not o["apiVersion"].startswith(_OF_OPERATORS)]
+    rendered.write_text(yaml.safe_dump_all(own))
+    command = [str(SCRIPTS / "kubernetes-validate"), "-k", version, "--strict", str(rendered)]
     result = subprocess.run(command, capture_output=True, text=True)
     assert result.returncode == 0, result.stdout + result.stderr
 
@@ -270,6 +286,84 @@ def test_the_cluster_has_three_nodes_and_keeps_everything_three_times() -> None:
     (apply,) = _containers(found["Job", "bus-apply"])
     assert apply["args"] == ["bus", "apply", "--replicas", "3"]
     assert found["Service", "nats"]["spec"]["publishNotReadyAddresses"] is True
+
+
+# -- production ------------------------------------------------------------------------------------
+
+
+def _production(kind: str) -> dict[str, Object]:
+    return {o["metadata"]["name"]: o for o in OBJECTS["production"] if o["kind"] == kind}
+
+
+def test_production_has_no_database_of_its_own_and_may_reach_one_outside() -> None:
+    names = {(o["kind"], o["metadata"]["name"]) for o in OBJECTS["production"]}
+    assert not {name for name in names if "mongo" in name[1]} - {
+        ("NetworkPolicy", "services-to-mongodb-outside")
+    }
+    config = _production("ConfigMap")["postfleet"]["data"]
+    assert config["MONGODB_HOSTS"].count(",") == 2
+    assert "replicaSet=" in config["MONGODB_OPTIONS"]
+    assert "tls=true" in config["MONGODB_OPTIONS"]
+    assert _production("StatefulSet")["nats"]["spec"]["replicas"] == 3
+
+
+@pytest.mark.parametrize("name", ["dispatcher", "inbox-watcher"])
+def test_replicas_follow_the_lag_of_a_durable_that_exists(name: str) -> None:
+    scaled = _production("ScaledObject")[name]["spec"]
+    assert scaled["scaleTargetRef"] == {"name": name}
+    assert 2 <= scaled["minReplicaCount"] < scaled["maxReplicaCount"]
+    (trigger,) = scaled["triggers"]
+    assert trigger["type"] == "nats-jetstream"
+    asked = trigger["metadata"]
+    durable = topology.durable(asked["consumer"])
+    assert (durable.service, durable.stream) == (name, asked["stream"])
+    assert f"{asked['account']}: {{" in (ROOT / "deploy/nats/nats.conf").read_text()
+    port = int(asked["natsServerMonitoringEndpoint"].rpartition(":")[2])
+    offered = {p["port"] for p in _production("Service")["nats"]["spec"]["ports"]}
+    assert port in offered
+    (rule,) = _production("NetworkPolicy")["nats-from-keda"]["spec"]["ingress"]
+    assert rule["ports"] == [{"protocol": "TCP", "port": port}]
+    assert "replicas" not in _production("Deployment")[name]["spec"], "KEDA's to say"
+    down = scaled["advanced"]["horizontalPodAutoscalerConfig"]["behavior"]["scaleDown"]
+    drain = _production("Deployment")[name]["spec"]["template"]["spec"]
+    (policy,) = down["policies"]
+    assert policy["value"] == 1
+    assert policy["periodSeconds"] >= min(drain["terminationGracePeriodSeconds"], 180)
+
+
+@pytest.mark.parametrize("name", [*SERVICES, "gateway"])
+def test_replicas_are_spread_over_zones_and_machines(name: str) -> None:
+    pod = _production("Deployment")[name]["spec"]["template"]
+    keys = [c["topologyKey"] for c in pod["spec"]["topologySpreadConstraints"]]
+    assert keys == ["topology.kubernetes.io/zone", "kubernetes.io/hostname"]
+    for constraint in pod["spec"]["topologySpreadConstraints"]:
+        labels = pod["metadata"]["labels"]
+        assert constraint["labelSelector"]["matchLabels"].items() <= labels.items()
+        assert "app.kubernetes.io/name" in constraint["matchLabelKeys"]
+
+
+def test_prometheus_scrapes_every_service_and_has_the_same_alerts() -> None:
+    monitor = _production("ServiceMonitor")["postfleet"]["spec"]
+    (only,) = monitor["selector"]["matchExpressions"]
+    assert only["values"] == SERVICES
+    (endpoint,) = monitor["endpoints"]
+    for name in SERVICES:
+        service = _production("Service")[name]
+        wanted = monitor["selector"]["matchLabels"].items()
+        assert wanted <= service["metadata"]["labels"].items()
+        assert endpoint["port"] in {port["name"] for port in service["spec"]["ports"]}
+    rules = yaml.safe_load((ROOT / "deploy/prometheus/rules.yml").read_text())
+    assert _production("PrometheusRule")["postfleet"]["spec"] == rules
+    script = ROOT / "deploy/prometheus/render.py"
+    assert subprocess.run([sys.executable, str(script)]).returncode == 0
+
+
+def test_grafana_gets_every_dashboard() -> None:
+    found = _production("ConfigMap")["grafana-dashboards"]
+    assert found["metadata"]["labels"] == {"grafana_dashboard": "1"}
+    files = {file.name for file in (ROOT / "deploy/grafana/dashboards").glob("*.json")}
+    assert set(found["data"]) == files
+    assert sum(map(len, found["data"].values())) < 1_000_000, "a ConfigMap's limit"
 
 
 def _selects(selector: Object, name: str) -> bool:
