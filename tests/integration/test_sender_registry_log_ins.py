@@ -5,6 +5,7 @@ import ssl
 import time
 from collections.abc import AsyncIterator, Awaitable, Callable
 from contextlib import asynccontextmanager
+from dataclasses import replace
 from ipaddress import ip_network
 from pathlib import Path
 from typing import Any
@@ -445,3 +446,67 @@ async def test_spellings_of_this_machine_are_refused_before_any_connection(host:
         check = await timed(smtp_log_in, server, PASSWORD, reach(networks=""))
     assert check.code in (Code.CONNECTION_FAILED, Code.HOST_NOT_FOUND)
     assert connections == 0
+
+
+def patient(certificates: tuple[Path, Path, Path] | None = None) -> Reach:
+    """Where the time is measured, and not the limit."""
+    return replace(reach(certificates, "127.0.0.0/8,::1/128"), timeout_seconds=10)
+
+
+@pytest.mark.seed("S234")
+async def test_each_step_of_a_log_in_is_timed() -> None:
+    async def talk(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        await asyncio.sleep(0.1)
+        writer.write(b"220 slow\r\n")
+        await reader.readline()
+        writer.write(b"250-slow\r\n250 AUTH PLAIN\r\n")
+        await reader.readline()
+        await asyncio.sleep(0.2)
+        writer.write(b"235 in\r\n")
+
+    async with serving(talk) as port:
+        check = await timed(smtp_log_in, mail_server(port, SmtpSecurity.NONE), PASSWORD, patient())
+    assert check.ok, check
+    assert list(check.steps) == ["dns", "connect", "greeting", "auth"]
+    assert check.steps["greeting"] >= 99
+    assert check.steps["auth"] >= 199
+    assert abs(sum(check.steps.values()) - check.ms) <= 5
+
+
+async def test_the_last_step_is_where_a_log_in_ended() -> None:
+    async def silent(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        writer.write(b"220 slow\r\n")
+        await reader.readline()
+        writer.write(b"250-slow\r\n250 STARTTLS\r\n")
+        await asyncio.sleep(5)
+
+    async with serving(silent) as port:
+        server = mail_server(port, SmtpSecurity.STARTTLS)
+        late = await timed(smtp_log_in, server, PASSWORD, reach())
+    unknown = mail_server(25, SmtpSecurity.NONE, host="nobody.invalid")
+    lost = await timed(imap_log_in, unknown, PASSWORD, patient())
+    assert (late.code, list(late.steps)) == (
+        Code.TIMEOUT,
+        ["dns", "connect", "greeting", "tls"],
+    )
+    assert late.steps["tls"] > LIMIT * 1000 / 2
+    assert list(lost.steps) == ["dns"]
+
+
+async def test_two_log_ins_at_once_are_timed_apart(
+    certificates: tuple[Path, Path, Path],
+) -> None:
+    async def imap(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        writer.write(b"* OK imap\r\n")
+        await reader.readline()
+        writer.write(b"a1 OK in\r\n")
+
+    async with serving(imap, server_context(certificates)) as port:
+        server = mail_server(port, SmtpSecurity.IMPLICIT, "localhost")
+        other = mail_server(port, SmtpSecurity.NONE, "nobody.invalid")
+        good, bad = await asyncio.gather(
+            timed(imap_log_in, server, PASSWORD, patient(certificates)),
+            timed(smtp_log_in, other, PASSWORD, patient()),
+        )
+    assert list(good.steps) == ["dns", "connect", "tls", "greeting", "auth"]
+    assert list(bad.steps) == ["dns"]

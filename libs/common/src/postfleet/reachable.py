@@ -9,7 +9,7 @@ nothing.
 import asyncio
 import contextlib
 import socket
-from collections.abc import Iterable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from ipaddress import (
     IPv4Address,
     IPv4Network,
@@ -107,8 +107,11 @@ async def guarded_socket(
     port: int,
     allowed_networks: Sequence[Network],
     ports: frozenset[int] = MAIL_PORTS,
+    resolved: Callable[[], None] = lambda: None,
 ) -> socket.socket:
     """A connected socket to one of the host's addresses, for a transport to take over.
+
+    `resolved` is called when the addresses are known, before the first is connected to.
 
     Raises NameUnknown, Forbidden, or an ExceptionGroup of OSErrors, one for each address.
     """
@@ -116,6 +119,7 @@ async def guarded_socket(
     forbidden = refusal(addresses, port, allowed_networks, ports)
     if forbidden:
         raise Forbidden(forbidden)
+    resolved()
     failures: list[OSError] = []
     for address in addresses:
         try:

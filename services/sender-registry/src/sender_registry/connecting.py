@@ -5,6 +5,7 @@ import socket
 import ssl
 import time
 from collections.abc import Awaitable, Callable
+from contextvars import ContextVar
 from dataclasses import dataclass, replace
 
 from postfleet.events import MailServer
@@ -24,15 +25,45 @@ class Reach:
     ehlo_name: str
 
 
+class _Steps:
+    """How long each step of one log-in took: the last one is where it ended."""
+
+    def __init__(self) -> None:
+        self._begun: list[tuple[str, float]] = []
+
+    def begin(self, name: str) -> None:
+        self._begun.append((name, time.monotonic()))
+
+    def taken(self) -> dict[str, int]:
+        """In milliseconds, in the order of the steps; one that came twice is counted together."""
+        found: dict[str, int] = {}
+        ends = [at for _, at in self._begun[1:]] + [time.monotonic()]
+        for (name, at), end in zip(self._begun, ends, strict=True):
+            found[name] = found.get(name, 0) + round((end - at) * 1000)
+        return found
+
+
+_steps: ContextVar[_Steps] = ContextVar("steps")
+
+
+def step(name: str) -> None:
+    """A log-in test begins its next step: dns, connect, tls, greeting, auth."""
+    if (steps := _steps.get(None)) is not None:
+        steps.begin(name)
+
+
 LogIn = Callable[[MailServer, str, Reach], Awaitable[LoggedIn]]
 
 
 async def timed(log_in: LogIn, server: MailServer, password: str, reach: Reach) -> Check:
     """Run one log-in within the limit, which covers everything from the name to the answer."""
     started = time.monotonic()
+    steps = _Steps()
+    _steps.set(steps)
 
     def result(code: Code | None, detail: str) -> Check:
-        return Check(code, detail, round((time.monotonic() - started) * 1000))
+        taken = round((time.monotonic() - started) * 1000)
+        return Check(code, detail, taken, steps=steps.taken())
 
     try:
         async with asyncio.timeout(reach.timeout_seconds):
@@ -55,8 +86,11 @@ async def open_socket(
     host: str, port: int, reach: Reach, ports: frozenset[int] = MAIL_PORTS
 ) -> socket.socket:
     """A connected socket to one of the host's addresses. Raises CheckFailed."""
+    step("dns")
     try:
-        return await guarded_socket(host, port, reach.allowed_networks, ports)
+        return await guarded_socket(
+            host, port, reach.allowed_networks, ports, lambda: step("connect")
+        )
     except NameUnknown as error:
         raise CheckFailed(Code.HOST_NOT_FOUND, str(error)) from error
     except Forbidden as error:

@@ -6,7 +6,7 @@ import socket
 from base64 import b64encode
 
 from postfleet.events import MailServer, SmtpSecurity
-from sender_registry.connecting import Reach, certificate_until_ms, open_socket
+from sender_registry.connecting import Reach, certificate_until_ms, open_socket, step
 from sender_registry.domain.validation import CheckFailed, Code, LoggedIn
 
 _MAX_LINE_BYTES = 16 * 1024
@@ -24,7 +24,9 @@ async def imap_log_in(server: MailServer, password: str, reach: Reach) -> Logged
     connection = await open_socket(server.host, server.port, reach)
     reader, writer = await _open(connection, server, reach)
     try:
+        step("greeting")
         await _greeted(reader)
+        step("auth")
         log_in = _xoauth2 if server.auth_method == "xoauth2" else _login
         await log_in(reader, writer, server.username.encode(), password.encode())
         until_ms = certificate_until_ms(writer.get_extra_info("ssl_object"))
@@ -43,6 +45,8 @@ async def _open(
     connection: socket.socket, server: MailServer, reach: Reach
 ) -> tuple[asyncio.StreamReader, asyncio.StreamWriter]:
     tls = server.security is SmtpSecurity.IMPLICIT
+    if tls:
+        step("tls")
     try:
         return await asyncio.open_connection(
             sock=connection,

@@ -8,7 +8,7 @@ from aiosmtplib import SMTP
 
 from postfleet.events import MailServer, SmtpSecurity
 from postfleet.smtp import SmtpReply
-from sender_registry.connecting import Reach, certificate_until_ms, open_socket
+from sender_registry.connecting import Reach, certificate_until_ms, open_socket, step
 from sender_registry.domain.validation import CheckFailed, Code, LoggedIn
 
 #: over TLS they protect the password equally; one try, because providers lock after several
@@ -58,8 +58,11 @@ def _say_goodbye(client: SMTP) -> None:
 
 
 async def _greet(client: SMTP, server: MailServer) -> None:
+    # TLS from the first byte and the greeting behind it are one act of aiosmtplib's.
+    step("tls" if server.security is SmtpSecurity.IMPLICIT else "greeting")
     try:
         await client.connect()
+        step("greeting")
         await client.ehlo()
     except aiosmtplib.SMTPTimeoutError as error:
         raise TimeoutError from error
@@ -76,6 +79,7 @@ async def _greet(client: SMTP, server: MailServer) -> None:
 async def _start_tls(client: SMTP) -> None:
     if not client.supports_extension("starttls"):
         raise CheckFailed(Code.SSL_ERROR, "the server does not offer STARTTLS")
+    step("tls")
     try:
         await client.starttls()
         await client.ehlo()
@@ -91,6 +95,7 @@ async def _authenticate(client: SMTP, server: MailServer, password: str) -> None
     if not offered:
         kind = "OAuth (XOAUTH2)" if server.auth_method == "xoauth2" else "a password"
         raise CheckFailed(Code.AUTH_FAILED, f"the server offers no log-in with {kind}")
+    step("auth")
     log_in = getattr(client, f"auth_{offered[0].replace('-', '')}")
     try:
         await log_in(server.username.encode(), password.encode())

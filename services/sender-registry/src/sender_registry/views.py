@@ -94,7 +94,13 @@ def validation_view(validation: Validation) -> Json:
 
 
 def _check(check: Check) -> Json:
-    return {"ok": check.ok, "code": check.code, "detail": check.detail, "ms": check.ms}
+    return {
+        "ok": check.ok,
+        "code": check.code,
+        "detail": check.detail,
+        "ms": check.ms,
+        "steps": dict(check.steps),
+    }
 
 
 def _known(code: str) -> Json:

@@ -1,7 +1,7 @@
 """What a test of a log-in can say: it works, or one of six codes."""
 
-from collections.abc import Iterable
-from dataclasses import dataclass
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass, field
 from enum import StrEnum
 
 
@@ -37,6 +37,7 @@ class Check:
     detail: str
     ms: int
     certificate_until_ms: int = 0
+    steps: Mapping[str, int] = field(default_factory=dict)  # milliseconds, in their order
 
     @property
     def ok(self) -> bool:
