@@ -23,7 +23,7 @@ from tests.support.process import ServerProcess
 
 _KEY = "a-key-for-the-fuzzing-of-apis"
 _SERVICES = ("sender_registry", "dispatcher", "tracker", "inbox_watcher")
-_EXAMPLES = 60  # of each kind
+_EXAMPLES = 40  # of each kind
 _FAILURES = (500, 501, 502, 504)  # 503 says that somebody else does not answer
 #: Nothing outside is asked, and nothing waits for an answer that cannot come.
 _ALONE = {
@@ -81,7 +81,7 @@ async def service(
 
 
 def _wait(url: str, process: ServerProcess) -> None:
-    deadline = time.monotonic() + 40
+    deadline = time.monotonic() + 90
     while True:
         try:
             if httpx.get(url, trust_env=False).is_success:
