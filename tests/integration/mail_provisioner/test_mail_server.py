@@ -74,7 +74,7 @@ async def test_a_new_mailbox_logs_in_over_imap_and_submission_within_a_second(
         await asyncio.to_thread(mail_pair.imap, address, password)
 
 
-@pytest.mark.seed("S54")
+@pytest.mark.seed("S54", "C36")
 async def test_a_catch_all_takes_only_what_no_mailbox_takes(
     service: Service, mail_pair: MailPair
 ) -> None:
@@ -90,7 +90,7 @@ async def test_a_catch_all_takes_only_what_no_mailbox_takes(
     assert (len(anns), len(bobs)) == (2, 2)
 
 
-@pytest.mark.seed("S95", "S97")
+@pytest.mark.seed("S95", "S97", "C19")
 async def test_an_alias_takes_mail_but_no_log_in(service: Service, mail_pair: MailPair) -> None:
     domain = await service.domain()
     password = await live(service, domain, "ann")

@@ -141,7 +141,7 @@ async def test_the_presets_know_what_is_to_do_at_each_provider(service: Service)
     assert "port 25" in hints["office365"]
 
 
-@pytest.mark.seed("S154")
+@pytest.mark.seed("S154", "C20")
 async def test_a_strict_dmarc_policy_and_a_relay_come_with_a_warning(
     service: Service, mail_pair: MailPair
 ) -> None:

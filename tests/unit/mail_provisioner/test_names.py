@@ -22,7 +22,7 @@ def test_a_name_is_accepted(name: str, becomes: str) -> None:
     assert check_name(name) == becomes
 
 
-@pytest.mark.seed("S138", "S139", "S140", "S141")
+@pytest.mark.seed("S138", "S139", "S140", "S141", "C17")
 @pytest.mark.parametrize(
     ("name", "code"),
     [
