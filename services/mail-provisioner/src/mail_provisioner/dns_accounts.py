@@ -4,7 +4,8 @@ import orjson
 from pymongo.errors import DuplicateKeyError
 
 from mail_provisioner.dns import DnsUnavailable
-from mail_provisioner.dns_providers import Account, ProviderMissing, ProviderZones
+from mail_provisioner.dns_apis import Account
+from mail_provisioner.dns_providers import ProviderMissing, ProviderZones
 from mail_provisioner.dns_update import DynamicUpdates, ZoneRefused
 from mail_provisioner.settings import SERVICE
 from postfleet.instants import now_ms

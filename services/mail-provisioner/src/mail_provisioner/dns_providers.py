@@ -8,26 +8,25 @@ synchronous and keeps what it read, so each visit has a provider of its own, in 
 import asyncio
 import time
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass, field
 from typing import Any, Final
 
 import dns.rdata
 import dns.rdataset
 import octodns_cloudflare
 import octodns_digitalocean
-import requests
 from octodns.provider import ProviderException
 from octodns.provider.base import BaseProvider
 from octodns.record import Record
 from octodns.record.exception import RecordException
-from octodns.zone import Zone
+from octodns.zone import DuplicateRecordException, SubzoneRecordException, Zone
 
 from mail_provisioner.dns import DnsUnavailable
+from mail_provisioner.dns_apis import PROVIDERS, Account
 from mail_provisioner.dns_texts import text_of, txt
 from mail_provisioner.dns_update import ChangedMeanwhile, RecordSet, ZoneRefused
 
-_TIMEOUT: Final = 15.0  # seconds for one request
 _ZONES_KEPT: Final = 60.0  # seconds that a list of zones is believed
+_ZONE_KEPT: Final = 2.0  # seconds that a zone is believed by readers; a change looks again
 _NEW_TTL: Final = 3600
 
 #: which credentials a provider needs
@@ -44,22 +43,26 @@ _DENIALS: Final = (
 )
 
 
+#: what octoDNS lets through when a provider does not answer, or answers nonsense
+_FAILURES: Final = (
+    ProviderException,
+    RecordException,
+    DuplicateRecordException,
+    SubzoneRecordException,
+    OSError,
+    LookupError,
+    ValueError,
+    TypeError,
+    AttributeError,
+)
+
+
 class CredentialsRefused(ZoneRefused):
     """The provider does not let us in."""
 
 
 class ProviderMissing(Exception):
     """The provider's package is not installed; the text names it."""
-
-
-@dataclass(frozen=True, slots=True)
-class Account:
-    """An account at a provider. `url`: another place of its API than the provider's own."""
-
-    name: str
-    provider: str
-    credentials: Mapping[str, str] = field(repr=False)
-    url: str = ""
 
 
 class ProviderZones:
@@ -69,27 +72,31 @@ class ProviderZones:
         self._account = account
         self._zones: tuple[str, ...] = ()
         self._known_until = 0.0
-        self._one_at_a_time = asyncio.Lock()
+        self._read: dict[str, tuple[float, Zone]] = {}  # zone -> until when it is believed, and it
+        self._listing, self._one_at_a_time = asyncio.Lock(), asyncio.Lock()
 
     async def zones(self) -> tuple[str, ...]:
         """Names without the final dot. Raises DnsUnavailable, ZoneRefused, ProviderMissing."""
-        if time.monotonic() > self._known_until:
-            names = await self._visit(lambda provider: tuple(provider.list_zones()))
-            self._zones = tuple(name.rstrip(".").lower() for name in names)
-            self._known_until = time.monotonic() + _ZONES_KEPT
-        return self._zones
+        async with self._listing:
+            if time.monotonic() > self._known_until:
+                names = await self._visit(lambda provider: tuple(provider.list_zones()))
+                self._zones = tuple(name.rstrip(".").lower() for name in names)
+                self._known_until = time.monotonic() + _ZONES_KEPT
+            return self._zones
 
     async def holds(self, name: str) -> bool:
         """Whether a name is in one of the zones. Raises as `zones`."""
         return bool(_zone_of(name, await self.zones()))
 
     async def read(self, name: str, type_: str) -> RecordSet:
-        """What the provider has now. Raises DnsUnavailable, ZoneRefused."""
+        """What the provider has, or had two seconds ago. Raises DnsUnavailable, ZoneRefused."""
         zone = await self._insist_on_zone(name)
-        found = await self._visit(
-            lambda provider: _current(_populated(provider, zone), name, type_)
-        )
-        return _record_set(name, type_, found)
+        async with self._listing:  # a domain's records are asked for at once: one reads for all
+            until, known = self._read.get(zone, (0.0, None))
+            if known is None or time.monotonic() > until:
+                known = await self._visit(lambda provider: _populated(provider, zone))
+                self._read[zone] = time.monotonic() + _ZONE_KEPT, known
+        return _record_set(name, type_, _current(known, name, type_))
 
     async def swap(self, seen: RecordSet, before: str, after: str) -> None:
         """Put `after` in the place of `before` (either may be ""), and touch nothing else.
@@ -97,7 +104,10 @@ class ProviderZones:
         Raises ChangedMeanwhile, ZoneRefused, DnsUnavailable.
         """
         zone = await self._insist_on_zone(seen.name)
-        await self._visit(lambda provider: _swap(provider, zone, seen, before, after))
+        try:
+            await self._visit(lambda provider: _swap(provider, zone, seen, before, after))
+        finally:
+            self._read.pop(zone, None)
 
     async def _insist_on_zone(self, name: str) -> str:
         zone = _zone_of(name, await self.zones())
@@ -114,10 +124,10 @@ def _tried(account: Account, act: Callable[[BaseProvider], Any]) -> Any:
     try:
         if account.provider == "route53":
             return _on_route53(account, act)
-        return act(_PROVIDERS[account.provider](account))
+        return act(PROVIDERS[account.provider](account))
     except _DENIALS as error:
         raise _refused(account, error) from None
-    except (ProviderException, RecordException, OSError, LookupError, ValueError) as error:
+    except _FAILURES as error:
         if _is_denial(error):
             raise _refused(account, error) from None
         raise DnsUnavailable(f"{account.provider}: {str(error) or type(error).__name__}") from None
@@ -211,82 +221,3 @@ def _swap(provider: BaseProvider, zone: str, seen: RecordSet, before: str, after
         return
     plan.changes = [c for c in plan.changes if (c.record.name, c.record._type) == (host, seen.type)]
     provider.apply(plan)
-
-
-# -- providers, each made to touch only what changes ----------------------------------------------
-
-
-class _Deadline(requests.adapters.HTTPAdapter):
-    """Gives requests that have none a time-out."""
-
-    def send(self, request: Any, *_: Any, **options: Any) -> requests.Response:
-        return super().send(request, **{**options, "timeout": options.get("timeout") or _TIMEOUT})
-
-
-class _Cloudflare(octodns_cloudflare.CloudflareProvider):  # type: ignore[misc]
-    def __init__(self, account: Account) -> None:
-        url = {"api_url": account.url} if account.url else {}
-        super().__init__(
-            account.name,
-            token=account.credentials["token"],
-            pagerules=False,
-            root_ns_warnings=False,
-            retry_count=0,  # it would sleep for minutes, in our thread
-            timeout=_TIMEOUT,
-            **url,
-        )
-
-    def _try_request(self, method: str, path: str, **options: Any) -> Any:
-        """Leaves out writes that change nothing: octoDNS writes a set's other values again."""
-        if method == "PUT":
-            id_ = path.rpartition("/")[2]
-            known = [
-                r for records in self._zone_records.values() for r in records if r["id"] == id_
-            ]
-            if known and _meant(known[0]) == _meant(options["data"]):
-                return {}
-        return super()._try_request(method, path, **options)
-
-    def _contents_for_TXT(self, record: Record) -> Any:
-        """In quotes, as Cloudflare itself writes them."""
-        for value in record.values:
-            yield {"content": txt(text_of(value)).to_text()}
-
-
-class _DigitalOcean(octodns_digitalocean.DigitalOceanProvider):  # type: ignore[misc]
-    def __init__(self, account: Account) -> None:
-        super().__init__(account.name, account.credentials["token"], root_ns_warnings=False)
-        self._client._sess.mount("https://", _Deadline())
-        self._client._sess.mount("http://", _Deadline())
-        if account.url:
-            self._client.BASE = account.url
-
-    def _apply_Update(self, change: Any) -> None:
-        """Adds what is new, then takes away what is gone; octoDNS's own takes the set away first."""
-        zone, new = change.new.zone, change.new
-        there = [
-            r for r in self.zone_records(zone) if (r["name"], r["type"]) == (new.name, new._type)
-        ]
-        wanted = list(getattr(self, f"_params_for_{new._type}")(new))
-        keys = {_key(r) for r in there}
-        for params in wanted:
-            if _key(params) not in keys:
-                self._client.record_create(zone.name[:-1], params)
-        keys = {_key(params) for params in wanted}
-        for record in there:
-            if _key(record) not in keys:
-                self._client.record_delete(zone.name[:-1], record["id"])
-
-
-def _key(record: Mapping[str, Any]) -> tuple[Any, str]:
-    return record.get("priority"), text_of(record["data"]).rstrip(".")
-
-
-def _meant(record: Mapping[str, Any]) -> tuple[Any, str]:
-    return record.get("priority"), text_of(record["content"]).rstrip(".")
-
-
-_PROVIDERS: Final[Mapping[str, Callable[[Account], BaseProvider]]] = {
-    "cloudflare": _Cloudflare,
-    "digitalocean": _DigitalOcean,
-}
