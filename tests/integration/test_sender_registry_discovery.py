@@ -118,3 +118,23 @@ async def test_a_stranger_with_another_certificate_is_not_believed(
     async with web_server(answer, certificates) as web:
         with pytest.raises(FetchFailed, match=r"mismatch|not valid"):
             await fetch(Request(web.url.replace("localhost", "127.0.0.1")), reach(certificates))
+
+
+@pytest.mark.parametrize(
+    ("address", "problem"),
+    [
+        ("ann@typo.test", "the domain typo.test does not exist: is it spelt right?"),
+        ("ann@broken.test", "the name servers of broken.test do not answer: try again later"),
+        ("ann@silent.test", ""),
+    ],
+)
+async def test_a_domain_that_does_not_exist_or_answer_is_named(
+    certificates: Certificates, address: str, problem: str
+) -> None:
+    records: Records = {
+        ("broken.test", "MX"): ["SERVFAIL"],
+        ("silent.test", "MX"): ["10 mx.silent.test."],
+    }
+    async with name_server(records) as server:
+        found = await Discovery(reach(certificates), server).find(address)
+    assert (found.by, found.problem) == ("nobody", problem)

@@ -43,7 +43,9 @@ class _Server(asyncio.DatagramProtocol):
         reply = dns.message.make_response(query)
         reply.flags |= dns.flags.RA
         found = self._records.get((name, kind))
-        if found:
+        if found == ["SERVFAIL"]:
+            reply.set_rcode(dns.rcode.SERVFAIL)
+        elif found:
             reply.answer.append(dns.rrset.from_text(question.name, 60, "IN", kind, *found))
         else:
             reply.set_rcode(dns.rcode.NXDOMAIN)

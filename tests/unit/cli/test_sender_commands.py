@@ -78,10 +78,15 @@ def test_adding_finds_the_servers_and_asks_for_an_app_password(platform: Platfor
 
 
 def test_an_address_without_known_servers_asks_for_them(platform: Platform) -> None:
-    platform.answers["POST", f"{ACCOUNTS}/discover"] = {"found_by": "nobody", "smtp_host": None}
+    platform.answers["POST", f"{ACCOUNTS}/discover"] = {
+        "found_by": "nobody",
+        "problem": "the domain one.test does not exist",
+        "smtp_host": None,
+    }
     result = run("senders", "add", "ann@one.test", text="x\n")
     assert isinstance(result.exception, Refused)
     assert "--smtp-host" in str(result.exception)
+    assert "does not exist" in str(result.exception)
     assert [asked[1] for asked in platform.asked] == [f"{ACCOUNTS}/discover"]
 
 

@@ -111,6 +111,7 @@ def _discover(api: Api, email: str) -> dict[str, Any]:
         raise Refused(
             ExitCode.USAGE,
             f"nobody tells where {email} has its servers: give --smtp-host, or --inbox-type",
+            *filter(None, [found.get("problem")]),
         )
     servers = [
         f"{found[f'{name}_host']}:{found[f'{name}_port']}"

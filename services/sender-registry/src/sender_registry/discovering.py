@@ -8,6 +8,7 @@ from typing import Any
 import dns.asyncresolver
 import dns.exception
 import dns.rdatatype
+import dns.resolver
 
 from postfleet.addresses import split_address
 from sender_registry.connecting import Reach
@@ -52,7 +53,20 @@ class Discovery:
         for step in steps:
             if found := await step(domain, address):
                 return found
-        return Found("nobody", presets.InboxType.CUSTOM_SMTP)
+        problem = await self._problem(domain)
+        return Found("nobody", presets.InboxType.CUSTOM_SMTP, problem=problem)
+
+    async def _problem(self, domain: str) -> str:
+        """Why nobody tells, if that is the domain's own trouble."""
+        try:
+            await self._resolve(domain, "MX")
+        except dns.resolver.NXDOMAIN:
+            return f"the domain {domain} does not exist: is it spelt right?"
+        except dns.resolver.NoAnswer:
+            return ""
+        except dns.exception.DNSException:
+            return f"the name servers of {domain} do not answer: try again later"
+        return ""
 
     async def _by_mx(self, domain: str, address: str) -> Found | None:
         records = await self._ask(domain, "MX")
@@ -85,18 +99,20 @@ class Discovery:
         return None
 
     async def _ask(self, name: str, kind: str) -> list[Any]:
+        try:
+            return list(await self._resolve(name, kind))
+        except dns.exception.DNSException as error:
+            log.debug("no %s of %s: %s", kind, name, type(error).__name__)
+            return []
+
+    async def _resolve(self, name: str, kind: str) -> Any:
+        """Raises DNSException."""
         resolver = dns.asyncresolver.Resolver(configure=not self.dns_server)
         if self.dns_server:
             host, _, port = self.dns_server.rpartition(":")
             resolver.nameservers, resolver.port = [host], int(port)
-        try:
-            answer = await resolver.resolve(
-                name, dns.rdatatype.from_text(kind), lifetime=_DNS_SECONDS
-            )
-        except dns.exception.DNSException as error:
-            log.debug("no %s of %s: %s", kind, name, type(error).__name__)
-            return []
-        return list(answer)
+        kind_of = dns.rdatatype.from_text(kind)
+        return await resolver.resolve(name, kind_of, lifetime=_DNS_SECONDS)
 
 
 def _ascii(domain: str) -> str:

@@ -50,6 +50,7 @@ def build_guidance_router(discovery: Discovery) -> APIRouter:
         found = await discovery.find(form.email_address)
         return {
             "found_by": found.by,
+            "problem": found.problem or None,
             "inbox_type": found.inbox_type.value,
             **_server("smtp", found.smtp),
             **_server("imap", found.imap),

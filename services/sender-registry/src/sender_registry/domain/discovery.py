@@ -37,6 +37,7 @@ class Found:
     inbox_type: InboxType
     smtp: MailServer | None = None
     imap: MailServer | None = None
+    problem: str = ""  # of the domain, where nobody tells
 
 
 def from_preset(kind: InboxType, address: str, by: str) -> Found:
