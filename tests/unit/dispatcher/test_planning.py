@@ -36,7 +36,7 @@ def at(hour: int) -> datetime:
     return NOON.replace(hour=hour)
 
 
-@pytest.mark.seed("S28", "S32", "S40", "S42")
+@pytest.mark.seed("S28", "S32", "S40", "S42", "S279")
 @pytest.mark.parametrize(
     ("fields", "capacity", "rule"),
     [
