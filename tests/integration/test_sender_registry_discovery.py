@@ -42,6 +42,7 @@ def reach(certificates: Certificates, networks: str = "127.0.0.0/8,::1/128") -> 
         ("ann@works.test", "mx", "GOOGLE_WORKSPACE", "smtp.gmail.com"),
         ("ann@own.test", "srv", "CUSTOM_SMTP", "mail.own.test"),
         ("ann@silent.test", "nobody", "CUSTOM_SMTP", None),
+        ("ann@straße.test", "srv", "CUSTOM_SMTP", "mail.own.test"),
     ],
 )
 async def test_the_cheapest_source_that_knows_is_believed(
@@ -50,6 +51,7 @@ async def test_the_cheapest_source_that_knows_is_believed(
     records: Records = {
         ("works.test", "MX"): ["10 aspmx.l.google.com."],
         ("own.test", "MX"): ["10 mail.own.test."],
+        ("_submission._tcp.xn--strae-oqa.test", "SRV"): ["0 0 587 mail.own.test."],
         ("_submission._tcp.own.test", "SRV"): ["0 0 587 mail.own.test."],
         ("_imaps._tcp.own.test", "SRV"): ["0 0 993 mail.own.test."],
         ("_submission._tcp.silent.test", "SRV"): ["0 0 0 ."],

@@ -10,7 +10,7 @@ import dns.exception
 import dns.rdatatype
 import dns.resolver
 
-from postfleet.addresses import split_address
+from postfleet.addresses import canonical, domain_of
 from sender_registry.connecting import Reach
 from sender_registry.domain import presets
 from sender_registry.domain.discovery import (
@@ -42,7 +42,7 @@ class Discovery:
 
     async def find(self, address: str) -> Found:
         """What is known; a Found without `smtp` where nobody tells."""
-        domain = _ascii(split_address(address)[1])
+        domain = domain_of(canonical(address))
         if kind := presets.by_domain(domain):
             return from_preset(kind, address, "domain")
         steps: tuple[Callable[[str, str], Awaitable[Found | None]], ...] = (
@@ -113,7 +113,3 @@ class Discovery:
             resolver.nameservers, resolver.port = [host], int(port)
         kind_of = dns.rdatatype.from_text(kind)
         return await resolver.resolve(name, kind_of, lifetime=_DNS_SECONDS)
-
-
-def _ascii(domain: str) -> str:
-    return domain if domain.isascii() else domain.encode("idna").decode()
