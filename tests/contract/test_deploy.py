@@ -9,11 +9,15 @@ import re
 import subprocess
 import sys
 import sysconfig
+import time
+from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
 import pytest
 import yaml
+
+from dispatcher.settings import Settings as DispatcherSettings
 
 ROOT = Path(__file__).parents[2]
 SCRIPTS = Path(sysconfig.get_path("scripts"))
@@ -110,7 +114,83 @@ def test_containers_start_in_order() -> None:
 
 @pytest.mark.parametrize("name", [*SERVICES, "gateway"])
 def test_a_drain_has_its_time(name: str) -> None:
-    assert COMPOSE[name]["stop_grace_period"] == ("180s" if name == "dispatcher" else "45s")
+    assert COMPOSE[name]["stop_grace_period"] == ("660s" if name == "dispatcher" else "45s")
+
+
+def test_the_dispatchers_drain_outlasts_the_longest_reply() -> None:
+    longest = DispatcherSettings.model_fields["final_reply_timeout_seconds"].default
+    assert int(COMPOSE["dispatcher"]["stop_grace_period"].removesuffix("s")) > longest + 30
+
+
+def test_prometheus_and_grafana_are_a_profile() -> None:
+    assert COMPOSE["prometheus"]["profiles"] == COMPOSE["grafana"]["profiles"] == ["observability"]
+
+
+def test_other_servers_are_told_a_name_that_the_operator_chose() -> None:
+    """The default is a container's own name, which nobody can look up."""
+    said = COMPOSE["dispatcher"]["environment"]["POSTFLEET_DISPATCHER_EHLO_HOSTNAME"]
+    assert said.startswith("${POSTFLEET_EHLO_HOSTNAME")
+
+
+class _Watched:
+    """deploy/nats/watch around a server of shell, with a health check that the test answers."""
+
+    def __init__(self, folder: Path) -> None:
+        self.folder, self.health = folder, 200
+        server = folder / "nats-server"
+        server.write_text(
+            '#!/bin/sh\necho "$@" > "$0.args"\ntrap "exit 3" TERM\nwhile :; do sleep 0.05; done\n'
+        )
+        wget = folder / "wget"
+        wget.write_text(f"#!/bin/sh\necho >> {folder}/asked\ntest -e {folder}/well\n")
+        for script in (server, wget):
+            script.chmod(0o755)
+        (folder / "well").touch()
+        path = f"{folder}:{os.environ['PATH']}"
+        env = {"PATH": path, "NATS_HEALTH_SECONDS": "0.05", "NATS_HEALTH_FAILURES": "4"}
+        command = ["sh", str(ROOT / "deploy/nats/watch"), "--config", "x"]
+        self.process = subprocess.Popen(command, env=env, stderr=subprocess.PIPE, text=True)
+
+    def asked(self) -> int:
+        notes = self.folder / "asked"
+        return len(notes.read_text().splitlines()) if notes.exists() else 0
+
+    def wait_until_asked(self, times: int) -> None:
+        deadline = time.monotonic() + 30
+        while self.asked() < times:
+            assert time.monotonic() < deadline
+            time.sleep(0.02)
+
+
+@pytest.fixture
+def watched(tmp_path: Path) -> Iterator[_Watched]:
+    nats = _Watched(tmp_path)
+    yield nats
+    nats.process.kill()
+    nats.process.wait()
+
+
+def test_a_nats_that_stays_ill_is_ended_so_that_it_starts_again(watched: _Watched) -> None:
+    watched.wait_until_asked(6)
+    assert watched.process.poll() is None, "it is well, and left alone"
+    (watched.folder / "well").unlink()
+    assert watched.process.wait(timeout=30) == 75
+    assert watched.process.stderr is not None
+    assert "ended and started again" in watched.process.stderr.read()
+    assert (watched.folder / "nats-server.args").read_text() == "--config x\n"
+
+
+def test_a_nats_that_is_told_to_stop_stops(watched: _Watched) -> None:
+    watched.wait_until_asked(1)
+    watched.process.terminate()
+    assert watched.process.wait(timeout=30) == 3, "its own exit code"
+
+
+def test_the_watch_runs_around_every_node_and_reads_the_health_check() -> None:
+    for node in ["nats", *NODES]:
+        assert COMPOSE[node]["entrypoint"] == ["/bin/sh", "/etc/nats/watch"]
+        assert "./deploy/nats:/etc/nats:ro" in COMPOSE[node]["volumes"]
+        assert COMPOSE[node]["healthcheck"]["test"][-1] in (ROOT / "deploy/nats/watch").read_text()
 
 
 def test_only_the_gateway_smtp_in_and_the_views_are_published_and_on_loopback() -> None:
@@ -130,7 +210,10 @@ def test_the_servers_have_no_way_out() -> None:
 
 def test_one_node_by_default_and_three_by_profile() -> None:
     example = (ROOT / ".env.example").read_text()
-    assert "\nCOMPOSE_PROFILES=single\nNATS_URL=tls://nats:4222\nNATS_REPLICAS=1\n" in example
+    assert (
+        "\nCOMPOSE_PROFILES=single,observability\nNATS_URL=tls://nats:4222\nNATS_REPLICAS=1\n"
+        in example
+    )
     assert "COMPOSE_PROFILES=cluster" in example
     assert COMPOSE["nats"]["profiles"] == ["single"]
     routes = ",".join(f"nats-route://{node}:6222" for node in NODES)
@@ -280,7 +363,7 @@ def test_ci_run_reports_both_halves(lint: int, test: int, expected: int, tmp_pat
     assert result.returncode == expected
     assert "made lint" in result.stdout
     assert "made test" in result.stdout
-    assert result.stdout.count("no browser") == 2, "once as it runs, once in the list at the end"
+    assert result.stdout.count("no browser") == 3, "as each of the two runs, once in the list at the end"
 
 
 def test_the_scripts_can_be_run() -> None:

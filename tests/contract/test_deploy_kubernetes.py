@@ -204,7 +204,7 @@ def test_a_server_has_all_three_probes_and_time_to_end(workload: Object) -> None
         smtp = [{"name": "smtp", "containerPort": 2587}] if name == "dispatcher" else []
         http = [{"name": "http", "containerPort": 8000}]
         assert sorted(container["ports"], key=str) == sorted(http + smtp, key=str)
-    expected = {"dispatcher": 180, "nats": 60, "mongo": 60}.get(name, 45)
+    expected = {"dispatcher": 660, "nats": 60, "mongo": 60}.get(name, 45)
     assert workload["spec"]["template"]["spec"]["terminationGracePeriodSeconds"] == expected
 
 
