@@ -363,7 +363,9 @@ def test_ci_run_reports_both_halves(lint: int, test: int, expected: int, tmp_pat
     assert result.returncode == expected
     assert "made lint" in result.stdout
     assert "made test" in result.stdout
-    assert result.stdout.count("no browser") == 3, "as each of the two runs, once in the list at the end"
+    assert result.stdout.count("no browser") == 3, (
+        "as each of the two runs, once in the list at the end"
+    )
 
 
 def test_the_scripts_can_be_run() -> None:
