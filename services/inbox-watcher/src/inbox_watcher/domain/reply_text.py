@@ -15,14 +15,16 @@ MAX_REPLY = 20_000  # characters
 
 _VERB_LAST = re.compile(rf"(?:{quoting.ATTRIBUTION_VERBS})\s*[:：]\s*$", re.IGNORECASE)
 _VERB = re.compile(rf"(?:{quoting.ATTRIBUTION_VERBS})\b.{{0,150}}[:：]\s*$", re.IGNORECASE)
-_START = re.compile(rf"(?:\d{{4}}|(?:{quoting.ATTRIBUTION_STARTS})\b)", re.IGNORECASE)
+_START = re.compile(rf"(?:\d{{1,4}}\b|(?:{quoting.ATTRIBUTION_STARTS})\b)", re.IGNORECASE)
 _ADDRESS = re.compile(r"[<(\[][^<>()\s]{1,200}@[^<>()\s]{1,200}[>)\]]")
 _ADDRESS_LAST = re.compile(r"[\w.+<(\[-]{1,200}@[^<>()\s]{1,200}[>)\]]?\)?\s*[:：]\s*$")
 _DATED = re.compile(
     r"\b(?:19|20)\d\d\b.{0,80}\d{1,2}[:.h]\d\d|\d{1,2}[:.h]\d\d.{0,80}\b(?:19|20)\d\d\b"
+    r"|\b\d{1,2}[./-] ?\d{1,2}[./-] ?\d\d\b.{1,80}\d{1,2}[:.h]\d\d"
 )
+_TIME_LAST = re.compile(r"\d{1,2}[:.]\d\d(?:[:.]\d\d)?(?: ?[ap]m)?\)?\s*[:：]\s*$", re.IGNORECASE)
 _QUOTING = re.compile(quoting.QUOTING, re.IGNORECASE)
-_INVISIBLE = re.compile("[\u200b-\u200f\u202a-\u202e\u2066-\u2069\ufeff]")
+_INVISIBLE = re.compile("[\u200b-\u200f\u202a-\u202e\u2060-\u2064\u2066-\u2069\ufeff]")
 _DIGIT = re.compile(r"\d")
 _SEPARATOR = re.compile(rf"\s*(?:{'|'.join(quoting.SEPARATORS)})\s*$", re.IGNORECASE)
 _HEADER_FIRST = re.compile(rf"\s*{quoting.HEADER_FIRST}", re.IGNORECASE)
@@ -88,7 +90,7 @@ def _is_attribution(text: str, lines: list[str], following: int) -> bool:
     if _VERB_LAST.search(text[-60:]):
         return (dated and (starts or addressed)) or _next_is_quoted(lines, following)
     if _VERB.search(text[-220:]):
-        timed = starts and bool(_DATED.search(text))
+        timed = (starts or bool(_TIME_LAST.search(text[-30:]))) and bool(_DATED.search(text))
         return timed or (dated and addressed) or _next_is_quoted(lines, following)
     if _QUOTING.match(text):
         return addressed or _next_is_quoted(lines, following)

@@ -20,7 +20,7 @@ ATTRIBUTION_VERBS = (
 #: The beginning of such a line, for the languages that put a preposition there.
 ATTRIBUTION_STARTS = (
     r"on|am|op|le|el|il|em|den|dnia|w dniu|dne|dňa|pe|în|tarihinde|στις|в|на|at|il giorno|på|"
-    r"vào|pada|a las"
+    r"vào|pada|a las|às|no dia"
 )
 
 #: A line that separates the new text from a forwarded or original message.
@@ -44,7 +44,12 @@ SEPARATORS = (
     r"\W{0,10}(?:please )?(?:type|write|enter)?(?: your)? ?reply above this line\W{0,10}",
     r"\W{0,10}(?:bitte )?antworten sie (?:oberhalb|über) dieser linie\W{0,10}",
     r"_{20,}",
-    r"begin forwarded message:",
+    r"begin forwarded message:|anfang der weitergeleiteten (?:nachricht|e-?mail):|"
+    r"début du message (?:réexpédié|transféré) ?:|inicio del mensaje reenviado:|"
+    r"inizio messaggio inoltrato:|begin doorgestuurd bericht:|início da mensagem (?:re)?encaminhada:|"
+    r"vidarebefordrat brev:|start på videresendt (?:besked|melding):|välitetty viesti alkaa:|"
+    r"начало переадресованного сообщения:|początek przekazywanej wiadomości:|"
+    r"začátek přeposlané zprávy:|下面是被转发的邮件：|開始轉寄郵件：|転送されたメッセージ：",
 )
 
 #: "Quoting …:" in front of quoted lines (Horde and others).
@@ -54,7 +59,8 @@ QUOTING = (
 
 #: The first field of a header block that Outlook puts above the history, and a second one within it.
 HEADER_FIRST = (
-    r"\*?(?:from|von|de|da|van|från|fra|lähettäjä|od|feladó|от|від|kimden|发件人|寄件者|差出人|"
+    r"\*?(?:from|von|de|da|van|från|fra|lähettäjä|od|feladó|от(?: кого)?|від|"
+    r"de la|gönderen|από|nuo|no|saatja|מאת|من|từ|จาก|dari|kimden|发件人|寄件者|差出人|"
     r"보낸 ?사람)\s*[:：]"
 )
 HEADER_NEXT = (
@@ -62,7 +68,12 @@ HEADER_NEXT = (
     r"asunto|inviato|data|a|oggetto|assunto"
     r"|verzonden|aan|onderwerp|skickat|till|ämne|sendt|til|emne|lähetetty|päiväys|aihe|wysłano|"
     r"do|temat|odesláno|komu|předmět"
-    r"|дата|отправлено|кому|тема|gönderilme|tarih|kime|konu|发送时间|收件人|主题"
+    r"|дата|отправлено|кому|тема|gönderilme|tarih|kime|konu|发送时间|收件人|主题|日期"
+    r"|寄件日期|收件者|主旨|odoslané|predmet|elküldve|küldve|dátum|címzett|tárgy|trimis|către|subiect|"
+    r"gönderme tarihi|gönderildi|alıcı|στάλθηκε|ημερομηνία|προς|θέμα|надіслано|изпратено|до|относно|"
+    r"poslano|prima|za|zadeva|išsiųsta|kam|tema|nosūtīts|tēma|saadetud|adressaat|teema|enviat|per a|"
+    r"נשלח|אל|נושא|تاريخ الإرسال|التاريخ|إلى|الموضوع|đã gửi|ngày|tới|đến|chủ đề|ส่ง|วันที่|ถึง|เรื่อง|"
+    r"dikirim|tanggal|kepada|subjek|cc|kopie|kopia|copie|copia|копия|копія|抄送|副本"
     r"|送信日時|宛先|件名|보낸 ?날짜|"
     r"받는 ?사람|제목)\s*[:：]"
 )
@@ -74,7 +85,17 @@ DEVICE_SIGNATURES = (
     r"\s.{0,60}(?:iphone|ipad|android|outlook|samsung|galaxy|blackberry|yahoo|gmail|mobile|"
     r"mobil|handy|móvil|phone|smartphone|mail for"
     r"|proton ?mail|mail\.ru)\b.{0,40}",
-    r"von meinem .{0,40} gesendet",
+    r"von meinem .{0,40} gesendet\.?",
+    r"diese nachricht wurde von (?:meine[mr]|unterwegs).{0,80} (?:gesendet|verschickt)\.?",
+    r"(?:get|holen sie sich|hol dir|obtenir|télécharger|obtener|obtén|descargar|scarica|ottieni|obter o|"
+    r"obtenha o|baixe o|download|pobierz|hämta|hent|skaffa|få|stáhnout|získat|скачать|загрузить)?"
+    r"\s?(?:outlook|bluemail|aqua ?mail|spark) (?:for|für|pour|para|per|voor|dla|för|til|pro|для) "
+    r".{0,70}",
+    r"(?:gesendet (?:von|mit) (?:mail|der|meine[mr])|provenance ?: courrier|enviado (?:desde|"
+    r"do) (?:correo|"
+    r"email|e-mail)|inviato da posta|verzonden vanuit mail|skickat från e-post|wysłane z poczta|"
+    r"отправлено из (?:мобильн|почты)|envoyé (?:depuis|à partir de|avec) l['’]application).{0,60}",
+    r"從我的.{0,20}傳送|.{0,30}(?:készülékemről|iphone-omról) küldve|στάλθηκε από.{0,40}",
     r"(?:lähetetty|odesláno|odoslané|elküldve|trimis|изпратено|надіслано|wysłano|dikirim|"
     r"enviat)\s.{0,60}",
     r"(?:iphone|ipad|android|スマートフォン).{0,10}から送信|从我的.{0,20}发送|发自我的.{0,30}",
