@@ -16,6 +16,7 @@ from typing import Any, cast
 import pytest
 
 from inbox_watcher.arrivals import Arrivals
+from inbox_watcher.copies import Copies
 from inbox_watcher.domain.mailbox import Login, Mailbox
 from inbox_watcher.evidence import Evidence
 from inbox_watcher.imap_answers import Fetched
@@ -300,9 +301,11 @@ async def test_a_watch_whose_lease_is_another_replicas_ends(platform: Platform) 
         server.mails += [reply("s1", number) for number in range(30)]
         login = Login("127.0.0.1", server.port, SmtpSecurity.NONE, "user", "password")
         mailbox = Mailbox("s1", "s1@one.test", login, datetime.now(UTC))
-        arrivals = Taking(*[cast(Any, None)] * 6)
+        arrivals = Taking(*[cast(Any, None)] * 7)
         evidence = Evidence(*[cast(Any, None)] * 4)
-        tools = Tools(platform.settings("", **_PLAIN), arrivals, evidence, credentials, not_ours)
+        copies = Copies(*[cast(Any, None)] * 5)
+        settings = platform.settings("", **_PLAIN)
+        tools = Tools(settings, arrivals, copies, evidence, credentials, not_ours)
         async with asyncio.timeout(5):
             await Watch(mailbox, tools).run()
     assert [mail.uid for mail in taken] == [1], "nothing is read after the first refused cursor"

@@ -12,9 +12,10 @@ from inbox_watcher.arrivals import Arrivals
 from inbox_watcher.domain.mailbox import Cursor
 from inbox_watcher.domain.matching import Match, Sent
 from inbox_watcher.domain.understood import Kind, Recipient, Understood
+from inbox_watcher.inbound_store import InboundStore, Place
 from inbox_watcher.mailbox_store import Look, MailboxStore
 from inbox_watcher.question_store import Question, QuestionStore
-from inbox_watcher.store import InboundStore, Place, SentStore
+from inbox_watcher.sent_store import SentStore
 from postfleet.cloudevents import Announcement
 from postfleet.events import MailServer, ReplyDetected, SenderSnapshot, WatcherStale
 from postfleet.mongo import Mongo

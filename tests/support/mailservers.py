@@ -95,18 +95,26 @@ def aiosmtpd() -> Iterator[MailServer]:
 @contextlib.contextmanager
 def _behind(make: Callable[[Path, int, int], list[str]]) -> Iterator[MailServer]:
     """A server as a process: `make` writes its configuration and returns its command line."""
+    with keeping(refuses=False) as next_hop, passing_on(make, next_hop.port) as (port, logs):
+        yield MailServer(port, next_hop.taken, logs)
+
+
+@contextlib.contextmanager
+def passing_on(
+    make: Callable[[Path, int, int], list[str]], next_hop: int
+) -> Iterator[tuple[int, Callable[[], str]]]:
+    """A server that passes mail on to the port `next_hop`: its own port, and what it logged."""
     folder = Path(tempfile.mkdtemp(prefix="ms", dir="/tmp"))
     folder.chmod(0o755)
     (port,) = free_ports(1)
-    with keeping(refuses=False) as next_hop:
-        process = ServerProcess(make(folder, port, next_hop.port), folder / "out")
-        try:
-            process.wait_until(lambda: listens(port), "listening", 20)
-            yield MailServer(port, next_hop.taken, lambda: _logs(folder))
-        finally:
-            process.kill()
-            shutil.rmtree(folder, ignore_errors=True)
-            shutil.rmtree(folder.with_name(folder.name + ".root"), ignore_errors=True)
+    process = ServerProcess(make(folder, port, next_hop), folder / "out")
+    try:
+        process.wait_until(lambda: listens(port), "listening", 20)
+        yield port, lambda: _logs(folder)
+    finally:
+        process.kill()
+        shutil.rmtree(folder, ignore_errors=True)
+        shutil.rmtree(folder.with_name(folder.name + ".root"), ignore_errors=True)
 
 
 def _logs(folder: Path) -> str:
@@ -119,11 +127,11 @@ def _logs(folder: Path) -> str:
 
 @contextlib.contextmanager
 def postfix() -> Iterator[MailServer]:
-    with _behind(_postfix) as server:
+    with _behind(postfix_command) as server:
         yield server
 
 
-def _postfix(folder: Path, port: int, next_hop: int) -> list[str]:
+def postfix_command(folder: Path, port: int, next_hop: int) -> list[str]:
     places = Places(folder, folder / "none", folder / "none")
     places.postfix.mkdir()
     places.logs.mkdir()
@@ -184,11 +192,11 @@ def missing_postfix() -> str | None:
 
 @contextlib.contextmanager
 def exim() -> Iterator[MailServer]:
-    with _behind(_exim) as server:
+    with _behind(exim_command) as server:
         yield server
 
 
-def _exim(folder: Path, port: int, next_hop: int) -> list[str]:
+def exim_command(folder: Path, port: int, next_hop: int) -> list[str]:
     (folder / "exim.conf").write_text(f"""\
 primary_hostname = exim.test
 spool_directory = {folder}/spool
@@ -237,11 +245,11 @@ def missing_exim() -> str | None:
 
 @contextlib.contextmanager
 def opensmtpd() -> Iterator[MailServer]:
-    with _behind(_opensmtpd) as server:
+    with _behind(opensmtpd_command) as server:
         yield server
 
 
-def _opensmtpd(folder: Path, port: int, next_hop: int) -> list[str]:
+def opensmtpd_command(folder: Path, port: int, next_hop: int) -> list[str]:
     (folder / "smtpd.conf").write_text(f"""\
 listen on 127.0.0.1 port {port} hostname opensmtpd.test
 action "onwards" relay host smtp://127.0.0.1:{next_hop}

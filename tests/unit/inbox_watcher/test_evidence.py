@@ -9,7 +9,7 @@ from inbox_watcher.domain.matching import Sent
 from inbox_watcher.evidence import Evidence
 from inbox_watcher.mailbox_names import folder_of, sent_folder
 from inbox_watcher.question_store import Question, QuestionStore
-from inbox_watcher.store import SentStore
+from inbox_watcher.sent_store import SentStore
 from postfleet.instants import to_ms
 from tests.support.mockmongo import mock_database
 

@@ -6,7 +6,7 @@ from typing import Any
 from inbox_watcher.handlers import Feed
 from inbox_watcher.mailbox_store import MailboxStore
 from inbox_watcher.question_store import QuestionStore
-from inbox_watcher.store import SentStore
+from inbox_watcher.sent_store import SentStore
 from postfleet.cloudevents import Received
 from postfleet.events import (
     EmailSent,

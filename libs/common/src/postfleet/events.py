@@ -539,6 +539,22 @@ class WatcherRecovered(WatcherEvent):
     subject: ClassVar[str] = "watcher.recovered"
 
 
+class WatcherUnexpected(WatcherEvent):
+    """A mail lies in the sender's Sent folder that the platform did not send.
+
+    A person used the mailbox, or somebody who has its password. `in_reply_to` is the mail that it
+    answers, "" if it answers none; once for a mail.
+    """
+
+    subject: ClassVar[str] = "watcher.unexpected"
+    inbound_id: str
+    message_id: str = ""
+    recipients: tuple[str, ...] = ()
+    mail_subject: str = ""
+    in_reply_to: str = ""
+    received_at: Moment | None = None
+
+
 # --- tracking -----------------------------------------------------------------------------------
 
 

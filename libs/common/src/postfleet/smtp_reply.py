@@ -88,7 +88,7 @@ def judge(
     """
     code = code if code is not None else code_in(text)
     words = _words(text)
-    known = status or status_in(text)
+    known = (status_in(text) or status) if not status or status.endswith(".0.0") else status
     verdict = (
         _by_provider(known, words)
         or _by_text(words, known, code)

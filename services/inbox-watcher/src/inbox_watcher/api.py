@@ -11,7 +11,7 @@ from inbox_watcher.domain.mime import MAX_MAIL_BYTES
 from inbox_watcher.domain.understand import understand
 from inbox_watcher.domain.understood import Kind, Understood
 from inbox_watcher.explain import as_json
-from inbox_watcher.store import InboundStore
+from inbox_watcher.inbound_store import InboundStore
 from postfleet.api_keys import Scope, require
 from postfleet.events import iso
 from postfleet.http import API, decode_cursor, encode_cursor

@@ -13,17 +13,19 @@ from fastapi import FastAPI
 
 from inbox_watcher.api import build_router
 from inbox_watcher.arrivals import Arrivals
+from inbox_watcher.copies import Copies
 from inbox_watcher.domain.mailbox import Cursor
 from inbox_watcher.domain.matching import Match
 from inbox_watcher.domain.understood import Understood
 from inbox_watcher.evidence import Evidence
 from inbox_watcher.handlers import Feed
+from inbox_watcher.inbound_store import InboundStore
 from inbox_watcher.leases import Leases
 from inbox_watcher.mailbox_store import MailboxStore
 from inbox_watcher.question_store import QuestionStore
 from inbox_watcher.replica_store import ReplicaStore
+from inbox_watcher.sent_store import SentStore
 from inbox_watcher.settings import Settings
-from inbox_watcher.store import InboundStore, SentStore
 from inbox_watcher.sweeps import Sweeps
 from inbox_watcher.watching import Tools
 from postfleet.api_keys import Authenticator, registry_lookup
@@ -71,9 +73,13 @@ def build(settings: Settings) -> FastAPI:
         int(settings.match_minutes * 60_000),
         TokenKeys(settings.key_ring),
     )
+    copies_ms = int(settings.unexpected_after_seconds * 1000)
+    copies = Copies(inbound, sent, mail_relay.wake, copies_ms, TokenKeys(settings.key_ring))
     replicas = ReplicaStore(database.replicas)
-    leases = _leases(settings, bus, mailboxes, replicas, arrivals, evidence)
-    sweeps = Sweeps(settings, arrivals, mailboxes, inbound, sent, questions, state_relay.wake)
+    leases = _leases(settings, bus, mailboxes, replicas, arrivals, copies, evidence)
+    sweeps = Sweeps(
+        settings, arrivals, copies, mailboxes, inbound, sent, questions, state_relay.wake
+    )
     feed = Feed(sent, mailboxes, questions, after_ms, leases.wake, sweeps.wake)
     bus.consume_batches("inbox-watcher-feed", feed.apply, flush=mongo.flush)
     running = _Running()
@@ -140,6 +146,7 @@ def _leases(
     mailboxes: MailboxStore,
     replicas: ReplicaStore,
     arrivals: Arrivals,
+    copies: Copies,
     evidence: Evidence,
 ) -> Leases:
     owner = f"{socket.gethostname()}-{os.getpid()}-{secrets.token_hex(4)}"
@@ -155,7 +162,7 @@ def _leases(
     async def save_cursor(sender_id: str, folder: str, cursor: Cursor) -> bool:
         return await mailboxes.save_cursor(owner, sender_id, folder, cursor)
 
-    tools = Tools(settings, arrivals, evidence, credentials, save_cursor)
+    tools = Tools(settings, arrivals, copies, evidence, credentials, save_cursor)
     return Leases(owner, mailboxes, replicas, tools, settings)
 
 

@@ -24,8 +24,9 @@ from inbox_watcher.domain.matching import (
 from inbox_watcher.domain.understand import understand
 from inbox_watcher.domain.understood import Kind, Understood
 from inbox_watcher.imap_answers import Fetched
+from inbox_watcher.inbound_store import InboundStore, Place, Waiting
 from inbox_watcher.mailbox_store import MailboxStore
-from inbox_watcher.store import InboundStore, Place, SentStore, Waiting
+from inbox_watcher.sent_store import SentStore
 from postfleet.cloudevents import Announcement, derived_id
 from postfleet.events import WarmupReceived
 from postfleet.instants import from_ms, now, now_ms, to_ms
@@ -59,7 +60,7 @@ class Arrivals:
         """
         warmup = []
         for fetched in mails:
-            place = _place(mailbox, folder, uid_validity, fetched)
+            place = place_of(mailbox, folder, uid_validity, fetched)
             if fetched.raw is None:
                 await self.unreadable(place, "the server did not give its text")
             elif await self._take(place, fetched.raw):
@@ -201,7 +202,7 @@ def _warmup_received(
     return Announcement(event, derived_id(WarmupReceived.subject, token.delivery_id))
 
 
-def _place(mailbox: Mailbox, folder: str, uid_validity: int, fetched: Fetched) -> Place:
+def place_of(mailbox: Mailbox, folder: str, uid_validity: int, fetched: Fetched) -> Place:
     received_at: datetime = fetched.received_at or now()
     return Place(
         inbound_id=derived_id("inbound", mailbox.sender_id, folder, uid_validity, fetched.uid),

@@ -7,7 +7,7 @@ from typing import Protocol
 from inbox_watcher import metrics
 from inbox_watcher.domain.evidence import Look, Ruling, pause_ms, rule
 from inbox_watcher.question_store import Question, QuestionStore
-from inbox_watcher.store import SentStore
+from inbox_watcher.sent_store import SentStore
 from postfleet.cloudevents import Announcement, derived_id
 from postfleet.events import DeliveryConfirmed, DeliveryRefuted
 from postfleet.instants import now, now_ms

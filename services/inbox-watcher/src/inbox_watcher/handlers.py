@@ -6,7 +6,7 @@ from dataclasses import dataclass
 from inbox_watcher.domain.matching import Sent
 from inbox_watcher.mailbox_store import MailboxStore
 from inbox_watcher.question_store import Question, QuestionStore
-from inbox_watcher.store import SentStore
+from inbox_watcher.sent_store import SentStore
 from postfleet.cloudevents import Received
 from postfleet.events import EmailSent, EmailUnknown, Event, SenderEvent, SenderSnapshot
 from postfleet.instants import now_ms, to_ms

@@ -2,7 +2,9 @@
 
 import binascii
 import re
+from collections.abc import Sequence
 from dataclasses import dataclass
+from fnmatch import fnmatchcase
 
 _LIST = re.compile(
     rb'LIST \(([^)]{0,400})\) (?:"(?:[^"\\]|\\.)"|NIL) (?:"((?:[^"\\]|\\.)*)"|(\S+))$'
@@ -74,6 +76,7 @@ class Folder:
 
 
 INBOX = Folder("INBOX")
+MAX_MORE = 20  # folders that are read by setting: each is asked for its state at every look
 
 
 def folder_of(line: bytes) -> Folder | None:
@@ -96,11 +99,21 @@ def folder_of(line: bytes) -> Folder | None:
     )
 
 
-def folders_to_read(folders: list[Folder]) -> list[Folder]:
-    """INBOX, then the junk folders (the marked one alone, if the server marks one)."""
-    junk = [folder for folder in folders if folder.junk and folder.name.upper() != "INBOX"]
+def folders_to_read(folders: list[Folder], more: Sequence[str] = ()) -> list[Folder]:
+    """INBOX, then the junk folders (the marked one alone, if the server marks one), then `more`.
+
+    `more` are patterns of names as people see them; Sent is never read as if mail arrived there.
+    """
+    others = [folder for folder in folders if folder.name.upper() != "INBOX"]
+    junk = [folder for folder in others if folder.junk]
     marked = [folder for folder in junk if folder.marked]
-    return [INBOX, *(marked or junk)[:3]]
+    wanted = [f for f in others if not (f.junk or f.sent) and _is_named(f, more)]
+    return [INBOX, *(marked or junk)[:3], *wanted[:MAX_MORE]]
+
+
+def _is_named(folder: Folder, patterns: Sequence[str]) -> bool:
+    name = _readable(folder.name).casefold()
+    return any(fnmatchcase(name, pattern.casefold()) for pattern in patterns)
 
 
 def sent_folder(folders: list[Folder]) -> Folder | None:

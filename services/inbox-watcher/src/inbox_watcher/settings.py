@@ -13,6 +13,11 @@ class Settings(ServiceSettings):
 
     poll_seconds: float = Field(5.0, gt=0, le=5)  # without IDLE: "every few seconds"
     idle_seconds: float = Field(15.0, gt=0, le=1500)  # then Junk is looked at; far below 29 min
+    #: Folders to read besides INBOX and Junk, for mailboxes whose owners sort mail away by rules:
+    #: names as people see them, `*` for any characters, e.g. ["INBOX/Leads*"]. A look at each.
+    more_folders: tuple[str, ...] = ()
+    watch_sent: bool = True  # tell of mails in Sent that the platform did not send …
+    unexpected_after_seconds: float = Field(600.0, gt=0)  # … and of which no email.sent was heard
     stale_seconds: float = Field(120.0, gt=0)  # not looked at for so long: watcher.stale
     command_seconds: float = Field(30.0, gt=0)  # no honest server is slower
     connect_seconds: float = Field(20.0, gt=0)

@@ -10,10 +10,12 @@ from dataclasses import dataclass, field
 from pymongo.errors import PyMongoError
 
 from inbox_watcher.arrivals import Arrivals
+from inbox_watcher.copies import Copies
+from inbox_watcher.inbound_store import InboundStore
 from inbox_watcher.mailbox_store import MailboxStore
 from inbox_watcher.question_store import QuestionStore
+from inbox_watcher.sent_store import SentStore
 from inbox_watcher.settings import Settings
-from inbox_watcher.store import InboundStore, SentStore
 from postfleet.cloudevents import Announcement, derived_id
 from postfleet.events import WatcherRecovered, WatcherStale
 from postfleet.instants import from_ms, now, now_ms
@@ -33,6 +35,7 @@ class Sweeps:
 
     settings: Settings
     arrivals: Arrivals
+    copies: Copies
     mailboxes: MailboxStore
     inbound: InboundStore
     sent: SentStore
@@ -58,6 +61,7 @@ class Sweeps:
             self._wake.clear()
             try:
                 await self.arrivals.rematch(now_ms() + (_DAY_MS if woken else 0))
+                await self.copies.settle(now_ms())
                 await self.tell_broken_promises(now_ms())
                 if time.monotonic() - self._forgot > _FORGET_EVERY or not self._forgot:
                     await self._forget()

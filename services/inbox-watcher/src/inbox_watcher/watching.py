@@ -9,7 +9,14 @@ from dataclasses import dataclass, field
 from pymongo.errors import PyMongoError
 
 from inbox_watcher.arrivals import Arrivals
-from inbox_watcher.domain.mailbox import Cursor, Mailbox, history_limit, start_of
+from inbox_watcher.copies import Copies
+from inbox_watcher.domain.mailbox import (
+    Cursor,
+    Mailbox,
+    from_now_on,
+    history_limit,
+    start_of,
+)
 from inbox_watcher.evidence import Evidence
 from inbox_watcher.imap import FolderState, ImapConnection, LoginRefused, Server
 from inbox_watcher.imap_answers import Fetched
@@ -46,6 +53,7 @@ class Tools:
 
     settings: Settings
     arrivals: Arrivals
+    copies: Copies
     evidence: Evidence
     credentials: Credentials
     save_cursor: SaveCursor
@@ -111,7 +119,7 @@ class Watch:
             folders = await connection.folders()
             self._connection = connection
             while True:
-                await self._read_all(connection, folders_to_read(folders))
+                await self._read_all(connection, self._wanted(folders))
                 self.look = Look(now_ms(), "watching", "")
                 self._failures = 0
                 if self._asked:
@@ -123,6 +131,11 @@ class Watch:
         finally:
             self._connection = None
             connection.close()
+
+    def _wanted(self, folders: list[Folder]) -> list[Folder]:
+        settings = self.tools.settings
+        sent = sent_folder(folders) if settings.watch_sent else None
+        return [*folders_to_read(folders, settings.more_folders), *([sent] if sent else [])]
 
     async def _look_for_copies(self, connection: ImapConnection, sent: Folder | None) -> None:
         evidence = self.tools.evidence
@@ -143,12 +156,18 @@ class Watch:
                 await self._read(connection, inbox)
 
     def _is_new(self, folder: Folder, state: FolderState) -> bool:
-        cursor = start_of(self._cursors.get(folder.name), state.uid_validity)
+        cursor = self._start(folder, state)
         return folder.name not in self._cursors or cursor.uid < state.uid_next - 1
+
+    def _start(self, folder: Folder, state: FolderState) -> Cursor:
+        known = self._cursors.get(folder.name)
+        if folder.sent:
+            return from_now_on(known, state.uid_validity, state.uid_next)
+        return start_of(known, state.uid_validity)
 
     async def _read(self, connection: ImapConnection, folder: Folder) -> None:
         state = await connection.examine(folder)
-        cursor = start_of(self._cursors.get(folder.name), state.uid_validity)
+        cursor = self._start(folder, state)
         since = history_limit(self.mailbox.registered_at)
         while cursor.uid < state.uid_next - 1:
             last = min(cursor.uid + _UID_WINDOW, state.uid_next - 1)
@@ -157,9 +176,7 @@ class Watch:
                 size = 1 if self._stuck else _FETCH_TOGETHER
                 chunk, uids = uids[:size], uids[size:]
                 mails = await self._fetch(connection, folder, chunk)
-                warmup = await self.tools.arrivals.take(
-                    self.mailbox, folder.name, state.uid_validity, mails
-                )
+                warmup = await self._take(folder, state.uid_validity, mails)
                 await self._save(folder, Cursor(state.uid_validity, chunk[-1]))
                 if warmup:  # after the cursor: no trouble with them may stop the watching
                     await connection.tend(folder, warmup)
@@ -168,6 +185,14 @@ class Watch:
             await self._save(folder, cursor)
         if folder.name not in self._cursors:
             await self._save(folder, cursor)
+
+    async def _take(self, folder: Folder, uid_validity: int, mails: list[Fetched]) -> list[int]:
+        """Durable on return; the UIDs of new warm-up mails."""
+        if folder.sent:
+            await self.tools.copies.take(self.mailbox, folder.name, uid_validity, mails)
+            return []
+        arrivals = self.tools.arrivals
+        return await arrivals.take(self.mailbox, folder.name, uid_validity, mails)
 
     async def _fetch(
         self, connection: ImapConnection, folder: Folder, uids: list[int]

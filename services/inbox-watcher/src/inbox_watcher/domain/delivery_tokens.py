@@ -29,12 +29,18 @@ def warmup_token(fields: Fields) -> str:
     return found[0] if found else ""
 
 
+def delivery_token(fields: Fields) -> str:
+    """In the field that every mail of ours has; "" where there is none."""
+    found = _TOKEN.fullmatch(fields.get("x-postfleet-delivery").strip())
+    return found[0] if found else ""
+
+
 def returned_tokens(mail: Part) -> tuple[tuple[str, str], ...]:
     """(purpose, token) of the mail that a report encloses: in our own field, and to unsubscribe."""
     fields = returned_fields(mail)
     if fields is None:
         return ()
-    own = _TOKEN.fullmatch(fields.get("x-postfleet-delivery").strip())
+    own = delivery_token(fields)
     optout = _UNSUBSCRIBE.search(fields.get("list-unsubscribe"))
-    found = [("delivery", own[0])] if own else []
+    found = [("delivery", own)] if own else []
     return (*found, *([("unsubscribe", optout[1])] if optout else []))

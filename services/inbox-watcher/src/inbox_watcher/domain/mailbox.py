@@ -61,6 +61,13 @@ def start_of(cursor: Cursor | None, uid_validity: int) -> Cursor:
     return cursor
 
 
+def from_now_on(cursor: Cursor | None, uid_validity: int, uid_next: int) -> Cursor:
+    """As `start_of`, but of a folder that is new or was made again only what comes from now on."""
+    if cursor is None or cursor.uid_validity != uid_validity:
+        return Cursor(uid_validity, max(uid_next - 1, 0))
+    return cursor
+
+
 def history_limit(registered_at: datetime) -> datetime:
     """Mail from before the sender was registered answers nothing; a day for clocks and time zones."""
     return registered_at.astimezone(UTC) - _DAY

@@ -1,5 +1,6 @@
 """What a report makes of the mail that it is about: complaint, DSN, MDN."""
 
+import re
 from dataclasses import replace
 
 from inbox_watcher.domain.body_text import body_text
@@ -17,6 +18,7 @@ from inbox_watcher.domain.reports import (
 from inbox_watcher.domain.understood import MAX_DIAGNOSTIC, Kind, Recipient, Understood, one_line
 from postfleet.smtp_reply import judge, status_in
 
+_ANY_ADDRESS = re.compile(r"^[^\n]{0,80}[\w+.-]@[\w-]{1,63}\.", re.MULTILINE)
 _COMPLAINTS = ("abuse", "fraud", "virus", "other", "opt-out", "miscategorized")
 
 
@@ -66,7 +68,7 @@ def _dsn_kind(actions: set[str]) -> Kind:
 
 def _reported(report: RecipientReport, kind: Kind, words: str, mail: Part) -> Recipient:
     vague = not report.diagnostic_code and (not report.status or report.status.endswith(".0.0"))
-    text = words if vague else report.diagnostic_code
+    text = _words_about(report.address, words) if vague else report.diagnostic_code
     failure = judge(report.status, text) if kind in (Kind.BOUNCE, Kind.DELAY) else None
     return Recipient(
         address=report.address or only_addressee(mail),
@@ -77,6 +79,16 @@ def _reported(report: RecipientReport, kind: Kind, words: str, mail: Part) -> Re
         diagnostic=one_line(text[:MAX_DIAGNOSTIC]),
         remote_mta=report.remote_mta,
     )
+
+
+def _words_about(address: str, words: str) -> str:
+    """OpenSMTPD and others say why in plain words alone, below or behind each address."""
+    start = words.lower().find(address) if address else -1
+    if start < 0:
+        return words
+    line_end = words.find("\n", start)
+    following = _ANY_ADDRESS.search(words, line_end) if line_end >= 0 else None
+    return words[start : following.start() if following else len(words)]
 
 
 def _better_status(status: str, text: str) -> str:

@@ -18,6 +18,7 @@ class Kind(StrEnum):
     COMPLAINT = "complaint"  # it was reported as abuse
     CHALLENGE = "challenge"  # somebody asks for a proof of humanity
     UNRELATED = "unrelated"
+    SENT = "sent"  # it lies in Sent, and we did not send it; no mail that arrived is this
 
 
 @dataclass(frozen=True, slots=True)
