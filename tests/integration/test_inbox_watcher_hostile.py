@@ -68,7 +68,7 @@ async def until_idle(server: HostileImap) -> None:
     async def idling() -> int:
         return len(server.idling)
 
-    await eventually(idling, lambda count: count > 0)
+    await eventually(idling, lambda count: count > 0, 40)  # a process may have to start first
 
 
 def hostile_sender() -> str:
