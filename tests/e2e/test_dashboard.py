@@ -191,6 +191,31 @@ async def test_unsubscribing_works_without_javascript(
     assert overview["sent"] == 1
 
 
+async def test_the_preferences_work_by_keyboard_and_without_javascript(
+    tracker: RunningTracker, browser: Browser, tmp_path: Path
+) -> None:
+    delivery = new_id()
+    await tracker.say(sent(delivery))
+    context = await browser.new_context(java_script_enabled=False)
+    page = await context.new_page()
+    await page.goto(f"{tracker.url}{tracker.unsubscribe(delivery)}")
+    only = page.get_by_role(
+        "button", name="Only stop this series", description="no more mails of this series"
+    )
+    await only.wait_for()
+    await page.screenshot(path=tmp_path / "preferences.png")
+    for _ in range(3):
+        await page.keyboard.press("Tab")
+    await page.keyboard.press("Enter")
+    await page.get_by_role("heading", name="You are subscribed again").wait_for()
+    assert "at any time" in await page.get_by_role("status").inner_text()
+
+    await page.goto(f"{tracker.url}{tracker.unsubscribe(delivery)}")
+    await only.click()
+    await page.get_by_role("heading", name="This series has ended for you").wait_for()
+    await tracker.counted(unsubscribed=1)
+
+
 @pytest.mark.parametrize(("language", "button"), [("de-CH", "Abmelden"), ("ja", "配信を停止する")])
 async def test_the_unsubscribe_page_speaks_the_readers_language(
     tracker: RunningTracker, browser: Browser, tmp_path: Path, language: str, button: str

@@ -176,3 +176,15 @@ async def test_a_forged_or_damaged_session_is_no_session(tracker: RunningTracker
             "/dashboard/data.json", headers={"Cookie": f"postfleet_session={forged}"}
         )
         assert answer.status_code == 401
+
+
+@pytest.mark.seed("S305")
+async def test_receivers_are_shown_with_their_own_reputation_tool(tracker: RunningTracker) -> None:
+    await tracker.say(sent(new_id(), recipient="ann@gmail.com"), sent(new_id()))
+    await tracker.counted(sent=2)
+    rows = {row["receiver"]: row for row in (await tracker.get("receivers"))["items"]}
+    assert rows["google"]["reputation_tool"] == "https://postmaster.google.com/"
+    assert rows["other"]["reputation_tool"] == ""
+    guide = (Path(__file__).parents[2] / "docs/tracking.md").read_text()
+    assert "Google Postmaster Tools" in guide
+    assert rows["google"]["reputation_tool"] in guide

@@ -12,7 +12,8 @@ import pytest
 from postfleet.tokens import Purpose
 from tests.support.mongo import MongoServer
 from tests.support.natsserver import NatsServer
-from tests.support.tracker import RunningTracker, compiled, new_id, running_tracker, sent
+from tests.support.tracker import API_KEY, RunningTracker, compiled, new_id, running_tracker, sent
+from tracker.domain.verdicts import RULES_VERSION
 
 pytestmark = pytest.mark.skipif(bool(NatsServer.missing()), reason=NatsServer.missing() or "")
 
@@ -103,6 +104,70 @@ async def test_machines_are_told_but_not_counted(tracker: RunningTracker) -> Non
     assert (overview["opened"], overview["clicked"]) == (0, 0)
 
 
+@pytest.mark.seed("S178", "S179")
+async def test_who_follows_the_hidden_link_is_a_machine_in_all_that_it_did(
+    tracker: RunningTracker,
+) -> None:
+    delivery, hidden = new_id(), "00112233445566cc"
+    await tracker.say(
+        compiled({LINK: "https://shop.example.com/offer?a=1"}, hidden), sent(delivery)
+    )
+    await tracker.counted(sent=1)
+    await tracker.http.get(tracker.pixel(delivery))
+    await tracker.http.get(tracker.link(delivery, LINK))
+    await tracker.counted(opened=1, clicked=1)
+
+    answer = await tracker.http.get(tracker.link(delivery, hidden), follow_redirects=False)
+    assert answer.status_code == 302  # it looks like any other link
+    assert answer.headers["location"] == "https://shop.example.com/"
+    overview = await tracker.counted(opened=0, clicked=0, sent=1)
+    assert overview["open_rate"] == 0.0
+    changed = await _said(tracker, "verdict.changed")
+    assert {(c["hit_kind"], c["old_verdict"], c["verdict"]) for c in changed} == {
+        ("opened", "human", "bot"),
+        ("clicked", "human", "bot"),
+    }
+    hits = [hit async for hit in tracker.app_database().hits.find({}).limit(10)]
+    assert {(hit["verdict"], hit["rules"]) for hit in hits} == {("bot", RULES_VERSION)}
+
+    timeline = (await tracker.get("leads/ann@example.org/timeline"))["items"]
+    assert [entry["event"] for entry in timeline].count("verdict.changed") == 2
+
+
+async def test_rescoring_is_ordered_over_http_and_tells_how_far_it_is(
+    tracker: RunningTracker,
+) -> None:
+    key, path = {"X-API-Key": API_KEY}, "/api/public/v1/rescores"
+    delivery = new_id()
+    await tracker.say(sent(delivery))
+    await tracker.http.get(tracker.pixel(delivery))
+    await tracker.counted(opened=1)
+    hits = tracker.app_database().hits  # as an older version judged it
+    await hits.update_one({}, {"$set": {"user_agent": "Barracuda Sentinel", "rules": 1}})
+    assert (await tracker.http.post(path, json={})).status_code == 401
+    wrong = {"since": "2026-01-02T00:00:00Z", "until": "2026-01-01T00:00:00Z"}
+    refused = await tracker.http.post(path, json=wrong, headers=key)
+    assert (refused.status_code, refused.json()["errors"][0]["field"]) == (422, "until")
+    refused = await tracker.http.post(path, json={"sinse": "x"}, headers=key)
+    assert refused.status_code == 422
+
+    for dry_run, opened in ((True, 1), (False, 0)):
+        answer = await tracker.http.post(path, json={"dry_run": dry_run}, headers=key)
+        assert answer.status_code == 202, answer.text
+        place = f"{path}/{answer.json()['id']}"
+
+        async def done(place: str = place) -> bool:
+            return (await tracker.http.get(place, headers=key)).json()["state"] == "done"
+
+        await tracker.until(done)
+        told = (await tracker.http.get(place, headers=key)).json()
+        assert told["verdicts"] == {"human -> bot": 1}
+        assert (told["hits"], told["changed"], told["opened"]) == (1, 1, -1)
+        await tracker.counted(opened=opened)
+    assert len(await _said(tracker, "verdict.changed")) == 1
+    assert (await tracker.http.get(f"{path}/none", headers=key)).status_code == 404
+
+
 async def test_a_hit_that_comes_before_its_delivery_waits_for_it(tracker: RunningTracker) -> None:
     delivery = new_id()
     await tracker.http.get(tracker.pixel(delivery))
@@ -160,6 +225,37 @@ async def test_the_page_changes_nothing_until_its_button_is_pressed(
     await tracker.counted(unsubscribed=1)
     (event,) = await _said(tracker, "recipient.unsubscribed")
     assert event["method"] == "page"
+
+
+async def test_who_left_comes_back_by_a_post_and_by_nothing_else(tracker: RunningTracker) -> None:
+    delivery = new_id()
+    await tracker.say(sent(delivery))
+    address = tracker.unsubscribe(delivery)
+    left = await tracker.http.post(address, data={"confirm": "unsubscribe"})
+    assert 'value="resubscribe"' in left.text
+    for _ in range(5):
+        await tracker.http.get(f"{address}?confirm=resubscribe")
+        await tracker.http.head(address)
+    assert (await tracker.http.post(address, data={"confirm": "nonsense"})).status_code == 400
+    await tracker.counted(unsubscribed=1)
+    assert await _said(tracker, "recipient.resubscribed") == []
+    answer = await tracker.http.post(address, data={"confirm": "resubscribe"})
+    assert answer.status_code == 200
+    assert "You are subscribed again" in answer.text
+    await tracker.until(lambda: _has(tracker, "recipient.resubscribed", 1))
+    (event,) = await _said(tracker, "recipient.resubscribed")
+    assert (event["recipient"], event["method"]) == ("ann@example.org", "page")
+    assert "set-cookie" not in answer.headers
+
+
+async def test_a_person_may_leave_one_series_only(tracker: RunningTracker) -> None:
+    delivery = new_id()
+    await tracker.say(sent(delivery))
+    answer = await tracker.http.post(tracker.unsubscribe(delivery), data={"confirm": "series"})
+    assert "This series has ended for you" in answer.text
+    await tracker.counted(unsubscribed=1)
+    (event,) = await _said(tracker, "recipient.unsubscribed")
+    assert (event["scope"], event["campaign_id"], event["method"]) == ("campaign", "spring", "page")
 
 
 async def test_the_same_person_unsubscribing_twice_counts_once(tracker: RunningTracker) -> None:

@@ -183,9 +183,13 @@ def sent(delivery_id: str, **fields: Any) -> EmailSent:
     )
 
 
-def compiled(links: dict[str, str]) -> CampaignLinksCompiled:
+def compiled(links: dict[str, str], *canaries: str) -> CampaignLinksCompiled:
     return CampaignLinksCompiled(
-        occurred_at=datetime.now(UTC) - LONG_AGO, campaign_id="spring", name="Spring", links=links
+        occurred_at=datetime.now(UTC) - LONG_AGO,
+        campaign_id="spring",
+        name="Spring",
+        links=links,
+        canaries=canaries,
     )
 
 

@@ -1,4 +1,4 @@
-"""`postfleet people` and `postfleet webhooks`: what they ask the platform, and what they print."""
+"""`postfleet people`, `webhooks` and `tracker`: what they ask the platform, and what they print."""
 
 import json
 
@@ -22,6 +22,8 @@ def asked(monkeypatch: pytest.MonkeyPatch) -> list[httpx.Request]:
         ("POST", "/webhooks"): {"id": "w1", "secret": "whsec_x"},
         ("POST", "/webhooks/w1/replay"): {"webhook_id": "w1", "messages": 3},
         ("DELETE", "/webhooks/w1"): None,
+        ("POST", "/rescores"): {"id": "r1", "state": "running"},
+        ("GET", "/rescores/r1"): {"id": "r1", "state": "done", "changed": 3, "opened": -2},
     }
 
     def answer(request: httpx.Request) -> httpx.Response:
@@ -56,3 +58,17 @@ def test_a_webhook_is_made_replayed_and_removed(asked: list[httpx.Request]) -> N
     words = ["webhooks", "replay", "w1", "2026-11-21T08:00:00Z"]
     assert _runner.invoke(app, words).output == "3 messages are queued again\n"
     assert _runner.invoke(app, ["webhooks", "remove", "w1"]).output == "removed w1\n"
+
+
+def test_a_rescore_is_ordered_and_waited_for(asked: list[httpx.Request]) -> None:
+    words = ["tracker", "rescore", "--since", "2026-11-01T00:00:00Z", "--campaign", "c1"]
+    done = _runner.invoke(app, [*words, "--dry-run", "--json"])
+    assert json.loads(done.output)["changed"] == 3
+    assert json.loads(asked[0].content) == {
+        "since": "2026-11-01T00:00:00+00:00",
+        "campaign_id": "c1",
+        "dry_run": True,
+    }
+    assert [request.method for request in asked] == ["POST", "GET"]
+    refused = _runner.invoke(app, ["tracker", "rescore", "--since", "yesterday"])
+    assert refused.exit_code == 2

@@ -228,6 +228,7 @@ def test_a_step_that_could_not_be_sent_is_refused(steps: list[Any], field: str) 
     assert {error["loc"][0] for error in refused.value.errors()} == {field}
 
 
+@pytest.mark.seed("S164")
 def test_the_open_pixel_is_off_unless_asked_for() -> None:
     made = CampaignBody.model_validate(
         {k: v for k, v in body().items() if k != "tracking"} | {"steps": body()["steps"][:1]}

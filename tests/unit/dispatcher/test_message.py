@@ -167,6 +167,7 @@ def test_one_click_unsubscribe_stands_on_one_raw_line(tracking: Tracking) -> Non
     assert b"List-Unsubscribe-Post: List-Unsubscribe=One-Click" in head
 
 
+@pytest.mark.seed("S175", "S196")
 def test_links_and_the_pixel_are_filled_with_tokens_of_this_delivery() -> None:
     variant = Variant(
         "A", "Hi", "see https://a.test/x", '<a href="https://b.test/?a=1&amp;b=2">b</a><p>İ</BODY>'
@@ -184,9 +185,16 @@ def test_links_and_the_pixel_are_filled_with_tokens_of_this_delivery() -> None:
         content = KEYS.read(Purpose.CLICK, token)
         assert content is not None
         assert message.links[content.link_id] == url
+    for body in (text, html):
+        (leaving,) = re.findall(rf"{URL}/u/([\w-]+)", body)
+        told = KEYS.read(Purpose.UNSUBSCRIBE, leaving)
+        assert told is not None
+        assert told.delivery_id == LETTER.delivery_id
+        assert KEYS.read(Purpose.OPEN, leaving) is None
     assert re.search(rf'<p>İ<hr>.*<img src="{URL}/o/[\w-]+\.gif"[^>]*></BODY>', html, re.S)
 
 
+@pytest.mark.seed("S164", "S174")
 def test_without_tracking_links_stay_as_they_are_and_there_is_no_pixel() -> None:
     variant = Variant("A", "Hi", "https://a.test/x", '<a href="https://b.test/">b</a>')
     message = compiled(variant)

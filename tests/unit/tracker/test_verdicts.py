@@ -5,7 +5,8 @@ import pytest
 from postfleet.events import Verdict
 from tracker.domain.agents import MAIL_SECURITY
 from tracker.domain.hits import Hit, HitKind
-from tracker.domain.verdicts import TOO_FAST_MS, judge
+from tracker.domain.verdicts import TOO_FAST_MS, Judgement, Surroundings
+from tracker.domain.verdicts import judge as judge_in
 
 ACCEPTED = 1_800_000_000_000
 LATER = ACCEPTED + 60_000
@@ -14,15 +15,20 @@ GOOGLE = "Mozilla/5.0 (Windows NT 5.1; rv:11.0) Gecko Firefox/11.0 (via ggpht.co
 YAHOO = "YahooMailProxy; https://help.yahoo.com/kb/yahoo-mail-proxy-SLN28749.html"
 
 
+def judge(hit: Hit, accepted_ms: int = ACCEPTED) -> Judgement:
+    return judge_in(hit, Surroundings(accepted_ms))
+
+
 def _hit(
     user_agent: str,
     *,
     at_ms: int = LATER,
     method: str = "GET",
     headers: dict[str, str] | None = None,
+    kind: HitKind = HitKind.OPENED,
 ) -> Hit:
     return Hit(
-        HitKind.OPENED,
+        kind,
         "ab" * 16,
         at_ms,
         user_agent=user_agent,
@@ -57,6 +63,14 @@ def _hit(
         pytest.param(
             _hit(f"{FIREFOX} Google-Safety"), "bot", "Google Safe Browsing",
             id="Google Safe Browsing in a browser's clothes",
+        ),
+        pytest.param(
+            _hit(FIREFOX, kind=HitKind.CLICKED), "bot", "without a browser's headers",
+            id="a click by a browser that sends no browser's headers",
+        ),
+        pytest.param(
+            _hit(FIREFOX, kind=HitKind.CLICKED, headers={"accept": "text/html"}), "human",
+            "no sign", id="a click by a browser",
         ),
         pytest.param(
             _hit(GOOGLE, at_ms=ACCEPTED + TOO_FAST_MS - 1), "bot", "less than 2 s",

@@ -24,6 +24,7 @@ from postfleet_cli import (
     mailboxes,
     people,
     senders,
+    tracker,
     webhooks,
 )
 from postfleet_cli.exits import EXIT_CODES_HELP, Refused
@@ -80,6 +81,7 @@ app.add_typer(dead_letters.app, name="dead-letters")
 app.add_typer(ledger.app, name="ledger")
 app.add_typer(inbox.app, name="inbox")
 app.add_typer(people.app, name="people")
+app.add_typer(tracker.app, name="tracker")
 app.add_typer(webhooks.app, name="webhooks")
 app.add_typer(bus, name="bus")
 

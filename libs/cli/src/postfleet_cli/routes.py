@@ -27,6 +27,7 @@ API_RESOURCES: Final = {
     "analytics": "tracker",
     "webhooks": "tracker",
     "people": "tracker",
+    "rescores": "tracker",
     "domains": "mail-provisioner",
     "mailboxes": "mail-provisioner",
     "aliases": "mail-provisioner",

@@ -567,13 +567,18 @@ class Verdict(StrEnum):
 
 
 class HitEvent(DeliveryEvent):
-    """Common to a pixel load and a click. `first` marks the delivery's first hit by a human."""
+    """Common to a pixel load and a click. `first` marks the delivery's first hit by a human.
+
+    A verdict may change later: see `verdict.changed`. `count` is above 1 where an earlier first was
+    found to be a machine's and taken back.
+    """
 
     source: ClassVar[str] = "tracker"
 
     verdict: Verdict
     reason: str = ""
     first: bool = False
+    count: int = 1
 
 
 class EmailOpened(HitEvent):
@@ -589,8 +594,33 @@ class EmailClicked(HitEvent):
     url: str
 
 
+class VerdictChanged(DeliveryEvent):
+    """A hit was judged again: a hidden link or a burst gave a machine away, or the rules are newer.
+
+    `occurred_at` is when the hit came. `uncounted` says that the delivery's count number so and so,
+    of `uncounted_at`, is taken back; `counted` that it counts (again) as of `counted_at`; 0 is
+    neither. Where the first of a delivery moves to another hit, both are there.
+    """
+
+    subject: ClassVar[str] = "verdict.changed"
+    source: ClassVar[str] = "tracker"
+
+    hit_id: str
+    hit_kind: Literal["opened", "clicked"]
+    old_verdict: Verdict
+    verdict: Verdict
+    reason: str = ""
+    rules: int
+    uncounted: int = 0
+    uncounted_at: Moment | None = None
+    counted: int = 0
+    counted_at: Moment | None = None
+
+
 class RecipientUnsubscribed(Event):
-    """The recipient wants no more campaign mail, from any campaign."""
+    """The recipient wants no more campaign mail, from any campaign; or, chosen on the page, none of
+    this one any more (`scope` is `campaign`). Who does not know the scope stops everything.
+    """
 
     subject: ClassVar[str] = "recipient.unsubscribed"
     source: ClassVar[str] = "tracker"
@@ -605,6 +635,7 @@ class RecipientUnsubscribed(Event):
     sender_id: str | None = None
     message_id: str | None = None
     method: Literal["one-click", "page", "api"] = "page"
+    scope: Literal["all", "campaign"] = "all"
 
 
 class RecipientResubscribed(Event):

@@ -140,7 +140,9 @@ DURABLES = (
         "tracker-history",
         "EVENTS",
         "tracker",
-        _events("email", "bounce", "reply", "complaint", "delivery", "recipient", "person"),
+        _events(
+            "email", "bounce", "reply", "complaint", "delivery", "recipient", "person", "verdict"
+        ),
     ),
     Durable("tracker-hits", "HITS", "tracker", ("hit.>",)),
 )

@@ -28,7 +28,8 @@ class Letter:
     date: str
     text: str
     images: tuple[str, ...]
-    links: tuple[str, ...]  # without those that unsubscribe
+    links: tuple[str, ...]  # without those that unsubscribe, and those that nobody sees
+    hidden_links: tuple[str, ...]
     unsubscribe_links: tuple[str, ...]
     one_click: str  # RFC 8058: where to POST, or ""
 
@@ -63,6 +64,7 @@ def read(content: bytes) -> Letter:
         text=text or page.text,
         images=tuple(dict.fromkeys(page.images)),
         links=tuple(url for url in dict.fromkeys(links) if url not in unsubscribe),
+        hidden_links=tuple(dict.fromkeys(page.hidden_links)),
         unsubscribe_links=tuple(dict.fromkeys(unsubscribe)),
         one_click=one_click,
     )
@@ -75,6 +77,7 @@ class _Page(HTMLParser):
         super().__init__()
         self.images: list[str] = []
         self.links: list[str] = []
+        self.hidden_links: list[str] = []
         self.unsubscribe_links: list[str] = []
         self._words: list[str] = []
 
@@ -87,7 +90,8 @@ class _Page(HTMLParser):
         if tag == "img" and (source := values.get("src")):
             self.images.append(source)
         if tag == "a" and (target := values.get("href")) and target.startswith("http"):
-            self.links.append(target)
+            hidden = "display:none" in (values.get("style") or "").replace(" ", "").lower()
+            (self.hidden_links if hidden else self.links).append(target)
 
     def handle_data(self, data: str) -> None:
         """Collect words; a link whose text says unsubscribe is one, whatever its URL."""

@@ -138,7 +138,7 @@ class Recipients:
 
     async def _scanner_click(self, mail: Record, letter: Letter) -> Detail:
         agent = self._pick(SCANNERS, mail.recipient)
-        links = [*letter.links, *letter.unsubscribe_links]
+        links = [*letter.links, *letter.hidden_links, *letter.unsubscribe_links]
         return {"urls": await self._get_all(links, {"User-Agent": agent})}
 
     async def _click(self, mail: Record, letter: Letter) -> Detail:

@@ -145,6 +145,12 @@ class Feedback:
         await self._suppress(received, "complaint", Kind.COMPLAINT)
 
     async def unsubscribed(self, received: Received[RecipientUnsubscribed]) -> None:
+        """From everything; or, where the person chose so, from this campaign alone."""
+        event = received.event
+        if event.scope == "campaign" and event.campaign_id and event.lead_id:
+            key = f"{event.campaign_id}:{event.lead_id}"
+            await self._leads.end([key], LeadState.UNSUBSCRIBED)
+            return
         await self._suppress(received, "unsubscribed", Kind.UNSUBSCRIBE)
 
     async def resubscribed(self, received: Received[RecipientResubscribed]) -> None:

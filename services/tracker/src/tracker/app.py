@@ -29,6 +29,7 @@ from tracker.api import (
     console_new_campaign,
     dashboard,
     people,
+    rescores,
     unsubscribe,
     webhooks,
 )
@@ -38,6 +39,7 @@ from tracker.api.pages import PACKAGE, build_pages
 from tracker.api.protocol import protocol_for
 from tracker.api.tracking import Tracking, TrackingPaths
 from tracker.consumption import Consumption
+from tracker.corrections import Corrector
 from tracker.dead_letters import DeadLetters
 from tracker.destinations import Destinations
 from tracker.figures import Figures
@@ -46,6 +48,8 @@ from tracker.handlers import events, history, hits
 from tracker.handlers import webhooks as webhook_queue
 from tracker.intake import Intake
 from tracker.posting import Poster
+from tracker.published import load_networks
+from tracker.rescoring import Rescoring
 from tracker.sessions import Sessions
 from tracker.settings import SERVICE, Settings
 from tracker.spool import Spool
@@ -54,6 +58,8 @@ from tracker.store.deliveries import DeliveryStore
 from tracker.store.hits import HitStore
 from tracker.store.links import LinkStore
 from tracker.store.people import PeopleStore
+from tracker.store.rescores import Rescores
+from tracker.store.standings import Standings
 from tracker.store.statistics import StatisticsStore
 from tracker.store.timelines import TimelineStore
 from tracker.store.webhooks import WebhookStore
@@ -94,6 +100,7 @@ class Tracker:
         database = self.mongo.grouped if consumes else self.mongo.database
         self.links = LinkStore(database)
         self.hits = HitStore(database)
+        self.standings = Standings(database)
         self.deliveries = DeliveryStore(database)
         self.campaigns = CampaignStore(database)
         self.statistics = StatisticsStore(database)
@@ -101,13 +108,23 @@ class Tracker:
         self.webhooks = WebhookStore(database)
         self.people = PeopleStore(database)
         self.people_relay = OutboxRelay(self.people.erasures, self.bus)
-        self.relay = OutboxRelay(self.hits.hits, self.bus)
+        self.relays = (
+            OutboxRelay(self.hits.hits, self.bus),
+            OutboxRelay(self.standings.firsts, self.bus),
+        )
+        self.corrector = Corrector(
+            self.hits, self.standings, self.links, load_networks(settings.networks_file)
+        )
         self.webhook_relay = OutboxRelay(self.webhooks.endpoints, self.bus)
         self.sender = WebhookSender(
             self.webhooks,
             Poster(client_context(settings.tls_ca_file), settings.webhook_networks_allowed),
             settings.key_ring,
             self.webhook_relay,
+        )
+        self.rescores = Rescores(database)
+        self.rescoring = Rescoring(
+            self.rescores, self.corrector, self.deliveries, self.relays[1], self.mongo.flush
         )
         self.destinations = Destinations(self.links.get)
         self.intake = Intake(
@@ -127,17 +144,20 @@ class Tracker:
         flush = self.mongo.flush
         handle_hits = hits.HitHandler(
             self.bus,
-            self.hits,
+            self.corrector,
             self.deliveries,
-            self.links,
             self.people,
-            self.relay,
+            self.relays,
             self._behind,
             flush,
         )
         self.bus.consume_messages(hits.DURABLE, handle_hits, _HITS)
         handle_events = events.EventHandler(
-            self.destinations, self.links, self.campaigns, self.statistics
+            self.destinations,
+            self.links,
+            self.campaigns,
+            self.statistics,
+            self.settings.public_url,
         )
         self.bus.consume_batches(events.DURABLE, handle_events, COUNTED, flush)
         handle_history = history.HistoryHandler(self.deliveries, self.timelines, self.people)
@@ -168,7 +188,8 @@ class Tracker:
             await self.intake.stop()
             if self.consumption is not None:
                 await self.consumption.stop()
-            await self.relay.stop()
+            for relay in self.relays:
+                await relay.stop()
             await self.webhook_relay.stop()
             await self.people_relay.stop()
             await self.bus.stop()
@@ -181,13 +202,15 @@ class Tracker:
         if self.consumption is not None:
             self.consumption.start()
             return
-        await self.relay.start()
+        for relay in self.relays:
+            await relay.start()
         await self.webhook_relay.start()
         await self.people_relay.start()
         self._tasks = [
             asyncio.create_task(self._fold(), name="fold statistics"),
             asyncio.create_task(self.sender.run(), name="webhooks"),
             asyncio.create_task(self._forget(), name="retention"),
+            asyncio.create_task(self.rescoring.run(), name="rescore"),
         ]
         self._running = True
 
@@ -222,6 +245,7 @@ class Tracker:
                     self.statistics,
                     self.timelines,
                     self.webhooks,
+                    self.rescores,
                 ):
                     await store.ensure_indexes()
                 self.destinations.add(await self.links.newest(_LINKS_LOADED))
@@ -267,6 +291,7 @@ def build(settings: Settings) -> FastAPI:
                 figures, tracker.campaigns, tracker.timelines, tracker.deliveries
             ),
             people.build_router(tracker.people, tracker.people_relay),
+            rescores.build_router(tracker.rescores),
             webhooks.build_router(
                 tracker.webhooks,
                 settings.key_ring,

@@ -7,6 +7,7 @@ from postfleet.instants import now
 from tracker.domain.facts import OVERALL, Counter
 from tracker.domain.figures import RATES, Bucket, activity, buckets, counts, figures, recent
 from tracker.domain.intervals import interval
+from tracker.domain.providers import reputation_tool
 from tracker.store.campaigns import CampaignStore
 from tracker.store.statistics import StatisticsStore
 
@@ -87,8 +88,11 @@ class Figures:
         return counts(await self._statistics.counter(Counter("sender", (("sender", sender_id),))))
 
     async def of_scope(self, scope: str) -> list[dict[str, Any]]:
-        """The figures of every `sender`, `domain` or `receiver`."""
-        return [{scope: d[scope], **figures(d)} for d in await self._of(scope)]
+        """The figures of every `sender`, `domain` or `receiver`, with the receiver's own tool."""
+        rows = [{scope: d[scope], **figures(d)} for d in await self._of(scope)]
+        if scope == "receiver":
+            return [{**row, "reputation_tool": reputation_tool(row[scope])} for row in rows]
+        return rows
 
     async def _of(self, scope: str) -> list[dict[str, Any]]:
         return await self._statistics.of_scope(scope)

@@ -31,6 +31,8 @@ for _kind in HitKind:
     hits_dropped.labels(_kind)  # there from the start: no news is a zero
 
 _BATCH = 500
+#: By a person, who was told that it is done.
+_ASKED_FOR = (HitKind.UNSUBSCRIBED, HitKind.RESUBSCRIBED)
 _MESSAGE_BYTES = 200_000  # far below NATS' limit of a message
 _GATHER = 0.005  # seconds in which hits come together: fewer, larger messages
 _MAX_QUEUED = 100_000  # hits in memory; far above what one batch's confirmation lets pile up
@@ -121,9 +123,9 @@ class Intake:
         for waiting in batch:
             if waiting.hit.id not in failed:
                 waiting.succeed()
-        unsubscribes = [w for w in left if w.hit.kind is HitKind.UNSUBSCRIBED]
-        await self._to_disk(unsubscribes, precious=True)
-        await self._to_disk([w for w in left if w not in unsubscribes], precious=False)
+        asked_for = [w for w in left if w.hit.kind in _ASKED_FOR]
+        await self._to_disk(asked_for, precious=True)
+        await self._to_disk([w for w in left if w not in asked_for], precious=False)
 
     async def _to_disk(self, batch: list[_Waiting], *, precious: bool) -> None:
         if not batch:

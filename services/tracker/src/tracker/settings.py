@@ -8,6 +8,7 @@ from pydantic_settings import SettingsConfigDict
 
 from postfleet.reachable import Network, parse_networks
 from postfleet.settings import ServiceSettings
+from tracker.domain.networks import BadNetworks, read_networks
 
 SERVICE = "tracker"
 
@@ -31,6 +32,10 @@ class Settings(ServiceSettings):
     hits_per_second: float = Field(100.0, gt=0)
     hits_burst: int = Field(2000, ge=1)
 
+    #: Networks whose hits are a machine's, a proxy's or (whatever they look like) a human's network,
+    #: as CSV: network,name,kind,source,as_of. Looked at before the built-in list.
+    networks_file: Path | None = None
+
     #: Webhooks may go to these networks too, and over http: for receivers beside us. None by default.
     webhook_networks: str = ""
 
@@ -47,6 +52,16 @@ class Settings(ServiceSettings):
     @classmethod
     def _check_networks(cls, value: str) -> str:
         parse_networks(value)
+        return value
+
+    @field_validator("networks_file")
+    @classmethod
+    def _check_networks_file(cls, value: Path | None) -> Path | None:
+        if value is not None:
+            try:
+                read_networks(value.read_text())
+            except (OSError, UnicodeDecodeError, BadNetworks) as error:
+                raise ValueError(f"{value}: {error}") from error
         return value
 
     @field_validator("spool_dir")

@@ -1,4 +1,7 @@
-"""`/u/{token}`: RFC 8058 one-click for mail programs, a page with a button for people.
+"""`/u/{token}`: RFC 8058 one-click for mail programs, a page with buttons for people.
+
+A person may leave everything (the first button), only the series that the mail belongs to, or come
+back. The page is the same for all, so that it needs no database and tells nobody who left.
 
 GET and HEAD change nothing, whoever sends them: scanners follow every link. A POST is answered only
 when its hit cannot be lost any more. No cookie, no redirect, no check of Origin: the token is the
@@ -21,12 +24,17 @@ from tracker.api.pages import PAGE_HEADERS
 from tracker.api.requests import hit_from
 from tracker.api.tracking import NOT_FOUND
 from tracker.domain.hits import HitKind
-from tracker.domain.languages import words_for
+from tracker.domain.languages import Words, words_for
 from tracker.intake import Intake
 
 _MAX_BODY = 16 * 1024
 _ONE_CLICK = ("List-Unsubscribe", "One-Click")
-_CONFIRMED = ("confirm", "unsubscribe")
+#: The value of the button pressed -> what it is, and the way that the hit came.
+_BUTTONS = {
+    "unsubscribe": (HitKind.UNSUBSCRIBED, "page"),
+    "series": (HitKind.UNSUBSCRIBED, "series"),
+    "resubscribe": (HitKind.RESUBSCRIBED, "page"),
+}
 _PLAIN_HEADERS = {"Cache-Control": "no-store", "Referrer-Policy": "no-referrer"}
 
 
@@ -35,18 +43,16 @@ def build_router(
 ) -> APIRouter:
     router = APIRouter(tags=["public"])
 
-    def page(request: Request, template: str, status: int = 200) -> Response:
+    def page(request: Request, template: str, status: int = 200, button: str = "") -> Response:
         words = words_for(request.headers.get("accept-language", ""))
-        html = pages.get_template(template).render(words=words)
+        html = pages.get_template(template).render(words=words, **_said(words, button))
         headers = {**PAGE_HEADERS, "Content-Language": words.code, "Vary": "Accept-Language"}
         return HTMLResponse(html, status, headers=headers)
 
-    async def note(request: Request, content: TokenContent, way: str) -> None:
+    async def note(request: Request, content: TokenContent, kind: HitKind, way: str) -> None:
         client = clients.of(request.scope.get("client"), request.scope["headers"])
         headers = request.scope["headers"]
-        await intake.confirm(
-            hit_from(client, request.method, headers, HitKind.UNSUBSCRIBED, content, way)
-        )
+        await intake.confirm(hit_from(client, request.method, headers, kind, content, way))
 
     @router.api_route("/u/{token}", methods=["GET", "HEAD"])
     async def show(token: str, request: Request) -> Response:
@@ -66,14 +72,24 @@ def build_router(
             return PlainTextResponse("too large\n", 413, headers=_PLAIN_HEADERS)
         fields = _fields(request.headers.get("content-type", ""), body)
         if _ONE_CLICK in fields:
-            await note(request, content, "one-click")
+            await note(request, content, HitKind.UNSUBSCRIBED, "one-click")
             return PlainTextResponse("unsubscribed\n", headers=_PLAIN_HEADERS)
-        if _CONFIRMED in fields:
-            await note(request, content, "page")
-            return page(request, "unsubscribed.html")
+        button = next((value for name, value in fields if name == "confirm"), "")
+        if button in _BUTTONS:
+            await note(request, content, *_BUTTONS[button])
+            return page(request, "unsubscribed.html", button=button)
         return page(request, "unsubscribe.html", 400)
 
     return router
+
+
+def _said(words: Words, button: str) -> dict[str, object]:
+    """What the page says once a button was pressed."""
+    title, explain = {
+        "series": (words.only_done, words.only_done_explain),
+        "resubscribe": (words.again_done, words.again_done_explain),
+    }.get(button, (words.done, words.done_explain))
+    return {"title": title, "explain": explain, "offer_again": button == "unsubscribe"}
 
 
 def _missing() -> Response:

@@ -4,6 +4,7 @@ Search engines, link previews and libraries come from the `crawler-user-agents` 
 kept up to date by its authors; here is what it lacks.
 """
 
+import re
 from dataclasses import dataclass
 
 
@@ -19,6 +20,16 @@ class Signature:
 IMAGE_PROXIES = (
     Signature("Gmail image proxy", "googleimageproxy"),
     Signature("Yahoo Mail proxy", "yahoomailproxy"),
+    Signature("Rambler Mail proxy", "ramblermail"),
+    Signature("Seznam Mail proxy", "seznamemailproxy"),
+    Signature("ukr.net Mail proxy", "mail.ukr.net proxy"),
+)
+
+#: How machines call themselves, whoever they are. Cubot is a telephone.
+MACHINE_WORDS = re.compile(
+    r"(?<!cu)bots?(?![a-z])|spider|crawl|scrape|fetch|monitor|\bscan|scanner|checker|validator"
+    r"|\+https?://|archiv|uptime|\bprobe|inspect|headless|lighthouse|page speed|google-[a-z]"
+    r"|python|\bjava/|\bruby|\bphp|\bperl|curl|wget|go-http|okhttp|http_?client|libwww"
 )
 
 #: Apple's privacy proxy and nothing else sends exactly this.

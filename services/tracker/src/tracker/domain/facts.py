@@ -62,6 +62,7 @@ class Fact:
     metric: str
     at_ms: int
     counters: tuple[Counter, ...] = field(default=())
+    value: int = 1  # -1 takes back what an earlier fact added
 
 
 def day_counter(at_ms: int) -> Counter:
@@ -80,13 +81,41 @@ def facts_of(event: Event) -> Iterator[Fact]:
     if isinstance(event, events.RecipientUnsubscribed):
         yield from _unsubscribed(event)
         return
+    if isinstance(event, events.VerdictChanged):
+        yield from _corrected(event)
+        return
     if isinstance(event, events.HitEvent) and not event.first:
         return
     metric = _PER_DELIVERY.get(type(event))
     if metric is None or not isinstance(event, events.DeliveryEvent) or event.warmup:
         return
     at_ms = to_ms(event.occurred_at)
-    counters = _of_delivery(
+    counters = _counters(event, at_ms)
+    if isinstance(event, events.Bounce):
+        counters = (*counters, Counter("bounce", (("category", event.category or "unknown"),)))
+    count = event.count if isinstance(event, events.HitEvent) else 1
+    yield Fact(_counted(metric, event.delivery_id, count), metric, at_ms, counters)
+
+
+def _corrected(event: events.VerdictChanged) -> Iterator[Fact]:
+    """Takes the numbered count back, and counts the next one: each once, in whatever order."""
+    metric = event.hit_kind
+    if event.uncounted and event.uncounted_at:
+        at_ms = to_ms(event.uncounted_at)
+        key = f"not-{_counted(metric, event.delivery_id, event.uncounted)}"
+        yield Fact(key, metric, at_ms, _counters(event, at_ms), -1)
+    if event.counted and event.counted_at:
+        at_ms = to_ms(event.counted_at)
+        key = _counted(metric, event.delivery_id, event.counted)
+        yield Fact(key, metric, at_ms, _counters(event, at_ms))
+
+
+def _counted(metric: str, delivery_id: str, count: int) -> str:
+    return f"{metric}:{delivery_id}" if count == 1 else f"{metric}:{delivery_id}:{count}"
+
+
+def _counters(event: events.DeliveryEvent, at_ms: int) -> tuple[Counter, ...]:
+    return _of_delivery(
         at_ms // _HOUR_MS,
         event.sender_id,
         event.campaign_id,
@@ -95,9 +124,6 @@ def facts_of(event: Event) -> Iterator[Fact]:
         domain_of(event.message_id.rstrip(">")),
         provider_of(event.recipient),
     )
-    if isinstance(event, events.Bounce):
-        counters = (*counters, Counter("bounce", (("category", event.category or "unknown"),)))
-    yield Fact(f"{metric}:{event.delivery_id}", metric, at_ms, counters)
 
 
 def _unsubscribed(event: events.RecipientUnsubscribed) -> Iterator[Fact]:
@@ -174,7 +200,7 @@ def plan(facts: Iterable[Fact]) -> Additions:
     together: dict[tuple[str, int], tuple[Fact, int]] = {}
     for fact in facts:  # facts of one hour, sender and step share one tuple of counters
         key = fact.metric, id(fact.counters)
-        together[key] = fact, together.get(key, (fact, 0))[1] + 1
+        together[key] = fact, together.get(key, (fact, 0))[1] + fact.value
     additions: Additions = {}
     for fact, count in together.values():
         for counter in fact.counters:

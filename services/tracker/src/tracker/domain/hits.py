@@ -19,6 +19,7 @@ class HitKind(StrEnum):
     OPENED = "opened"
     CLICKED = "clicked"
     UNSUBSCRIBED = "unsubscribed"
+    RESUBSCRIBED = "resubscribed"
 
 
 class UnreadableHit(ValueError):
@@ -27,7 +28,7 @@ class UnreadableHit(ValueError):
 
 @dataclass(frozen=True, slots=True)
 class Hit:
-    """`way` tells how an unsubscribe came: `one-click` (RFC 8058) or `page`."""
+    """`way` tells how an unsubscribe came: `one-click` (RFC 8058), or from the page: `page`, `series`."""
 
     kind: HitKind
     delivery_id: str

@@ -27,3 +27,17 @@ _PROVIDER = {domain: name for name, domains in _DOMAINS.items() for domain in do
 
 def provider_of(address: str) -> str:
     return _PROVIDER.get(domain_of(address), OTHER)
+
+
+#: Where the provider tells a sending domain or address how it sees it.
+_REPUTATION_TOOLS = {
+    "google": "https://postmaster.google.com/",
+    "microsoft": "https://sendersupport.olc.protection.outlook.com/snds/",
+    "yahoo": "https://senders.yahooinc.com/",
+    "mail.ru": "https://postmaster.mail.ru/",
+}
+
+
+def reputation_tool(provider: str) -> str:
+    """The provider's own postmaster tool; "" where it has none for everybody."""
+    return _REPUTATION_TOOLS.get(provider, "")

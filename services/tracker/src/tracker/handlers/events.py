@@ -9,8 +9,9 @@ from postfleet.events import Event
 from postfleet.instants import to_ms
 from tracker.destinations import Destinations
 from tracker.domain.facts import facts_of
+from tracker.domain.links import canary_destination
 from tracker.store.campaigns import CampaignNews, CampaignStore
-from tracker.store.links import LinkStore
+from tracker.store.links import Link, LinkStore
 from tracker.store.statistics import StatisticsStore
 
 DURABLE = "tracker-events"
@@ -31,6 +32,7 @@ class EventHandler:
     links: LinkStore
     campaigns: CampaignStore
     statistics: StatisticsStore
+    home: str = ""  # where the hidden links of a campaign lead that has no others
 
     async def __call__(self, batch: list[Received[Event]]) -> None:
         """Apply a batch; every step may be repeated, in any order."""
@@ -41,9 +43,9 @@ class EventHandler:
     async def _remember_campaigns(self, told: Sequence[Event]) -> None:
         for event in told:
             if isinstance(event, events.CampaignLinksCompiled):
-                self.destinations.add(event.links)
-                at_ms = to_ms(event.occurred_at)
-                await self.links.add(event.links, event.campaign_id, at_ms)
+                links = self._links(event)
+                self.destinations.add({id_: link.url for id_, link in links.items()})
+                await self.links.add(links, event.campaign_id, to_ms(event.occurred_at))
         news = [
             CampaignNews(e.campaign_id, e.name, _STATUS.get(type(e), ""), to_ms(e.occurred_at))
             for e in told
@@ -51,3 +53,9 @@ class EventHandler:
         ]
         if news:
             await self.campaigns.apply(news)
+
+    def _links(self, event: events.CampaignLinksCompiled) -> dict[str, Link]:
+        """The hidden links answer as all others do: a machine must not see which they are."""
+        hidden = Link(canary_destination(event.links, self.home), canary=True)
+        shown = {link_id: Link(url) for link_id, url in event.links.items()}
+        return {**dict.fromkeys(event.canaries, hidden), **shown}

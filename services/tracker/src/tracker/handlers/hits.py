@@ -1,7 +1,7 @@
-"""Hits in: join with the delivery, judge, store with the event that follows."""
+"""Hits in: join with the delivery, judge, store with the event that follows; correct earlier ones."""
 
 import logging
-from collections.abc import Awaitable, Callable, Sequence
+from collections.abc import Awaitable, Callable, Mapping, Sequence
 from dataclasses import dataclass
 
 from nats.aio.msg import Msg
@@ -10,14 +10,18 @@ from pymongo.errors import PyMongoError
 from postfleet.bus import Bus
 from postfleet.mongo import Flush, each_is_durable
 from postfleet.outbox import OutboxRelay
+from tracker.corrections import Corrector
+from tracker.domain.corrections import judge_again, step_of
+from tracker.domain.deliveries import Delivery
 from tracker.domain.hits import Hit, HitKind, read_hits
+from tracker.domain.neighbours import SPAN_MS, Neighbours, Step
 from tracker.domain.outcomes import JudgedHit, announcement
-from tracker.domain.verdicts import judge
+from tracker.domain.verdicts import Surroundings, judge
 from tracker.gauges import verdicts
 from tracker.store.deliveries import DeliveryStore
-from tracker.store.hits import HitStore
-from tracker.store.links import LinkStore
+from tracker.store.links import Link
 from tracker.store.people import PeopleStore
+from tracker.store.standings import Claim
 
 log = logging.getLogger(__name__)
 
@@ -34,11 +38,10 @@ class HitHandler:
     `flush` makes durable what is recorded, before anything is acked."""
 
     bus: Bus
-    hits: HitStore
+    corrector: Corrector
     deliveries: DeliveryStore
-    links: LinkStore
     people: PeopleStore
-    relay: OutboxRelay
+    relays: tuple[OutboxRelay, ...]
     behind: Callable[[], Awaitable[bool]]
     flush: Flush = each_is_durable
 
@@ -56,7 +59,8 @@ class HitHandler:
             for message in messages:
                 await message.nak(delay=_DATABASE_DELAY)
             return
-        self.relay.wake()
+        for relay in self.relays:
+            relay.wake()
         for one in judged.values():
             verdicts.labels(one.hit.kind.value, one.judgement.verdict.value).inc()
         for message, hits, wrong in told:
@@ -82,21 +86,66 @@ class HitHandler:
     async def judge(self, hits: Sequence[Hit]) -> dict[str, JudgedHit]:
         """The hits whose delivery (and link) is known, judged, by hit id."""
         deliveries = await self.deliveries.find(hit.delivery_id for hit in hits)
-        urls = await self.links.urls(hit.link_id for hit in hits if hit.link_id)
+        links = await self.corrector.links.find(hit.link_id for hit in hits if hit.link_id)
+        neighbours = _neighbours(hits, links)
         judged = {}
         for hit in hits:
-            delivery = deliveries.get(hit.delivery_id)
-            url = urls.get(hit.link_id, "")
-            if delivery is None or (hit.kind is HitKind.CLICKED and not url):
+            delivery, link = deliveries.get(hit.delivery_id), links.get(hit.link_id, _NO_LINK)
+            if delivery is None or (hit.kind is HitKind.CLICKED and not link.url):
                 continue
-            judged[hit.id] = JudgedHit(hit, delivery, judge(hit, delivery.sent_ms), url)
+            network = self.corrector.networks.find(hit.ip)
+            known = Surroundings(
+                delivery.sent_ms, network, link.canary, neighbours[hit.delivery_id]
+            )
+            judgement = judge(hit, known)
+            judged[hit.id] = JudgedHit(hit, delivery, judgement, link.url)
         return judged
 
     async def record(self, judged: Sequence[JudgedHit]) -> None:
-        """Store the hits with their events. Repeating it changes nothing."""
-        in_order = sorted(judged, key=lambda entry: entry.hit.at_ms)
-        claims = [(entry.first_key, entry.hit.id) for entry in in_order]
-        firsts = await self.hits.claim_firsts([(key, id_) for key, id_ in claims if key])
-        await self.hits.add(
-            [(entry, announcement(entry, first=entry.hit.id in firsts)) for entry in in_order]
+        """Store the hits with their events, and correct others. Repeating it changes nothing."""
+        known = await self.corrector.hits.known(entry.hit.id for entry in judged)
+        new = [entry for entry in judged if entry.hit.id not in known]
+        new.sort(key=lambda entry: entry.hit.at_ms)
+        firsts = await self.corrector.standings.claim(
+            [Claim(e.first_key, e.hit.id, e.hit.at_ms) for e in new if e.first_key]
         )
+        numbered = [(entry, firsts.get(entry.hit.id, 0)) for entry in new]
+        await self.corrector.hits.add(
+            [(entry, first, announcement(entry, first)) for entry, first in numbered]
+        )
+        for delivery in await self._doubtful(judged, firsts):
+            await self.corrector.correct(delivery, everything=False)
+
+    async def _doubtful(
+        self, judged: Sequence[JudgedHit], firsts: Mapping[str, int]
+    ) -> list[Delivery]:
+        """Deliveries of which something else has to be said now."""
+        if not judged:
+            return []
+        deliveries = {entry.delivery.delivery_id: entry.delivery for entry in judged}
+        since = min(entry.hit.at_ms for entry in judged) - SPAN_MS
+        recent = await self.corrector.recent(deliveries, since)
+        wanted = {
+            id_
+            for id_, kept in recent.items()
+            if len(kept) > 1
+            and judge_again(
+                kept, deliveries[id_].sent_ms, self.corrector.networks, everything=False
+            )
+        }
+        others = [e for e in judged if e.first_key and e.hit.id not in firsts]
+        free = await self.corrector.standings.free({e.first_key or "" for e in others})
+        wanted |= {e.hit.delivery_id for e in others if e.first_key in free}
+        return [deliveries[id_] for id_ in sorted(wanted)]
+
+
+_NO_LINK = Link("")
+
+
+def _neighbours(hits: Sequence[Hit], links: Mapping[str, Link]) -> dict[str, Neighbours]:
+    """By delivery, as far as the hits that came together tell."""
+    steps: dict[str, list[Step]] = {}
+    for hit in hits:
+        canary = links.get(hit.link_id, _NO_LINK).canary
+        steps.setdefault(hit.delivery_id, []).append(step_of(hit, canary=canary))
+    return {id_: Neighbours(found) for id_, found in steps.items()}
