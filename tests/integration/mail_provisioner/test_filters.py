@@ -61,12 +61,11 @@ async def test_a_vacation_answers_once_and_the_watcher_knows_it_as_automatic(
     made = await service.post("/filters", mailbox=bob, vacation={**AWAY, "days": 3})
     assert made.status_code == 201, made.text
     assert (made.json()["state"], made.json()["vacation"]["days"]) == ("active", 3)
-    with mail_pair.submission(ann, password) as client:
-        for number in range(2):
+    for number in range(2):  # one after the other: Dovecot remembers whom it answered at the end
+        with mail_pair.submission(ann, password) as client:
             client.sendmail(ann, [bob], mail(ann, bob, "a question", f"<q{number}@{domain}>"))
-    (answer, *others) = await asyncio.to_thread(mail_pair.wait_messages, ann)
-    await asyncio.to_thread(mail_pair.wait_messages, bob, 2)
-    assert not others
+        await asyncio.to_thread(mail_pair.wait_messages, bob, number + 1, timeout=20)
+        (answer,) = await asyncio.to_thread(mail_pair.wait_messages, ann, timeout=20)
     found = as_message(answer)
     assert found["Auto-Submitted"].startswith("auto-replied")
     assert found["In-Reply-To"] == f"<q0@{domain}>"
@@ -90,7 +89,7 @@ async def test_some_mail_is_forwarded_and_some_moved(service: Service, mail_pair
     for subject in ("Your invoice", "Some news", "Hello"):
         raw = mail("x@outside.test", ann, subject).encode()
         await asyncio.to_thread(mail_pair.deliver, ann, raw, "x@outside.test")
-    (forwarded,) = await asyncio.to_thread(mail_pair.wait_messages, bob)
+    (forwarded,) = await asyncio.to_thread(mail_pair.wait_messages, bob, timeout=20)
     assert as_message(forwarded)["Subject"] == "Your invoice"
     assert [as_message(m)["Subject"] for m in mail_pair.messages(ann)] == ["Hello"]
     folder = "Lists.&BB0EPgQyBD4EQQRCBDg-"  # modified UTF-7 (RFC 3501 §5.1.3)
@@ -120,8 +119,8 @@ async def test_a_vacation_is_given_on_its_days_only(service: Service, mail_pair:
         with mail_pair.submission(ann, password) as client:
             to = f"{prefix}@{domain}"
             client.sendmail(ann, [to], mail(ann, to, "a question"))
-        await asyncio.to_thread(mail_pair.wait_messages, f"{prefix}@{domain}")
-    (answer,) = await asyncio.to_thread(mail_pair.wait_messages, ann)
+        await asyncio.to_thread(mail_pair.wait_messages, f"{prefix}@{domain}", timeout=20)
+    (answer,) = await asyncio.to_thread(mail_pair.wait_messages, ann, timeout=20)
     assert as_message(answer)["From"].strip("<>") == f"cid@{domain}"
 
 
