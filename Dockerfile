@@ -38,6 +38,7 @@ LABEL org.opencontainers.image.title="postfleet-${SERVICE}" \
       org.opencontainers.image.licenses="${LICENSES}" \
       org.opencontainers.image.base.name="docker.io/library/python:${PYTHON}"
 ENV PATH=/app/bin:$PATH PYTHONUNBUFFERED=1 PYTHONDONTWRITEBYTECODE=1 \
+    MALLOC_ARENA_MAX=2 MALLOC_TRIM_THRESHOLD_=131072 \
     POSTFLEET_HTTP_HOST=0.0.0.0 POSTFLEET_HTTP_PORT=8000 \
     POSTFLEET_DATA_DIR=/data POSTFLEET_TRACKER_SPOOL_DIR=/data/spool
 # A fresh volume takes the owner of what it covers.

@@ -154,6 +154,10 @@ _DEMO_PACE = {
 }
 
 
+#: glibc keeps an arena for each of many threads, and what is freed in it: two of them do.
+_MEMORY = {"MALLOC_ARENA_MAX": "2", "MALLOC_TRIM_THRESHOLD_": "131072"}
+
+
 def services(
     options: Options,
     data: DataDir,
@@ -165,6 +169,7 @@ def services(
     """The five services; what the environment says of them otherwise holds."""
     common = {
         **(_DEMO_PACE if options.demo else {}),
+        **_MEMORY,
         "POSTFLEET_PUBLIC_URL": where.url,
         "POSTFLEET_SENDER_REGISTRY_ALLOWED_NETWORKS": "127.0.0.0/8,::1/128",
         "POSTFLEET_SENDER_REGISTRY_RELAY_SUBMISSION_PORT": str(where.smtp_port),
