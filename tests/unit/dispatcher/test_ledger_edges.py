@@ -15,6 +15,7 @@ from dispatcher.evidence import Evidence
 from dispatcher.store.attempts import Attempt, Attempts
 from dispatcher.store.batches import Batches
 from dispatcher.store.deliveries import Deliveries
+from dispatcher.store.erasure import Erasure, StillOpen
 from dispatcher.store.leads import Leads
 from dispatcher.store.retention import Retention
 from dispatcher.store.settlements import Settlements, settlement
@@ -147,23 +148,55 @@ async def _at_once(_: str) -> str:
     return "ok"
 
 
-async def test_an_erased_person_is_in_no_row_and_gets_no_further_attempt(database: Any) -> None:
-    deliveries = Deliveries(database.deliveries)
-    for name, outcome in (("sent", Outcome.ACCEPTED), ("later", Outcome.DEFERRED)):
-        item = Item(name, "l1", "jo@x.test")
-        fact = Settled(item, outcome, now_ms(), mail_subject="Hi Jo", reply_text="<jo@x.test>: ok")
-        await deliveries.write([("b", ORIGIN, fact)])
-    await deliveries.write(
-        [("b", ORIGIN, Settled(Item("o", "l2", "al@x.test"), Outcome.ACCEPTED, 1))]
-    )
-    await deliveries.erase("l1")
-    await deliveries.erase("l1")
-    rows = await deliveries.get_many(["sent", "later", "o"])
-    assert "jo" not in str(rows["sent"]).lower() + str(rows["later"]).lower()
-    assert [rows[name].state for name in ("sent", "later", "o")] == [
-        "accepted",
-        "skipped",
-        "accepted",
-    ]
+async def test_an_erased_person_is_nowhere_in_the_ledger_and_gets_no_further_attempt(
+    database: Any,
+) -> None:
+    deliveries, batches = Deliveries(database.deliveries), Batches(database.batches)
+    settlements = Settlements(database.settlements)
+    erasure = Erasure(deliveries, database.batches, database.settlements)
+    items = [Item("sent", "l1", "jo@x.test"), Item("later", "l1", "jo@x.test")]
+    other, mail = Item("o", "l2", "al@x.test"), Item("m", "mail-1", "jo@x.test")
+    bare = Origin("", 0, "A", "s1", "transactional")
+    told = {
+        "b": (ORIGIN, [items[0], other], Outcome.ACCEPTED),
+        "c": (ORIGIN, [items[1]], Outcome.DEFERRED),
+        "d": (bare, [mail], Outcome.ACCEPTED),
+    }
+    for name, (origin, of_batch, outcome) in told.items():
+        made = Batch(name, origin, tuple(of_batch), now_ms())
+        facts = [
+            Settled(
+                one, outcome, now_ms(), mail_subject="Hi Jo", reply_text=f"<{one.recipient}>: ok"
+            )
+            for one in of_batch
+        ]
+        await batches.insert([made])
+        await settlements.insert([settlement(made, facts)])
+        await deliveries.write([(name, origin, fact) for fact in facts])
+
+    await deliveries.end_waiting("l1", "jo@x.test")
+    with pytest.raises(StillOpen):  # nothing is done or announced yet
+        await erasure.erase("l1", "jo@x.test")
+    await database.batches.update_many({}, {"$set": {"state": "done"}})
+    await database.settlements.update_many({}, {"$set": {"state": "announced"}})
+    await erasure.erase("l1", "jo@x.test")
+    await erasure.erase("l1", "jo@x.test")
+
+    rows = await deliveries.get_many(["sent", "later", "m", "o"])
+    assert {name: row.state for name, row in rows.items()} == {
+        "sent": "accepted",
+        "later": "skipped",
+        "m": "accepted",
+        "o": "accepted",
+    }
+    kept = [str(rows[name].document) for name in ("sent", "later", "m")]
+    for collection in (database.batches, database.settlements):
+        kept += [str(d) async for d in collection.find({}).limit(10)]
+    assert "jo@x.test" not in "".join(kept)
     assert rows["o"].item.recipient == "al@x.test"
     assert await deliveries.due(now_ms() + 1000, 10) == []
+    left = [one.item for s in await settlements.of_batch("b") for one in s.settled]
+    assert left == [other]  # it can still be announced again
+    again = await batches.get("b")
+    assert again is not None
+    assert [one.delivery_id for one in again.items] == ["sent", "o"]

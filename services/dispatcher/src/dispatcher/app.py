@@ -58,6 +58,7 @@ from dispatcher.store.breakers import Breakers
 from dispatcher.store.campaigns import Campaigns
 from dispatcher.store.companies import Companies
 from dispatcher.store.deliveries import Deliveries
+from dispatcher.store.erasure import Erasure
 from dispatcher.store.imports import Imports
 from dispatcher.store.leads import Leads
 from dispatcher.store.leases import Leases
@@ -221,6 +222,9 @@ class Parts:
             suppressions=self.stores.suppressions,
             suppressing=self.suppressing,
             evidence=self.evidence,
+            erasure=Erasure(
+                self.stores.deliveries, self.mongo.database.batches, self.mongo.database.settlements
+            ),
             throttled=self.brakes.throttled,
             concern=self.watch.concern,
             wake_planner=self.planner.wake,

@@ -10,6 +10,7 @@ from dispatcher.evidence import Evidence
 from dispatcher.policies import Policies
 from dispatcher.store.campaigns import Campaigns
 from dispatcher.store.deliveries import Deliveries, Row
+from dispatcher.store.erasure import Erasure
 from dispatcher.store.leads import Leads
 from dispatcher.store.senders import Senders
 from dispatcher.store.suppressions import Suppressions
@@ -64,6 +65,7 @@ class Feedback:
         suppressions: Suppressions,
         suppressing: Suppressing,
         evidence: Evidence,
+        erasure: Erasure,
         throttled: Callable[[str, int], Awaitable[None]],
         concern: Callable[[str | None], None],
         wake_planner: Callable[[], None],
@@ -73,6 +75,7 @@ class Feedback:
         self._campaigns, self._leads, self._deliveries = campaigns, leads, deliveries
         self._senders, self._suppressions = senders, suppressions
         self._evidence, self._wake_planner = evidence, wake_planner
+        self._erasure = erasure
         self._throttled, self._concern = throttled, concern
         self._warmup_received = warmup_received
 
@@ -164,7 +167,8 @@ class Feedback:
         await self._suppressions.forget(address)
         for lead in await self._leads.everywhere(lead_id(address)):
             await self._leads.delete(lead.key)
-        await self._deliveries.erase(lead_id(address))
+        await self._deliveries.end_waiting(lead_id(address), address)
+        await self._erasure.erase(lead_id(address), address)
 
     async def confirmed(self, received: Received[DeliveryConfirmed]) -> None:
         await self._row(received.event, "the Sent folder")

@@ -15,6 +15,7 @@ from postfleet.instants import now_ms
 from postfleet.mongo import Collection, Document, duplicates, ensure_indexes
 
 _MOST = 1_000_000
+_CHUNK = 500
 QUEUED = "queued"  # planned again, in an open batch
 _WAITING = (Outcome.DEFERRED.value, Outcome.POSTPONED.value)
 _OPEN = (*_WAITING, QUEUED, Outcome.UNKNOWN.value)
@@ -142,15 +143,26 @@ class Deliveries:
         query = {"campaign_id": campaign_id, "state": {"$in": list(_OPEN)}}
         return await self._collection.find_one(query) is not None
 
-    async def erase(self, lead: str) -> None:
-        """Forget whom these went to and what was said; that mails went, and when, stays."""
-        waiting = {"lead_id": lead, "state": {"$in": [*_WAITING, QUEUED]}}
+    async def of_person(self, lead: str, address: str) -> list[Row]:
+        """All rows of a lead, and those of mails of their own to the address; looks at every row."""
+        of_lead = [d async for d in self._collection.find({"lead_id": lead}).limit(_MOST)]
+        mails = self._collection.find({"recipient": address, "campaign_id": ""}).limit(_MOST)
+        return [_row(document) for document in [*of_lead, *[d async for d in mails]]]
+
+    async def end_waiting(self, lead: str, address: str) -> None:
+        """What waits for its next attempt gets none."""
         ended = {"state": Outcome.SKIPPED.value, "next_attempt_at": 0}
-        await self._collection.update_many(waiting, {"$set": ended})
+        for who in ({"lead_id": lead}, {"recipient": address, "campaign_id": ""}):
+            waiting = {**who, "state": {"$in": [*_WAITING, QUEUED]}}
+            await self._collection.update_many(waiting, {"$set": ended})
+
+    async def erase(self, delivery_ids: Sequence[str]) -> None:
+        """Forget whom these went to and what was said; that mails went, and when, stays."""
         nothing = {"recipient": "", "mail_subject": "", "reply_text": ""}
-        await self._collection.update_many(
-            {"lead_id": lead}, {"$set": {**nothing, "reason": "erased", "lead_id": "erased"}}
-        )
+        for start in range(0, len(delivery_ids), _CHUNK):
+            some = list(delivery_ids[start : start + _CHUNK])
+            fields = {**nothing, "reason": "erased", "lead_id": "erased"}
+            await self._collection.update_many({"_id": {"$in": some}}, {"$set": fields})
 
     async def figures(self, campaign_id: str, since: int, rules: PauseRules) -> Figures:
         """What went since then and what came of it. Facts are counted, not events: each once."""
