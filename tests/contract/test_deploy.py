@@ -344,27 +344,30 @@ def test_the_workflow_runs_what_people_run() -> None:
 
 
 @pytest.mark.parametrize(
-    ("lint", "test", "expected"),
+    ("failing", "expected"),
     [
-        pytest.param(0, 0, 0, id="both pass"),
-        pytest.param(2, 0, 1, id="lint fails, the tests run all the same"),
-        pytest.param(0, 2, 1, id="a test fails"),
+        pytest.param("nothing", 0, id="all pass"),
+        pytest.param("lint", 1, id="lint fails, the rest runs all the same"),
+        pytest.param("test", 1, id="a test fails"),
+        pytest.param("chaos", 1, id="chaos finds something"),
     ],
 )
-def test_ci_run_reports_both_halves(lint: int, test: int, expected: int, tmp_path: Path) -> None:
+def test_ci_run_reports_all_parts(failing: str, expected: int, tmp_path: Path) -> None:
     """With a `make` that only pretends."""
     make = tmp_path / "make"
     make.write_text(
-        f'#!/bin/sh\necho "made $1"\nread line && exit 9\n[ "$1" = lint ] && exit {lint}\n'
-        f'echo "SKIPPED [1] tests/x.py:1: no browser"\nexit {test}\n'
+        '#!/bin/sh\necho "made $1"\nread line && exit 9\n'
+        'echo "SKIPPED [1] tests/x.py:1: no browser"\n'
+        f'[ "$1" != {failing} ]\n'
     )
     make.chmod(0o755)
     result = _run(ROOT / ".ci/run", env={"PATH": f"{tmp_path}:{os.environ['PATH']}"})
     assert result.returncode == expected
     assert "made lint" in result.stdout
     assert "made test" in result.stdout
-    assert result.stdout.count("no browser") == 3, (
-        "as each of the two runs, once in the list at the end"
+    assert "made chaos" in result.stdout
+    assert result.stdout.count("no browser") == 4, (
+        "as each of the three runs, once in the list at the end"
     )
 
 

@@ -12,7 +12,8 @@ from tests.support.eventsamples import MOMENT, sample
 
 FAMILIES = {
     "alias", "bounce", "campaign", "complaint", "credential", "delivery", "domain",
-    "email", "mailbox", "person", "recipient", "reply", "sender", "watcher", "webhook",
+    "email", "factor", "mailbox", "person", "recipient", "reply", "sender", "warmup", "watcher",
+    "webhook",
 }  # fmt: skip
 SERVICES = {"sender-registry", "dispatcher", "inbox-watcher", "tracker", "mail-provisioner"}
 

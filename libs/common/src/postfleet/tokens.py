@@ -30,9 +30,7 @@ class Purpose(StrEnum):
     CONFIRM = "confirm"  # a lead confirms its opt-in: the campaign, then the lead
     REPLY = "reply"  # behind the + of an address to reply to
     DELIVERY = "delivery"  # in a header field of ours
-    WARMUP = (
-        "warmup"  # in a header field of warm-up mails; 01 behind the delivery asks for an answer
-    )
+    WARMUP = "warmup"  # in a header field of warm-up mails; a second 01 asks for an answer
 
 
 @dataclass(frozen=True, slots=True)
