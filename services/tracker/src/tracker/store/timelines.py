@@ -13,6 +13,8 @@ class TimelineStore:
 
     async def ensure_indexes(self) -> None:
         await ensure_indexes(self._timelines, "address", "event", "at_ms")
+        # The newest of one kind: without it every entry of the kind is read and sorted.
+        await self._timelines.create_index([("event", 1), ("at_ms", -1)])
 
     async def add(self, entries: Sequence[Entry]) -> None:
         await insert_new(self._timelines, [entry_document(entry) for entry in entries])
