@@ -151,10 +151,11 @@ def _sender_blocks(found: dict[str, Any], counted: dict[str, Any]) -> list[Block
     state += [(name, str(value)) for name, value in told.items() if value]
     state += [("Warm-up", warmup(found))] if found.get("warmup") else []
     warnings = [[_warning(one)] for one in found.get("warnings") or []]
+    figures = [(name.replace("_", " "), f"{n:,}") for name, n in counted.items() if n]
     blocks: list[Block] = [
         Facts("State", state),
         Facts("Limits", limits),
-        Facts("Figures", [(n.replace("_", " "), f"{v:,}") for n, v in counted.items() if v]),
+        Facts("Figures", figures or [("", "Nothing was counted yet.")]),
     ]
     return [*blocks, Table("Warnings", ("What to mend",), warnings)] if warnings else blocks
 
