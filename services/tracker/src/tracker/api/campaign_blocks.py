@@ -140,7 +140,7 @@ def _excluded(excluded: list[dict[str, Any]]) -> list[Block]:
 
 def lead_facts(stats: dict[str, Any]) -> Facts:
     items = [(name.replace("_", " "), f"{n:,}") for name, n in stats.get("leads", {}).items()]
-    return Facts("Leads", items or [("", "No lead yet: add them as CSV or over the API.")])
+    return Facts("Leads", items or [("So far", "No lead yet: add them as CSV or over the API.")])
 
 
 def import_table(imports: list[dict[str, Any]]) -> Table:

@@ -155,7 +155,7 @@ def _sender_blocks(found: dict[str, Any], counted: dict[str, Any]) -> list[Block
     blocks: list[Block] = [
         Facts("State", state),
         Facts("Limits", limits),
-        Facts("Figures", figures or [("", "Nothing was counted yet.")]),
+        Facts("Figures", figures or [("So far", "Nothing was counted yet.")]),
     ]
     return [*blocks, Table("Warnings", ("What to mend",), warnings)] if warnings else blocks
 
