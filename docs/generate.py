@@ -30,6 +30,7 @@ HEADERS = {
     "ce-time": "When it happened: `occurred_at` in RFC 3339, UTC, milliseconds",
     "ce-subject": "The id of what changed, percent-encoded: see the aggregate of each event",
     "content-type": "Always `application/json`",
+    "traceparent": "W3C trace context; only while tracing is on. One trace for each delivery",
 }
 
 INTRODUCTION = f"""\
@@ -270,7 +271,11 @@ def _message(subject: str, cls: type[Event]) -> dict[str, Any]:
 
 def _header_schema() -> dict[str, Any]:
     properties = {name: {"type": "string", "description": text} for name, text in HEADERS.items()}
-    return {"type": "object", "required": list(HEADERS), "properties": properties}
+    return {
+        "type": "object",
+        "required": [name for name in HEADERS if name != "traceparent"],
+        "properties": properties,
+    }
 
 
 def _operations() -> Iterator[tuple[str, dict[str, Any]]]:

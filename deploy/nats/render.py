@@ -130,7 +130,7 @@ def rights(name: str) -> tuple[list[str], list[str]]:
     if name == "ops":
         every_subject = sorted({subject for stream in STREAMS for subject in stream.subjects})
         return (
-            ["$JS.API.>", "$JS.ACK.>", *every_subject],
+            ["$JS.API.>", "$JS.ACK.>", "$JS.SNAPSHOT.>", *every_subject],
             ["_INBOX_ops.>", "$JS.EVENT.ADVISORY.>"],
         )
     service = next(service for service in DECLARED if service.name == name)

@@ -34,7 +34,7 @@ class Platform:
         self.data = data
         self._flags = ["--demo"] * demo + ["--sandbox"] * sandbox
         self._env = {**os.environ, **(env or {})}
-        self.http_port, self._smtp_port, self.nats_port, self._mongo_port = free_ports(4)
+        self.http_port, self.smtp_port, self.nats_port, self.mongo_port = free_ports(4)
         self.url = f"http://127.0.0.1:{self.http_port}"
         self.nats_url = f"nats://127.0.0.1:{self.nats_port}"
         self._process: subprocess.Popen[str] | None = None
@@ -43,8 +43,8 @@ class Platform:
     def start(self) -> Self:
         command = [
             *(str(_POSTFLEET), "up", "--data", str(self.data), *self._flags),
-            *("--http-port", str(self.http_port), "--smtp-port", str(self._smtp_port)),
-            *("--nats-port", str(self.nats_port), "--mongo-port", str(self._mongo_port)),
+            *("--http-port", str(self.http_port), "--smtp-port", str(self.smtp_port)),
+            *("--nats-port", str(self.nats_port), "--mongo-port", str(self.mongo_port)),
         ]
         with self._output.open("w") as output:
             self._process = subprocess.Popen(

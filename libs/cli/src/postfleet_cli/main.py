@@ -22,11 +22,14 @@ from postfleet_cli import (
     keys,
     ledger,
     mailboxes,
+    pauses,
     people,
     senders,
     tracker,
     webhooks,
 )
+from postfleet_cli.backup.command import backup, restore
+from postfleet_cli.doctor.command import doctor
 from postfleet_cli.exits import EXIT_CODES_HELP, Refused
 from postfleet_cli.output import console
 from postfleet_cli.send import send
@@ -64,6 +67,9 @@ app = _Commands(
 bus = typer.Typer(no_args_is_help=True, help="Streams and durable consumers on NATS.")
 
 app.command()(up)
+app.command()(doctor)
+app.command()(backup)
+app.command()(restore)
 app.command()(send)
 app.command()(why)
 app.command()(campaign_plan.plan)
@@ -76,6 +82,7 @@ app.add_typer(mailboxes.app, name="mailboxes")
 app.add_typer(filters.app, name="filters")
 app.add_typer(fleet.app, name="fleet")
 app.add_typer(campaigns.app, name="campaigns")
+app.add_typer(pauses.app, name="pauses")
 app.add_typer(event_log.app, name="events")
 app.add_typer(dead_letters.app, name="dead-letters")
 app.add_typer(ledger.app, name="ledger")

@@ -29,7 +29,7 @@ from nats.js.api import ConsumerConfig, RawStreamMsg
 from nats.js.errors import NotFoundError
 from pymongo.errors import AutoReconnect
 
-from postfleet import metrics
+from postfleet import metrics, tracing
 from postfleet.cloudevents import Announcement, Received, Unreadable, parse
 from postfleet.depths import keep_measuring
 from postfleet.events import Event
@@ -252,13 +252,25 @@ class Bus:
 
     async def publish_each(self, announcements: Iterable[Announcement]) -> Failed:
         """Publish all; return the ids that were not confirmed, with the reason."""
-        entries = [Entry(a.subject, a.id, a.body(), a.headers(self.service)) for a in announcements]
+        entries = [
+            Entry(a.subject, a.id, a.body(), self._traced(a, a.headers(self.service)))
+            for a in announcements
+        ]
         with metrics.publish_seconds.labels(self.service).time():
             failed = await self._send(entries)
         said = Counter(entry.subject for entry in entries if entry.id not in failed)
         for subject, count in said.items():
             metrics.events_published.labels(self.service, subject).inc(count)
         return failed
+
+    def _traced(self, said: Announcement, headers: dict[str, str]) -> dict[str, str]:
+        """With the trace of the delivery that the event is about, while tracing is on."""
+        if tracing.active is None:
+            return headers
+        delivery_id = getattr(said.event, "delivery_id", None) or ""
+        with tracing.span(f"publish {said.subject}", delivery_id, "producer", **_named(said.id)):
+            parent = tracing.traceparent(delivery_id)
+        return {**headers, "traceparent": parent} if parent else headers
 
     async def put(self, messages: Iterable[Message]) -> Failed:
         """Publish jobs or hits; return the ids that were not confirmed, with the reason."""
@@ -372,6 +384,7 @@ class Bus:
                 try:
                     with self._timed(durable):
                         await apply([received for _, received in readable])
+                    self._trace_batch(durable, readable)
                 except Exception as error:
                     log.exception("%s: a batch of %d failed", durable.name, len(readable))
                     for message, _ in readable:
@@ -442,7 +455,9 @@ class Bus:
             return await self._bury(durable, message, str(error))
         reach("consume-before-handler")
         try:
-            with self._timed(durable):
+            name = f"{durable.name} {message.subject}"
+            seen = tracing.received(name, message.headers or {}, **_named(received.id))
+            with self._timed(durable), seen:
                 await handler(received)
         except Exception as error:
             log.exception("%s: %s %s failed", durable.name, message.subject, received.id)
@@ -451,6 +466,16 @@ class Bus:
 
     def _timed(self, durable: Durable) -> AbstractContextManager[Any]:
         return metrics.event_seconds.labels(self.service, durable.name).time()
+
+    def _trace_batch(self, durable: Durable, batch: list[tuple[Msg, Received[Event]]]) -> None:
+        """A span for each event of a batch: that it was applied, in the trace it belongs to."""
+        if tracing.active is None:
+            return
+        for message, received in batch:
+            headers, name = message.headers or {}, f"{durable.name} {message.subject}"
+            if "traceparent" in headers:
+                with tracing.received(name, headers, **_named(received.id)):
+                    pass
 
     async def _ack_all(self, durable: Durable, messages: list[Msg]) -> None:
         reach("consume-before-ack")
@@ -504,6 +529,10 @@ class Bus:
         if len(body) > room:
             headers["x-dead-bytes"] = str(len(body))  # the whole is at x-dead-sequence
         return body[:room]
+
+
+def _named(event_id: str) -> dict[str, str]:
+    return {"messaging.system": "nats", "messaging.message.id": event_id}
 
 
 def _received(message: Msg) -> Received[Event]:

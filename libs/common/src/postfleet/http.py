@@ -14,7 +14,7 @@ from prometheus_client import REGISTRY
 from prometheus_client.exposition import CONTENT_TYPE_LATEST, generate_latest
 from pydantic import BaseModel, ConfigDict
 
-from postfleet import metrics, problems
+from postfleet import metrics, problems, tracing
 from postfleet.api_keys import Authenticator
 from postfleet.idempotency import IdempotencyMiddleware
 from postfleet.mongo import Collection
@@ -103,10 +103,27 @@ def _count_requests(app: FastAPI, service: str) -> None:
     ) -> Response:
         started = time.perf_counter()
         with metrics.http_in_progress.labels(service).track_inprogress():
-            response = await call_next(request)
+            response = await _traced(request, call_next)
         route = getattr(request.scope.get("route"), "path", "unmatched")
         metrics.http_requests.labels(service, route, str(response.status_code)).inc()
         metrics.http_seconds.labels(service, route).observe(time.perf_counter() - started)
+        return response
+
+
+async def _traced(
+    request: Request, call_next: Callable[[Request], Awaitable[Response]]
+) -> Response:
+    """The answer; in a span of the caller's trace while tracing is on. Paths may hold addresses and
+    tokens, so only the route's own is told."""
+    if tracing.active is None or not request.url.path.startswith(API):
+        return await call_next(request)
+    with tracing.received("http", request.headers, "server") as on:
+        response = await call_next(request)
+        route = getattr(request.scope.get("route"), "path", "unmatched")
+        on.update_name(f"{request.method} {route}")
+        on.set_attribute("http.request.method", request.method)
+        on.set_attribute("http.route", route)
+        on.set_attribute("http.response.status_code", response.status_code)
         return response
 
 

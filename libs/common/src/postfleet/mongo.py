@@ -61,7 +61,7 @@ class Mongo:
             uuidRepresentation="standard",
             event_listeners=[_Measured(service)],
         )
-        name = prefix + service.replace("-", "_")
+        name = database_name(service, prefix)
         self.database: Database = self._client[name]
         #: For what follows from facts that are journaled: it is written in the same order, but
         #: nobody waits for the disk. A power cut may take the last of it, never a fact before it.
@@ -105,6 +105,24 @@ def _acknowledged_by(url: str) -> int | str | None:
         return None
     found: int | str | None = parse_uri(url)["options"].get("w")
     return found
+
+
+def operators_client(url: str, *, timeout_ms: int = _SELECTION_TIMEOUT_MS) -> Any:
+    """All databases, for who looks after them: backup, restore, doctor. No service uses it."""
+    return AsyncIOMotorClient(
+        url,
+        appname="postfleet-cli",
+        serverSelectionTimeoutMS=timeout_ms,
+        w="majority",
+        journal=True,
+        retryWrites=False,
+        uuidRepresentation="standard",
+    )
+
+
+def database_name(service: str, prefix: str = "") -> str:
+    """A service's own database."""
+    return prefix + service.replace("-", "_")
 
 
 async def ensure_indexes(

@@ -6,6 +6,7 @@ from typing import Any
 
 import uvicorn
 
+from postfleet import tracing
 from postfleet.settings import ServiceSettings
 
 
@@ -14,6 +15,7 @@ def serve(app: Any, settings: ServiceSettings, **options: Any) -> None:
 
     `options` are uvicorn's own and go before ours.
     """
+    tracing.configure(app.title.removeprefix("Postfleet "))
     ours: dict[str, Any] = {"http": "httptools", **options}
     # uvicorn raises the signal again when it has drained: a good end must be exit code 0.
     for ending in (signal.SIGTERM, signal.SIGINT):
@@ -31,6 +33,7 @@ def serve(app: Any, settings: ServiceSettings, **options: Any) -> None:
         h11_max_incomplete_event_size=16 * 1024,
         **ours,
     )
+    tracing.close()
 
 
 def _ended(number: int, frame: FrameType | None) -> None:

@@ -36,6 +36,7 @@ from dispatcher.gate import Gate
 from dispatcher.handlers import Feedback
 from dispatcher.hits import DURABLE as HITS
 from dispatcher.hits import Hits
+from dispatcher.holding import Holding
 from dispatcher.importing import LeadStores
 from dispatcher.mail_gate import MailGate
 from dispatcher.mail_intake import MailIntake, MailTimes
@@ -67,6 +68,7 @@ from dispatcher.store.paces import Paces
 from dispatcher.store.pauses import Pauses
 from dispatcher.store.people import People
 from dispatcher.store.quotas import Quotas
+from dispatcher.store.restored import Restored
 from dispatcher.store.retention import Retention
 from dispatcher.store.secret_keys import secret_key
 from dispatcher.store.senders import Senders
@@ -208,6 +210,14 @@ class Parts:
             self.stores.leads, self.intake, self.keys, settings.public_url, self.revival
         )
         self.recovery = self._recovery(settings)
+        self.holding = Holding(
+            Restored(database.restored),
+            self.stores.campaigns,
+            self.stores.batches,
+            self.attempts,
+            self.doubt,
+            self.announcer,
+        )
         self.measuring = Measuring(
             Ages(database.deliveries, database.batches, database.settlements),
             self.stores.quotas,
@@ -384,6 +394,7 @@ class Running:
         await parts.brakes.refresh()
         for relay in parts.relays:
             await relay.start()
+        await parts.holding.at_start()
         await parts.recovery.at_start()
         await parts.bus.start()
         loops = (

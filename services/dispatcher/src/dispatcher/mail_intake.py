@@ -1,11 +1,12 @@
 """Takes mails of their own in: whoever makes one, it is stored before anybody is told so."""
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass, replace
 
 from dispatcher.domain.mail import Mail, Parts, compose, deliveries, new_id
 from dispatcher.group_commit import GroupCommit
 from dispatcher.store.messages import Messages, Pack
+from postfleet import tracing
 from postfleet.events import SenderSnapshot
 from postfleet.failpoints import reach
 from postfleet.instants import from_ms, now_ms
@@ -49,6 +50,7 @@ class MailIntake:
             for part in packs
         ]
         await self._messages.insert(made, self._times.keep_ms)
+        _traced(mail for mail, _ in mails)
         reach("intake-after-store")
         return [None] * len(mails)
 
@@ -57,6 +59,8 @@ class MailIntake:
         (new,) = await self._messages.insert(
             [(Pack(mail.id, (mail,)), [content])], self._times.keep_ms
         )
+        if new:
+            _traced([mail])
         self._wake()
         return new
 
@@ -102,3 +106,10 @@ class MailIntake:
             due_at=due_at,
             expires_at=due_at + self._times.expires_ms,
         )
+
+
+def _traced(mails: Iterable[Mail]) -> None:
+    if tracing.active is not None:
+        for mail in mails:
+            ids = [delivery_id for delivery_id, _ in mail.deliveries]
+            tracing.begun("mail taken in", ids, **{"postfleet.sender_id": mail.sender_id})

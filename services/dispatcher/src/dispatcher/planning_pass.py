@@ -19,6 +19,7 @@ from dispatcher.store.batches import Batches, job
 from dispatcher.store.deliveries import Deliveries, Row
 from dispatcher.store.leads import Lead, Leads
 from dispatcher.store.turns import Turns
+from postfleet import tracing
 from postfleet.addresses import domain_of
 from postfleet.bus import Bus
 
@@ -159,6 +160,9 @@ class PlanningPass:
             by_origin.setdefault(origin, []).append(one.item)
         made = self._made(by_origin, why, moment)
         await self._batches.insert(made)
+        for batch in made if tracing.active is not None else ():
+            ids = [item.delivery_id for item in batch.items]
+            tracing.begun("planned", ids, **_attributes(batch.origin))
         leads = [one.lead for one in due if one.lead]
         await self._leads.move_on(leads, step, due_after(campaign, step, moment), sender_id)
         await self._bus.put(job(batch) for batch in made)
@@ -209,3 +213,11 @@ def _by_their_sender(due: Sequence[Due], view: View) -> tuple[list[Due], list[Du
 
 def _campaigns(due: Sequence[Due]) -> list[Campaign]:
     return list({one.campaign.id: one.campaign for one in due}.values())
+
+
+def _attributes(origin: Origin) -> dict[str, str | int]:
+    return {
+        "postfleet.campaign_id": origin.campaign_id,
+        "postfleet.step": origin.step,
+        "postfleet.sender_id": origin.sender_id,
+    }

@@ -22,6 +22,7 @@ from dispatcher.group_commit import GroupCommit
 from dispatcher.store.batches import Batches, Life, batch_of, claim_of
 from dispatcher.store.quotas import Limits, Quotas, Spent, Wish
 from dispatcher.store.senders import Senders
+from postfleet import tracing
 from postfleet.bus import Bus, NotConfirmed
 from postfleet.failpoints import reach
 from postfleet.instants import day_of, now_ms
@@ -227,7 +228,10 @@ class Worker:
         if not items:
             return 0
 
+        started = tracing.clock()
+
         async def write(settled: Sequence[Settled]) -> Awaitable[None]:
+            _traced(settled, started)
             return self._tell(batch, settled, await self._announcer.write(batch, settled))
 
         run = await self._sending.send(batch, items, verdict.context, write)

@@ -14,7 +14,7 @@ import uvloop
 from prometheus_client import REGISTRY
 from prometheus_client.exposition import generate_latest
 
-from postfleet import logs
+from postfleet import logs, tracing
 from postfleet.settings import load
 from tracker.app import Tracker
 from tracker.settings import SERVICE, Settings
@@ -52,8 +52,10 @@ def main() -> None:
     os.nice(_NICE)
     settings = load(Settings)
     logs.configure(SERVICE, settings.log_level)
+    tracing.configure(SERVICE)
     with asyncio.Runner(loop_factory=uvloop.new_event_loop) as runner:
         runner.run(_consume(settings))
+    tracing.close()
 
 
 if __name__ == "__main__":

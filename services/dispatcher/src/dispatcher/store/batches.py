@@ -109,6 +109,11 @@ class Batches:
         found = self._collection.find(query).limit(limit)
         return [Claim(from_document(d), d["claim_id"]) async for d in found]
 
+    async def claimed(self, limit: int) -> list[Claim]:
+        """All claims, however long their leases last."""
+        found = self._collection.find({"state": CLAIMED}).limit(limit)
+        return [Claim(from_document(d), d["claim_id"]) async for d in found]
+
     async def take_over(self, claim: Claim, new_claim_id: str, owner: str, lease_ms: int) -> bool:
         """Compare-and-set on the old claim."""
         fields = {"claim_id": new_claim_id, "owner": owner, "lease_until": now_ms() + lease_ms}

@@ -1,0 +1,1 @@
+"""`postfleet backup` and `postfleet restore`: both servers' data, consistent under load."""
