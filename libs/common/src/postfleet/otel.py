@@ -68,6 +68,18 @@ class Otel:
             self._ids.chosen = None
         made.end()
 
+    def past(
+        self, name: str, delivery_id: str, started: int, attributes: Mapping[str, Any]
+    ) -> None:
+        """A span of a delivery that began at `started` (nanoseconds since 1970) and ends now."""
+        self._tracer.start_span(
+            name,
+            context=self._delivery(delivery_id),
+            kind=SpanKind.CLIENT,
+            attributes=_plain({"postfleet.delivery_id": delivery_id, **attributes}),
+            start_time=started,
+        ).end()
+
     def span(
         self, name: str, delivery_id: str, kind: str, attributes: Mapping[str, Any]
     ) -> contextlib.AbstractContextManager[Any]:

@@ -13,7 +13,7 @@ from dispatcher.domain.campaigns import Campaign, CampaignState
 from dispatcher.domain.ledger import Batch
 from dispatcher.doubt import Doubt
 from dispatcher.store.attempts import Attempt, Attempts
-from dispatcher.store.batches import Batches, Claim
+from dispatcher.store.batches import Batches, Claim, claim_of
 from dispatcher.store.campaigns import Campaigns
 from dispatcher.store.restored import Restored
 from postfleet.cloudevents import Announcement, derived_id
@@ -74,8 +74,10 @@ class Holding:
 
     async def _take(self, batch: Batch) -> int:
         mine = uuid.uuid4().hex
-        taken = await self._batches.claim(batch.id, mine, _OWNER, _LEASE_MS)
-        return await self._doubt_batch(batch, mine) if taken else 0
+        taken = await self._batches.claim([batch.id], mine, _OWNER, _LEASE_MS)
+        if batch.id not in taken:
+            return 0
+        return await self._doubt_batch(batch, claim_of(mine, taken[batch.id]))
 
     async def _take_over(self, claim: Claim) -> int:
         mine = uuid.uuid4().hex
@@ -92,5 +94,5 @@ class Holding:
             )
         unknown = await self._doubt.begun_here(batch)
         await self._announcer.settle(batch, unknown)
-        await self._batches.finish(batch.id, claim_id)
+        await self._batches.finish([(batch.id, claim_id)])
         return len(unknown)

@@ -262,6 +262,19 @@ class Worker:
         return max(0, share - used)
 
 
+def _traced(settled: Sequence[Settled], started: int) -> None:
+    """Of each mail that a server has answered, the time from its batch's turn to that answer."""
+    if tracing.active is None:
+        return
+    for one in settled:
+        about = {
+            "postfleet.attempt": one.item.attempt,
+            "postfleet.outcome": one.outcome.value,
+            "smtp.reply_code": one.reply_code,
+        }
+        tracing.active.past("SMTP", one.item.delivery_id, started, about)
+
+
 def _next_day(now: int) -> int:
     """The next UTC midnight, in milliseconds."""
     day = 24 * 3600 * 1000

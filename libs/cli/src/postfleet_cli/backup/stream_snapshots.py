@@ -32,7 +32,8 @@ async def save(client: Client, stream: str, folder: Path) -> int:
                 if not chunk.data:
                     break
                 file.write(chunk.data)
-                await client.publish(chunk.reply, b"")
+                if chunk.reply:  # it waits for this before it sends on
+                    await client.publish(chunk.reply, b"")
     except (TimeoutError, NatsError) as error:
         raise _refused(f"does not give a snapshot of {stream}", error) from error
     finally:
