@@ -19,6 +19,7 @@ from postfleet.events import EVENTS, Event, MailServer, SenderSnapshot
 from postfleet.topology import DURABLES, EVENT_STREAM, MAX_DELIVERIES, SERVICES, STREAMS
 
 DOCS = Path(__file__).parent
+SERVED = DOCS.parent / "libs/cli/src/postfleet_cli/asyncapi.json"
 DIALECT = "https://json-schema.org/draft/2020-12/schema"
 
 HEADERS = {
@@ -304,6 +305,7 @@ def files() -> dict[Path, str]:
     return {
         DOCS / "events.md": markdown().rstrip("\n") + "\n",
         DOCS / "asyncapi.json": _json(asyncapi()),
+        SERVED: json.dumps(asyncapi(), separators=(",", ":"), ensure_ascii=False) + "\n",
         **{DOCS / "schemas" / f"{s}.json": _json(schema_of(cls)) for s, cls in _by_subject()},
     }
 

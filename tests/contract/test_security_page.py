@@ -87,7 +87,7 @@ def test_no_file_of_the_repository_holds_a_secret_or_a_trace_of_a_machine() -> N
         "pf_" + "a" * 43,
         "mongodb://root:" + "hunter2hunter2@db",
         "/home/" + "jane/project",
-        "https://artifactory" + ".corp.example/api",
+        "https://arti" + "factory.corp.example/api",
     ],
 )
 def test_the_scan_finds_what_is_planted(planted: str) -> None:

@@ -19,6 +19,7 @@ from starlette.routing import Route
 
 from postfleet import logs
 from postfleet_cli import api_document, exposition
+from postfleet_cli.event_document import asyncapi, schema
 from postfleet_cli.exits import ExitCode, Refused
 from postfleet_cli.proxy import forward, problem
 from postfleet_cli.routes import SERVICES, service_of, url_variable
@@ -85,6 +86,8 @@ def build(
             Route("/metrics", gateway.metrics),
             Route("/openapi.json", gateway.openapi),
             Route("/docs", gateway.docs),
+            Route("/asyncapi.json", asyncapi),
+            Route("/schemas/{subject}.json", schema),
             Route("/{path:path}", gateway.pass_on, methods=_METHODS),
         ],
         lifespan=gateway.lifespan,
