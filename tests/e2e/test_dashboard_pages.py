@@ -109,7 +109,6 @@ _SHOWN = {
 }
 
 
-@pytest.mark.seed("S203")
 async def test_every_page_shows_its_rows_and_escapes_what_others_wrote(
     tracker: RunningTracker, fleet: Fleet, page: Page, tmp_path: Path
 ) -> None:
@@ -141,7 +140,7 @@ _DEEPER = {
 }  # fmt: skip
 
 
-@pytest.mark.seed("S203")
+@pytest.mark.seed("S202")
 async def test_pages_go_into_depth(tracker: RunningTracker, page: Page, tmp_path: Path) -> None:
     await _tell_a_story(tracker)
     problems = complaints(page)
@@ -157,7 +156,6 @@ async def test_pages_go_into_depth(tracker: RunningTracker, page: Page, tmp_path
     assert [text for text in problems if "sandboxed" not in text] == []
 
 
-@pytest.mark.seed("S203")
 async def test_a_deliverys_decisions_are_a_click_away(tracker: RunningTracker, page: Page) -> None:
     delivery = await _tell_a_story(tracker)
     await page.goto(f"{tracker.url}/dashboard/deliveries")
