@@ -10,6 +10,7 @@ import httpx
 import pytest
 
 from postfleet.reconcile import apply
+from tests.bench import tracker_outage
 from tests.support.mongo import MongoServer
 from tests.support.natsserver import NatsServer
 from tests.support.tracker import RunningTracker, compiled, new_id, running_tracker, sent
@@ -118,3 +119,10 @@ async def test_an_outage_of_the_database_costs_no_event(tmp_path: Path) -> None:
             assert found["clicked"] == MAILS
             dead = await tracker.bus.jetstream.stream_info("DEAD_LETTERS")
             assert dead.state.messages == 0
+
+
+async def test_500_hits_a_second_without_the_bus_are_all_told_and_memory_stays_flat() -> None:
+    found = await tracker_outage.run(5)
+    assert found["answered"] > 2000
+    assert found["lost"] == 0
+    assert found["memory_mb_second_half"] - found["memory_mb_first_half"] < 10
