@@ -19,7 +19,7 @@ from tests.support.mongo import MongoServer
 from tests.support.natsserver import NatsServer
 
 _PLAIN = {"allow_plain_imap": True, "idle_seconds": 60}
-_KILLS = int(os.environ.get("KILLS", "5"))
+_KILLS = int(os.environ.get("KILLS", "10"))  # 100 before a release
 
 
 @pytest.fixture(scope="module")

@@ -1,5 +1,6 @@
 """Nothing that arrives stops the watcher: any bytes are understood, quickly, without an exception."""
 
+import re
 import time
 from pathlib import Path
 
@@ -16,7 +17,7 @@ _CORPUS = [
     for file in sorted((Path(__file__).parents[2] / "data" / "inbound").glob("*.eml"))
 ]
 _SETTINGS = settings(
-    max_examples=150, deadline=None, derandomize=True, suppress_health_check=[HealthCheck.too_slow]
+    max_examples=120, deadline=None, derandomize=True, suppress_health_check=[HealthCheck.too_slow]
 )
 _PIECES = (
     b"Content-Type: multipart/report; boundary=x\n",
@@ -42,9 +43,9 @@ _PIECES = (
 
 
 def _check(raw: bytes) -> Understood:
-    began = time.process_time()
+    began = time.thread_time()
     mail = understand(raw)
-    assert time.process_time() - began < 1
+    assert time.thread_time() - began < 1
     assert mail.kind in Kind
     assert mail.why
     assert all(r.severity is None or r.severity in Severity for r in mail.recipients)
@@ -71,6 +72,34 @@ def test_a_damaged_mail_is_understood(raw: bytes, data: st.DataObject) -> None:
     end = data.draw(st.integers(start, len(raw)))
     put = data.draw(st.one_of(st.binary(max_size=40), st.sampled_from(_PIECES)))
     _check(raw[:start] + put + raw[end:])
+
+
+_LINE = re.compile(rb"[^\n]*\n?")
+
+
+@_SETTINGS
+@given(st.sampled_from(_CORPUS), st.sampled_from(_CORPUS), st.data())
+def test_a_mail_whose_lines_were_shuffled_doubled_lost_and_mixed_with_anothers_is_understood(
+    raw: bytes, other: bytes, data: st.DataObject
+) -> None:
+    """Keeps the structure of mails: fields, boundaries, groups of a report, in the wrong places."""
+    lines, foreign = _LINE.findall(raw), _LINE.findall(other)
+    for _ in range(data.draw(st.integers(1, 6))):
+        at = data.draw(st.integers(0, len(lines) - 1))
+        match data.draw(st.sampled_from(("lose", "double", "move", "foreign", "lengthen"))):
+            case "lose":
+                del lines[at : at + data.draw(st.integers(1, 5))]
+            case "double":
+                lines[at:at] = lines[at : at + 3] * data.draw(st.integers(1, 200))
+            case "move":
+                lines.insert(data.draw(st.integers(0, len(lines) - 1)), lines.pop(at))
+            case "foreign":
+                start = data.draw(st.integers(0, len(foreign) - 1))
+                lines[at:at] = foreign[start : start + 20]
+            case "lengthen":
+                lines[at] = lines[at].rstrip(b"\n") * data.draw(st.integers(1, 2000)) + b"\n"
+        lines = lines or [b"\n"]
+    _check(b"".join(lines))
 
 
 @_SETTINGS
