@@ -1,7 +1,8 @@
-"""An IMAP server that behaves until a script tells it otherwise. No TLS: security `none`."""
+"""An IMAP server that behaves until a script tells it otherwise. Without TLS unless it is given some."""
 
 import asyncio
 import contextlib
+import ssl
 from collections.abc import Awaitable, Callable
 from types import TracebackType
 from typing import Self
@@ -17,7 +18,14 @@ async def _honest(_: "HostileImap", __: asyncio.StreamWriter, ___: str, ____: st
 class HostileImap:
     """One mailbox, INBOX only, whose `mails` have the UIDs 1, 2, 3, …"""
 
-    def __init__(self, misbehave: Misbehaviour = _honest, *, can_idle: bool = True) -> None:
+    def __init__(
+        self,
+        misbehave: Misbehaviour = _honest,
+        *,
+        can_idle: bool = True,
+        tls: ssl.SSLContext | None = None,
+    ) -> None:
+        self._tls = tls
         self.misbehave = misbehave
         self.mails: list[bytes] = []
         self.greeting = b"* OK ready"
@@ -31,7 +39,9 @@ class HostileImap:
         self._writers: set[asyncio.StreamWriter] = set()
 
     async def __aenter__(self) -> Self:
-        self._server = await asyncio.start_server(self._serve, "127.0.0.1", 0, limit=1 << 20)
+        self._server = await asyncio.start_server(
+            self._serve, "127.0.0.1", 0, limit=1 << 20, ssl=self._tls, backlog=1000
+        )
         self.port = self._server.sockets[0].getsockname()[1]
         return self
 
