@@ -9,6 +9,7 @@ from inbox_watcher.domain.tables import notices
 
 MAX_NOTICE = 20_000  # characters of a notice that are read …
 MAX_SAID = 4000  # … and of its own words, before the copy of our mail
+MAX_CHALLENGE = 2000  # characters in which a challenge asks for what it wants
 MAX_ADDRESSES = 20
 
 _SUBJECT = re.compile(notices.BOUNCE_SUBJECTS, re.IGNORECASE)
@@ -144,4 +145,4 @@ def _may_be(address: str, others: frozenset[str] | set[str]) -> bool:
 
 def is_challenge(subject: str, text: str) -> bool:
     """The mail asks its sender to prove to be a human before it is delivered."""
-    return bool(_CHALLENGE.search(f"{subject}\n{text[:4000]}"))
+    return bool(_CHALLENGE.search(f"{subject}\n{text[:MAX_CHALLENGE]}"))

@@ -27,12 +27,15 @@ _QUOTING = re.compile(quoting.QUOTING, re.IGNORECASE)
 _INVISIBLE = re.compile("[\u200b-\u200f\u202a-\u202e\u2060-\u2064\u2066-\u2069\ufeff]")
 _DIGIT = re.compile(r"\d")
 _SEPARATOR = re.compile(rf"\s*(?:{'|'.join(quoting.SEPARATORS)})\s*$", re.IGNORECASE)
+#: What every separator has; most lines have none of it, and this is quick to see.
+_MAY_SEPARATE = re.compile(r"[-‐–—_*]{2}|[:：]\s*$|this line|dieser linie", re.IGNORECASE)
 _HEADER_FIRST = re.compile(rf"\s*{quoting.HEADER_FIRST}", re.IGNORECASE)
 _HEADER_NEXT = re.compile(rf"\s*{quoting.HEADER_NEXT}", re.IGNORECASE)
 _DEVICE = re.compile(rf"\s*(?:{'|'.join(quoting.DEVICE_SIGNATURES)})\s*$", re.IGNORECASE)
 _COLONS = (":", "：")
 _MAX_ATTRIBUTION_LINES = 3
 _MAX_ATTRIBUTION = 400  # characters
+_SIGNATURE_LINES = 100  # so far from the end a signature is looked for
 _MAX_LINE = 1000  # a longer line is prose, not a marker
 
 
@@ -109,9 +112,11 @@ def _starts_original(lines: list[str], index: int) -> bool:
     line = lines[index]
     if len(line) > _MAX_LINE:
         return False
-    if _SEPARATOR.match(line):
+    if _MAY_SEPARATE.search(line) and _SEPARATOR.match(line):
         below = [text for text in lines[index + 1 : index + 6] if text.strip()]
         return line.strip("_ ") != "" or any(_HEADER_FIRST.match(text) for text in below)
+    if not any(colon in line for colon in _COLONS):
+        return False
     if not (_HEADER_FIRST.match(line) or _HEADER_NEXT.match(line)):
         return False
     block = lines[index : index + 6]
@@ -120,7 +125,8 @@ def _starts_original(lines: list[str], index: int) -> bool:
 
 
 def _without_signature(lines: list[str]) -> list[str]:
-    for index, line in enumerate(lines):
+    for index in range(max(0, len(lines) - _SIGNATURE_LINES), len(lines)):
+        line = lines[index]
         if line in ("--", "-- ") or _DEVICE.match(line[:300]):
             rest = [text for text in lines[index + 1 :] if text.strip()]
             if any(text.strip() for text in lines[:index]) and len(rest) <= 15:
