@@ -70,12 +70,21 @@ def password_variable(user: str) -> str:
     return f"{user.upper().replace('-', '_')}_PASSWORD"
 
 
-def pull_subjects(durable: Durable) -> list[str]:
+def places(durables: Iterable[Durable]) -> list[str]:
+    """`stream.durable`; `stream.*` where the partitions of one queue share a stream of their own."""
+    durables = list(durables)
+    shared = {durable.stream for durable in durables if durable.part_of}
+    strangers = {d.stream for d in DURABLES if d not in durables}
+    own = shared - strangers
+    named = [f"{d.stream}.{d.name}" for d in durables if d.stream not in own]
+    return [*named, *(f"{stream}.*" for stream in sorted(own))]
+
+
+def pull_subjects(place: str) -> list[str]:
     """What a service publishes to look at, pull from and acknowledge on one durable.
 
     Servers from 2.15 on may use ack subjects that carry the domain and the account's hash.
     """
-    place = f"{durable.stream}.{durable.name}"
     return [
         f"$JS.API.CONSUMER.INFO.{place}",
         f"$JS.API.CONSUMER.MSG.NEXT.{place}",
@@ -92,7 +101,11 @@ def dead_letter_subjects(service: Service) -> list[str]:
     else:
         own = []
     durables = durables_of(service.name)
-    return own + [f"$JS.API.DIRECT.GET.{stream}.dead.{durable.name}.>" for durable in durables]
+    return own + [
+        f"$JS.API.DIRECT.GET.{stream}.dead.{durable.name}.>"
+        for durable in durables
+        if not durable.part_of
+    ]
 
 
 def publishes(service: Service) -> list[str]:
@@ -101,9 +114,9 @@ def publishes(service: Service) -> list[str]:
         *service.says,
         *service.queues,
         *service.calls,
-        *(f"dead.{durable.name}.>" for durable in durables),
+        *(f"dead.{durable.name}.>" for durable in durables if not durable.part_of),
         *dead_letter_subjects(service),
-        *(subject for durable in durables for subject in pull_subjects(durable)),
+        *(subject for place in places(durables) for subject in pull_subjects(place)),
         *([f"$JS.API.STREAM.INFO.{DEAD_LETTERS.name}"] if durables else []),  # how many there are
     ]
 
@@ -141,7 +154,8 @@ def render() -> str:
     """The whole file; the same topology gives the same bytes."""
     users = []
     for name in USERS:
-        hears = ", ".join(durable.name for durable in durables_of(name)) or "no durable"
+        whole = (durable.name for durable in durables_of(name) if not durable.part_of)
+        hears = ", ".join(whole) or "no durable"
         does = "operators: `postfleet bus apply`, `postfleet dead-letters`"
         users.append(f"      # {does if name == 'ops' else f'{name}: {hears}'}")
         answers = any(service.name == name and service.answers for service in DECLARED)
@@ -165,7 +179,7 @@ own inbox and no other; nobody but `ops` makes, changes or reads streams and con
 exception for the dashboard's dead letters: a service reads its own (each has a subject of its own,
 `dead.<durable>.<subject>.<number>`), the tracker reads all of them and drops them. For another try
 it asks the service whose they are (`rpc.replay.<service>`), by number: it can forge no event. Each
-service may ask how many there are.
+service may ask how many there are. Of the partitions of a queue the first stands for all.
 """
 
 
@@ -182,13 +196,22 @@ def matches(pattern: str, subject: str) -> bool:
 
 def subjects() -> dict[str, list[str]]:
     """Every subject of the platform by title, and those that nobody should reach."""
-    of_durables = [f"{durable.stream}.{durable.name}" for durable in DURABLES]
+    shown = [d for d in DURABLES if not d.part_of or d.name.endswith("-00")]
+    of_durables = [f"{durable.stream}.{durable.name}" for durable in shown]
     calls = sorted({call for service in DECLARED for call in (*service.calls, *service.answers)})
     return {
         "Events": sorted(EVENTS),
-        "Work queues": ["job.send", "hit.open", "hit.click", "hit.unsubscribe"],
+        "Work queues": [
+            "job.send",
+            "job.send.campaign.00",
+            "hit.open",
+            "hit.click",
+            "hit.unsubscribe",
+        ],
         "Requests": calls,
-        "Dead letters": [f"dead.{durable.name}.email.sent" for durable in DURABLES],
+        "Dead letters": [
+            f"dead.{durable.name}.email.sent" for durable in DURABLES if not durable.part_of
+        ],
         "Pulling from a durable": [
             f"$JS.API.CONSUMER.{verb}.{place}" for place in of_durables for verb in _PULLING
         ],

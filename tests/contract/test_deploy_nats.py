@@ -164,7 +164,7 @@ async def test_a_service_pulls_acknowledges_and_buries_on_its_own_durables_only(
             f"$JS.API.CONSUMER.MSG.NEXT.{place}",
             f"$JS.ACK.{place}.1.1.1.1.0",  # before server 2.15
             f"$JS.ACK._.hash.{place}.1.1.1.1.0.token",  # since
-            f"dead.{durable.name}.email.sent",
+            f"dead.{durable.part_of or durable.name}.email.sent",
         }
         for subject in subjects:
             await client.publish(subject, b"{}")

@@ -77,7 +77,7 @@ class Dispatcher:
         }
         argv = [sys.executable, "-m", "dispatcher"]
         self._process = ServerProcess(argv, world.folder / f"{self.instance}.log", env)
-        await world.until(self._ready, f"{self.instance} ready", self.tail)
+        await world.until(self._ready, f"{self.instance} ready", self.tail, seconds=90)
 
     async def _ready(self) -> bool:
         assert self._process is not None

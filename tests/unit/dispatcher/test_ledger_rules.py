@@ -141,3 +141,11 @@ def test_an_event_that_is_not_validated_again_says_what_the_validated_one_would(
     assert event == validated
     assert announcement.body() == Announcement(validated).body()
     assert parse("email.sent", announcement.headers("dispatcher"), announcement.body()) == validated
+
+
+@pytest.mark.parametrize("same", [False, True])
+def test_a_deferral_says_whether_another_mail_stands_for_the_outage(same: bool) -> None:
+    fact = settled(Outcome.DEFERRED, fault="connection", retry_at=1, same_outage=same)
+    (deferred,) = announcements(ORIGIN, fact)
+    assert isinstance(deferred.event, EmailDeferred)
+    assert deferred.event.same_outage is same

@@ -19,7 +19,7 @@ from dispatcher.transport import (
     Source,
 )
 from postfleet.smtp import OutcomeUnknown, SmtpReply, TransientFailure
-from tests.unit.dispatcher.scripted import DROP, ScriptedServer, one_by_one, send
+from tests.unit.dispatcher.scripted import DROP, SILENCE, ScriptedServer, one_by_one, send
 
 ENVELOPE = Envelope("ann@fleet.test", "jo@x.test")
 MAIL = b"Subject: hi\r\n\r\nhello\r\n.\r\n"
@@ -124,6 +124,23 @@ async def test_one_mail_stands_for_a_failed_connection_and_nobody_hammers() -> N
     assert not refused.value.first
     assert opened == before
     await pool.close()
+
+
+async def test_connections_that_are_lost_together_are_one_failure() -> None:
+    """A server that goes away under ten connections: one mail stands for it, not ten."""
+    async with ScriptedServer() as server:
+        server.script("RCPT", *[SILENCE] * 3)  # until the client's patience is over
+        pool = pool_of(server, connections=3)
+        results = await send_many(pool, 3)
+        lost = [one for one in results if isinstance(one, Refused)]
+        assert [one.reply for one in lost] == [None] * 3
+        assert [one.first for one in lost].count(True) == 1
+        assert (await send(pool, ENVELOPE, MAIL, ours)).code == 250
+        server.script("RCPT", DROP)
+        with pytest.raises(Refused) as again:  # an outage of its own
+            await send(pool, ENVELOPE, MAIL, ours)
+        assert again.value.first
+        await pool.close()
 
 
 async def test_a_missing_password_is_no_failure_of_the_server() -> None:

@@ -117,6 +117,11 @@ def test_punishments_of_earlier_batches_are_known() -> None:
     ("events", "streak"),
     [
         pytest.param([deferred(fault="connection")], 1, id="no connection"),
+        pytest.param(
+            [deferred(fault="connection"), *[deferred(fault="connection", same_outage=True)] * 9],
+            1,
+            id="no connection, and ten mails that waited for it",
+        ),
         pytest.param([failed(fault="sender", reply_code=535)], 1, id="the log-in was refused"),
         pytest.param([unknown()], 1, id="the connection was lost after the dot"),
         pytest.param([deferred(fault="recipient")], 0, id="the mailbox is full"),

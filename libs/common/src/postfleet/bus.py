@@ -26,7 +26,6 @@ from nats.aio.msg import Msg
 from nats.errors import Error as NatsError
 from nats.js import JetStreamContext
 from nats.js.api import ConsumerConfig, RawStreamMsg
-from nats.js.errors import NotFoundError
 from pymongo.errors import AutoReconnect
 
 from postfleet import metrics, tracing
@@ -213,15 +212,16 @@ class Bus:
 
     async def missing_durables(self) -> list[str]:
         """The durables of this service that NATS does not have (or cannot tell of) now."""
-        missing = []
-        for durable in durables_of(self.service):
-            try:
-                await self.jetstream.consumer_info(durable.stream, durable.name, timeout=2)
-            except NotFoundError:
-                missing.append(durable.name)
-            except (TimeoutError, NatsError):
-                missing.append(durable.name)
-        return missing
+        durables = durables_of(self.service)
+        there = await asyncio.gather(*(self._is_there(durable) for durable in durables))
+        return [durable.name for durable, yes in zip(durables, there, strict=True) if not yes]
+
+    async def _is_there(self, durable: Durable) -> bool:
+        try:
+            await self.jetstream.consumer_info(durable.stream, durable.name, timeout=2)
+        except (TimeoutError, NatsError):
+            return False
+        return True
 
     @property
     def connected(self) -> bool:
@@ -429,6 +429,18 @@ class Bus:
             self.answer(rpc_replay(self.service), answer)
         self._replays[durable.name] = again
 
+    async def pull(
+        self,
+        durable_name: str,
+        handler: MessageHandler,
+        limits: PullLimits = PullLimits(),  # noqa: B008
+    ) -> PullLoop:
+        """As `consume_messages`, from now on, until what this returns is stopped."""
+        durable = self._own(durable_name)
+        loop = PullLoop(self.client, durable.stream, durable.name, handler, limits)
+        await loop.start()
+        return loop
+
     def _own(self, name: str) -> Durable:
         durable = find_durable(name)
         if durable.service != self.service:
@@ -498,20 +510,21 @@ class Bus:
     async def _bury(self, durable: Durable, message: Msg, reason: str) -> None:
         """To the dead letters, with reason and original headers; terminated only when stored."""
         metadata = message.metadata
+        kept_under = durable.part_of or durable.name
         # Not those that told JetStream how to store the original: its batch, what it expected.
         original = {k: v for k, v in (message.headers or {}).items() if not k.startswith("Nats-")}
         headers = {
             **original,
-            "Nats-Msg-Id": f"dead-{durable.name}-{metadata.sequence.stream}",
+            "Nats-Msg-Id": f"dead-{kept_under}-{metadata.sequence.stream}",
             "x-dead-reason": " ".join(reason.split())[:500],
-            "x-dead-durable": durable.name,
+            "x-dead-durable": kept_under,
             "x-dead-subject": message.subject,
             "x-dead-stream": metadata.stream,
             "x-dead-sequence": str(metadata.sequence.stream),
             "x-dead-deliveries": str(metadata.num_delivered),
         }
         await self.jetstream.publish(
-            f"dead.{durable.name}.{message.subject}.{metadata.sequence.stream}",
+            f"dead.{kept_under}.{message.subject}.{metadata.sequence.stream}",
             self._cut(message.data, headers),
             stream=DEAD_LETTERS.name,
             headers=headers,

@@ -363,12 +363,16 @@ class EmailSent(SmtpEvent):
 
 
 class EmailDeferred(SmtpEvent):
-    """A transient failure (4yz, or no connection): tried again at `retry_at`."""
+    """A transient failure (4yz, or no connection): tried again at `retry_at`.
+
+    Of the mails that one failed connection defers, all but one say `same_outage`.
+    """
 
     subject: ClassVar[str] = "email.deferred"
     retry_at: Moment
     category: str = ""
     fault: Literal["recipient", "sender", "connection", "content"] = "recipient"
+    same_outage: bool = False
 
 
 class EmailFailed(SmtpEvent):

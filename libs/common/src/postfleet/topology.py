@@ -33,6 +33,7 @@ class Durable:
     subjects: tuple[str, ...]
     ack_wait: timedelta = timedelta(seconds=60)
     max_ack_pending: int = 5000
+    part_of: str = ""  # what its dead letters are kept under, where that is not its name
 
 
 @dataclass(frozen=True, slots=True)
@@ -53,6 +54,8 @@ EVENT_STREAM = Stream(
     "Every event of the platform; a new subscriber can replay all that is kept",
     max_age=timedelta(days=30),
 )
+JOB_LANES = ("transactional", "campaign")
+JOB_PARTITIONS = 16  # by sender; more than one machine has cores, few enough for a durable each
 JOBS = Stream("JOBS", ("job.>",), "Batches to send; the ledger is the truth", work_queue=True)
 HITS = Stream(
     "HITS", ("hit.>",), "Pixel loads, clicks and unsubscribes as they came", work_queue=True
@@ -87,6 +90,29 @@ def _events(*families: str) -> tuple[str, ...]:
     return tuple(sorted(s for s in EVENTS if s in wanted or s.split(".")[0] in wanted))
 
 
+def job_subject(lane: str, partition: int) -> str:
+    return f"job.send.{lane}.{partition:02}"
+
+
+def job_durable(lane: str, partition: int) -> str:
+    """A durable each: whoever has a partition pulls from both of its lanes, and none blocks another."""
+    return f"dispatcher-jobs-{lane}-{partition:02}"
+
+
+_JOB_DURABLES = tuple(
+    Durable(
+        job_durable(lane, partition),
+        "JOBS",
+        "dispatcher",
+        (job_subject(lane, partition),),
+        ack_wait=timedelta(seconds=120),  # kept alive by in-progress acks while a batch is sent
+        max_ack_pending=2000,
+        part_of="dispatcher-jobs",
+    )
+    for lane in JOB_LANES
+    for partition in range(JOB_PARTITIONS)
+)
+
 DURABLES = (
     Durable(
         "sender-registry-outcomes",
@@ -120,14 +146,9 @@ DURABLES = (
         ),
     ),
     Durable("dispatcher-hits", "EVENTS", "dispatcher", _events("email.opened", "email.clicked")),
-    Durable(
-        "dispatcher-jobs",
-        "JOBS",
-        "dispatcher",
-        ("job.send",),
-        ack_wait=timedelta(seconds=120),  # kept alive by in-progress acks while a batch is sent
-        max_ack_pending=2000,
-    ),
+    # Jobs without a lane: those of versions that had none, sorted into lanes when they are met.
+    Durable("dispatcher-jobs", "JOBS", "dispatcher", ("job.send",), max_ack_pending=2000),
+    *_JOB_DURABLES,
     Durable(
         "inbox-watcher-feed",
         "EVENTS",
@@ -170,7 +191,7 @@ SERVICES = (
         tuple(sorted({*_says("dispatcher"), "bounce.hard", "bounce.soft"})),
         calls=(RPC_CREDENTIALS, RPC_RELAY, RPC_WARMUP, *_EVERY_SERVICE_CALLS),
         answers=(_REPLAYS["dispatcher"],),
-        queues=("job.send",),
+        queues=("job.send", "job.send.*.*"),
     ),
     Service(
         "inbox-watcher",

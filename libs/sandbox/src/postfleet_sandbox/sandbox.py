@@ -103,6 +103,11 @@ class Sandbox:
         return self._submission.smtps_port
 
     @property
+    def smtp_connections(self) -> int:
+        """Open now, to either port."""
+        return len(self._submission.connections)
+
+    @property
     def imap_port(self) -> int:
         """IMAP with implicit TLS."""
         return self._imap.port

@@ -4,6 +4,7 @@ import asyncio
 import contextlib
 import logging
 from collections.abc import AsyncIterator
+from functools import partial
 
 from fastapi import FastAPI
 
@@ -28,6 +29,7 @@ from dispatcher.domain.auto_pause import PauseRules
 from dispatcher.domain.blast_radius import BlastRules
 from dispatcher.domain.breaker import BreakerRules
 from dispatcher.domain.pacing import PaceRules
+from dispatcher.domain.provider_limits import ProviderLimit
 from dispatcher.domain.retries import RetryRules
 from dispatcher.doubt import Doubt
 from dispatcher.evidence import Evidence
@@ -51,6 +53,8 @@ from dispatcher.recovery import Recovery
 from dispatcher.relay import build_relay
 from dispatcher.revival import Revival
 from dispatcher.settings import Settings
+from dispatcher.sharing import Sharing, end_of
+from dispatcher.sorting import UNSORTED, sort_jobs
 from dispatcher.store.ages import Ages
 from dispatcher.store.attachments import Attachments
 from dispatcher.store.attempts import Attempts
@@ -82,8 +86,9 @@ from dispatcher.variant_choice import VariantChoice
 from dispatcher.warmup_exchange import WarmupExchange, WarmupTimes
 from dispatcher.watch import Relays, Watch, WatchRules
 from dispatcher.worker import Worker, WorkerLimits
+from dispatcher.worker_processes import WorkerProcesses
 from postfleet.api_keys import Authenticator, registry_lookup
-from postfleet.bus import Bus
+from postfleet.bus import Bus, Unavailable
 from postfleet.http import create_app
 from postfleet.mongo import Mongo
 from postfleet.outbox import OutboxRelay
@@ -157,7 +162,9 @@ class Parts:
         self.exchangers = Exchangers(enabled=settings.mx_lookups)
         self.watch = self._watch(settings)
         self.brakes = self._brakes(settings)
+        self.leases = Leases(relaxed.leases, settings.instance)
         self.worker = self._worker(settings, Credentials(self.bus, ring), message_id_key)
+        self.sharing = Sharing(self.leases, self.bus, self.worker)
         self.planner = Planner(
             self.stores,
             self.bus,
@@ -167,7 +174,7 @@ class Parts:
                 settings.plan_every_seconds,
                 int(settings.sender_gap_seconds * 1000),
             ),
-            leases=Leases(relaxed.leases, settings.instance),
+            leases=self.leases,
             throttle=Throttle(self.exchangers.destination, self.brakes.rooms),
             bar=self.brakes.bar,
         )
@@ -304,6 +311,10 @@ class Parts:
             ),
             tls_context=client_context(settings.tls_ca_file),
             message_id_key=key,
+            provider_limits={
+                host: ProviderLimit(one.connections, one.mails_per_connection, "set")
+                for host, one in settings.provider_limits.items()
+            },
         )
         return Worker(
             bus=self.bus,
@@ -357,8 +368,32 @@ class Parts:
             stores.suppressions,
             self.settlements,
             self.messages,
+            self.leases,
         ):
             await store.ensure_indexes()
+
+    async def worker_died(self, owner: str) -> None:
+        """A worker process is gone: the others have its partitions and batches now."""
+        if not self.bus.connected:
+            raise Unavailable("not connected to NATS")
+        await end_of(owner, self.leases)
+        await self.recovery.after(owner)
+
+    async def connect(self) -> None:
+        """Waits for its dependencies as long as it takes; what is kept in memory is read."""
+        await asyncio.gather(self.mongo.connect(), self.bus.connect())
+        await self.ensure_indexes()
+        await self.load_keys()
+        await self.stores.senders.load()
+        await self.brakes.refresh()
+        for relay in self.relays:
+            await relay.start()
+
+    async def close(self) -> None:
+        for relay in self.relays:
+            await relay.stop()
+        await self.bus.stop()
+        await self.mongo.close()
 
 
 def _limits(settings: Settings) -> WorkerLimits:
@@ -374,10 +409,10 @@ def _warmup_times(settings: Settings) -> WarmupTimes:
 
 
 class Running:
-    """The service's life: connects, recovers, works, drains."""
+    """The service's life: connects, recovers, works, drains. Without `processes` it sends itself."""
 
-    def __init__(self, parts: Parts) -> None:
-        self._parts = parts
+    def __init__(self, parts: Parts, processes: WorkerProcesses | None) -> None:
+        self._parts, self._processes = parts, processes
         self._tasks: list[asyncio.Task[None] | None] = []
         self.started = False
 
@@ -387,14 +422,10 @@ class Running:
     async def start(self) -> None:
         """Waits for its dependencies as long as it takes; /healthz answers meanwhile."""
         parts = self._parts
-        await asyncio.gather(parts.mongo.connect(), parts.bus.connect())
-        await parts.ensure_indexes()
-        await parts.load_keys()
-        await parts.stores.senders.load()
-        await parts.brakes.refresh()
-        for relay in parts.relays:
-            await relay.start()
+        await parts.connect()
         await parts.holding.at_start()
+        if self._processes is not None:
+            self._processes.start()  # what was restored is held before anybody sends
         await parts.recovery.at_start()
         await parts.bus.start()
         loops = (
@@ -410,6 +441,8 @@ class Running:
             parts.worker.keep_leases(),
         )
         self._tasks = [asyncio.create_task(loop) for loop in loops]
+        if self._processes is None:
+            parts.sharing.start()
         await parts.relay.start()
         self.started = True
         log.info("started")
@@ -422,22 +455,26 @@ class Running:
         for task in makers:
             await end(task)
         await self._parts.planner.let_go()
+        if self._processes is not None:
+            await self._processes.stop()
+        await self._parts.sharing.stop_pulling()
         await self._parts.bus.stop_consuming()
         await self._parts.worker.drain()
+        await self._parts.sharing.leave()
         await end(leases)
-        for relay in self._parts.relays:
-            await relay.stop()
-        await self._parts.bus.stop()
-        await self._parts.mongo.close()
+        await self._parts.close()
         log.info("drained")
 
 
 def build(settings: Settings) -> FastAPI:
     parts = Parts(settings)
-    running = Running(parts)
+    processes = None
+    if settings.workers > 1:
+        processes = WorkerProcesses(settings.workers, settings.instance, parts.worker_died)
+    running = Running(parts, processes)
     parts.bus.consume("dispatcher-feedback", dict(parts.feedback.reactions()))
     parts.bus.consume_batches(HITS, parts.hits.apply)
-    parts.bus.consume_messages("dispatcher-jobs", parts.worker.on_jobs)
+    parts.bus.consume_messages(UNSORTED, partial(sort_jobs, parts.bus))
 
     @contextlib.asynccontextmanager
     async def lifespan() -> AsyncIterator[None]:
@@ -466,7 +503,11 @@ def build(settings: Settings) -> FastAPI:
         authenticator=Authenticator(
             settings.api_key.get_secret_value(), registry_lookup(parts.bus.request)
         ),
-        checks={"bus": running.ready, "database": parts.mongo.ready},
+        checks={
+            "bus": running.ready,
+            "database": parts.mongo.ready,
+            **({"workers": processes.running} if processes else {}),
+        },
         routers=[
             build_campaigns(campaigns),
             build_preview(PreviewParts(campaigns, parts.attachments, parts.intake)),

@@ -159,6 +159,8 @@ class Brakes:
 
     async def seen(self, origin: Origin, settled: Settled) -> None:
         """Learn from what became of a mail. Never fails: what is learnt is a help, not a fact."""
+        if settled.same_outage:
+            return  # learnt from another mail
         sender_id = origin.sender_id
         self._saw(origin, settled)
         try:

@@ -5,8 +5,8 @@ import logging
 import ssl
 import time
 import uuid
-from collections.abc import Awaitable, Callable, Sequence
-from dataclasses import dataclass
+from collections.abc import Awaitable, Callable, Mapping, Sequence
+from dataclasses import dataclass, field
 from itertools import islice
 
 from pymongo.errors import PyMongoError
@@ -20,6 +20,7 @@ from dispatcher.domain.ledger import Batch, Item, Settled
 from dispatcher.domain.message import CannotFill, Filled, Letter
 from dispatcher.domain.outcomes import Outcome
 from dispatcher.domain.plus_addresses import author_of
+from dispatcher.domain.provider_limits import ProviderLimit, at_most, provider_limit
 from dispatcher.domain.retries import RetryRules
 from dispatcher.gate import Context
 from dispatcher.group_commit import GroupCommit
@@ -49,6 +50,15 @@ class SendingOptions:
     timeouts: Timeouts
     tls_context: ssl.SSLContext
     message_id_key: bytes
+    provider_limits: Mapping[str, ProviderLimit] = field(default_factory=dict)  # the operator's
+
+    def pool_limits(self, host: str) -> PoolLimits:
+        """What is set, or less where the provider takes less."""
+        limit = provider_limit(host, self.provider_limits)
+        return PoolLimits(
+            at_most(self.connections_per_sender, limit.connections),
+            at_most(self.mails_per_connection, limit.mails_per_connection),
+        )
 
 
 class Sending:
@@ -171,11 +181,7 @@ class Sending:
                     )
 
             self._pools[key] = SenderPool(
-                open_connection,
-                PoolLimits(
-                    self._options.connections_per_sender, self._options.mails_per_connection
-                ),
-                self._claim,
+                open_connection, self._options.pool_limits(sender.smtp.host), self._claim
             )
         return self._pools[key]
 
@@ -185,8 +191,11 @@ class Sending:
             if pool.idle and pool.last_used < old:
                 del self._pools[key]
 
-    async def close(self) -> None:
-        await asyncio.gather(*(pool.close() for pool in self._pools.values()))
+    async def close(self, of: Callable[[str], bool] = lambda _: True) -> None:
+        """End the connections of these senders; they are opened again when there is work."""
+        keys = [key for key in self._pools if of(key[0])]
+        pools = [self._pools.pop(key) for key in keys]
+        await asyncio.gather(*(pool.close() for pool in pools))
 
 
 async def _content(context: MailContext, item: Item, own_id: str) -> Filled | CannotFill:

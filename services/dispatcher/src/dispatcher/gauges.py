@@ -28,6 +28,10 @@ campaigns_warned = Counter(
 unsayable = Counter(
     "postfleet_unsayable_settlements_total", "Settlements that no event can carry; kept aside"
 )
+partitions = Gauge("postfleet_job_partitions", "Partitions whose jobs are pulled here")
+worker_restarts = Counter(
+    "postfleet_worker_restarts_total", "Worker processes that ended and were started again"
+)
 batches_held = Counter(
     "postfleet_batches_held_total", "Batches that failed too often and were given up"
 )

@@ -16,7 +16,7 @@ from typing import Protocol
 from dispatcher.domain.connection_limits import fewer_connections
 from dispatcher.domain.outcomes import Phase
 from dispatcher.transport import Connection, Mail, NotOurs, Refused, Result
-from postfleet.smtp import PermanentFailure, SmtpFailure, TransientFailure
+from postfleet.smtp import PermanentFailure, SmtpFailure, SmtpReply, TransientFailure
 
 _IDLE_SECONDS = 10.0
 _STOPPED = "the worker was stopped"
@@ -114,6 +114,7 @@ class SenderPool:
         self._tasks: set[asyncio.Task[None]] = set()
         self._failures = 0
         self._blocked_until = 0.0
+        self._lost = False  # a connection, and nothing has gone well since
         self._closed = False
         self._retry: asyncio.TimerHandle | None = None
         self._timer: asyncio.TimerHandle | None = None
@@ -171,7 +172,16 @@ class SenderPool:
         self._look_ahead.sent()
         if mail.ours is None:
             self._at.pop(mail, None)
-        self._owners.pop(mail).settle(mail, result)
+        self._owners.pop(mail).settle(mail, self._of_one_outage(result))
+
+    def _of_one_outage(self, result: Result | CannotConnect) -> Result | CannotConnect:
+        """Of the mails whose connections are lost together, one stands for the outage."""
+        if isinstance(result, Refused) and result.reply is None:
+            first, self._lost = not self._lost, True
+            return Refused(result.phase, None, str(result), first=first)
+        if isinstance(result, SmtpReply):
+            self._lost = False
+        return result
 
     def give_back(self, mail: Mail) -> None:
         self._at.pop(mail, None)
@@ -293,6 +303,7 @@ class SenderPool:
             raise
         self._opening -= 1
         self._failures = 0
+        self._lost = False
         self._connections[connection] = 0.0
         connection.serve(self)
 

@@ -51,9 +51,13 @@ class Recovery:
         pulled."""
         while await self._announcer.sweep(grace_ms=0):
             pass
-        for claim in await self._batches.abandoned(self._limits.instance, _LIMIT, ours=True):
-            await self._take_up(claim)
         # The jobs that our earlier life had pulled come back only after the durable's ack_wait.
+        await self.after(self._limits.instance)
+
+    async def after(self, owner: str) -> None:
+        """This worker is no more: what it held or had pulled is taken up now."""
+        for claim in await self._batches.abandoned(owner, _LIMIT, ours=True):
+            await self._take_up(claim)
         await self._make_jobs_again(now_ms() + 1, f"-{uuid.uuid4().hex[:8]}")
 
     async def run(self) -> None:

@@ -7,6 +7,7 @@ from dataclasses import dataclass, replace
 from typing import NamedTuple
 
 from dispatcher import gauges
+from dispatcher.domain.lanes import TRANSACTIONAL, lane_of
 from dispatcher.domain.ledger import Batch, Item, Settled
 from dispatcher.domain.message import CannotFill, Filled, dot_stuffed
 from dispatcher.domain.outcomes import Outcome
@@ -16,8 +17,6 @@ from dispatcher.store.attempts import Attempt
 from dispatcher.transport import Mail, NotOurs, Refused, Result, envelope_for
 from postfleet.instants import now_ms
 from postfleet.smtp import OutcomeUnknown, SmtpReply
-
-BULK = "campaign"  # the category that waits for all others
 
 
 class Tag(NamedTuple):
@@ -45,7 +44,7 @@ class Run:
     def __init__(
         self, batch: Batch, items: Sequence[Item], reverse_path: str, means: Means
     ) -> None:
-        self.urgent = batch.origin.category != BULK
+        self.urgent = lane_of(batch.origin.category) == TRANSACTIONAL
         self.taken: list[Item] = []  # by another worker
         self.outcomes: list[Outcome] = []
         self._reverse_path, self._means = reverse_path, means
@@ -115,6 +114,7 @@ class Run:
     def _refused(self, mail: Mail, base: Settled, error: CannotConnect | Refused) -> None:
         refusal = Refusal(error.reply, error.phase, str(error))
         fact = refused(base, refusal, self._means.retries, now_ms())
+        fact = replace(fact, same_outage=not error.first)
         if mail.ours:
             self._fact(fact)
         else:

@@ -3,10 +3,20 @@
 import os
 import socket
 
-from pydantic import Field, model_validator
+from pydantic import BaseModel, ConfigDict, Field, model_validator
 from pydantic_settings import SettingsConfigDict
 
 from postfleet.settings import ServiceSettings
+from postfleet.topology import JOB_PARTITIONS
+
+
+class HostLimit(BaseModel):
+    """What an SMTP host takes for one sender. What is not given is not limited."""
+
+    model_config = ConfigDict(frozen=True, extra="forbid")
+
+    connections: int | None = Field(None, ge=1)
+    mails_per_connection: int | None = Field(None, ge=1)
 
 
 class Settings(ServiceSettings):
@@ -18,6 +28,9 @@ class Settings(ServiceSettings):
     # dispatcher take up its work at once instead of after `lease_seconds`.
     instance: str = Field(default_factory=socket.gethostname)
     lease_seconds: float = Field(30, gt=1)  # renewed every third of it
+    # Processes that send. 1: the service's own process does. More are beside it, which then plans
+    # and answers only: as many as there are cores for them, the database and the bus.
+    workers: int = Field(1, ge=1, le=JOB_PARTITIONS)
     plan_every_seconds: float = Field(1.0, gt=0)
     # The least between two mails of one sender, up to half longer by chance. 0: as fast as its
     # connections go, which suits the sandbox and relays of one's own; mailboxes at large
@@ -25,8 +38,11 @@ class Settings(ServiceSettings):
     sender_gap_seconds: float = Field(0, ge=0, le=3600)
     judge_variants_every_seconds: float = Field(30, gt=0)  # it reads the campaign's rows
     batch_size: int = Field(50, ge=1, le=500)
-    connections_per_sender: int = Field(2, ge=1, le=50)  # what the large providers tolerate
+    # What the large providers tolerate; less where domain/provider_limits.py knows of less.
+    connections_per_sender: int = Field(2, ge=1, le=50)
     mails_per_connection: int = Field(100, ge=1)  # some providers close after 25 to 100
+    # Instead of what we know, JSON: {"smtp.example.com": {"connections": 5}}; * in a name is anything.
+    provider_limits: dict[str, HostLimit] = Field(default_factory=dict)
     ehlo_hostname: str = Field(default_factory=socket.getfqdn)
     connect_timeout_seconds: float = Field(30, gt=0)
     reply_timeout_seconds: float = Field(120, gt=0)  # RFC 5321 §4.5.3.2 allows 5 minutes

@@ -3,7 +3,8 @@
 import asyncio
 import logging
 import uuid
-from collections.abc import Awaitable, Mapping, Sequence
+from collections import deque
+from collections.abc import Awaitable, Callable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 
 from nats.aio.msg import Msg
@@ -13,6 +14,7 @@ from dispatcher import gauges
 from dispatcher.announcer import Announcer
 from dispatcher.brakes import Brakes
 from dispatcher.delivery import Sending
+from dispatcher.domain.lanes import partition_of
 from dispatcher.domain.ledger import MAX_REPLY_TEXT, Batch, Item, Settled
 from dispatcher.domain.outcomes import Outcome
 from dispatcher.domain.retries import batch_wait_seconds
@@ -26,6 +28,7 @@ from postfleet import tracing
 from postfleet.bus import Bus, NotConfirmed
 from postfleet.failpoints import reach
 from postfleet.instants import day_of, now_ms
+from postfleet.topology import JOB_LANES
 
 log = logging.getLogger(__name__)
 
@@ -37,7 +40,7 @@ _USED = (Outcome.ACCEPTED, Outcome.UNKNOWN)  # these use up quota
 class WorkerLimits:
     instance: str
     lease_ms: int
-    concurrency: int = 64  # batches at a time
+    concurrency: int = 64  # batches of a lane at a time: neither lane takes the other's places
 
 
 @dataclass(slots=True)
@@ -46,7 +49,7 @@ class _Running:
 
     claims: set[tuple[str, str]] = field(default_factory=set)
     jobs: dict[str, Msg] = field(default_factory=dict)
-    tasks: set[asyncio.Task[None]] = field(default_factory=set)
+    tasks: dict[int, set[asyncio.Task[None]]] = field(default_factory=dict)  # by partition
 
 
 class Worker:
@@ -69,7 +72,7 @@ class Worker:
         self._brakes = brakes
         self._announcer, self._doubt, self._limits = announcer, doubt, limits
         self._running = _Running()
-        self._slots = asyncio.Semaphore(limits.concurrency)
+        self._slots = {lane: asyncio.Semaphore(limits.concurrency) for lane in JOB_LANES}
         gauges.batches_most.set(limits.concurrency)
         # What several batches need at the same time is asked of the database once.
         self._claims = GroupCommit(self._claim_group, limit=20)
@@ -97,24 +100,51 @@ class Worker:
         await self._quotas.settle_all(spent)
         return [None] * len(spent)
 
-    async def on_jobs(self, messages: list[Msg]) -> None:
-        """Start a batch for each job as slots are free; they ack themselves when all is settled."""
-        for message in messages:
+    def jobs_of(
+        self, lane: str, partition: int, durable: str
+    ) -> Callable[[list[Msg]], Awaitable[None]]:
+        """Starts a batch for each job as the lane has slots free; they ack themselves when all is
+        settled. Those that are not started when this is cancelled go back at once."""
+        slots, tasks = self._slots[lane], self._running.tasks.setdefault(partition, set())
+
+        def finished(task: asyncio.Task[None]) -> None:
+            tasks.discard(task)
+            gauges.batches_running.dec()
+            slots.release()
+
+        async def start(message: Msg) -> None:
             try:
                 batch = batch_of(message.data)
             except ValueError as error:
-                await self._bus.bury("dispatcher-jobs", message, str(error))
-                continue
-            await self._slots.acquire()
+                await self._bus.bury(durable, message, str(error))
+                return
+            await slots.acquire()
             task = asyncio.create_task(self._job(message, batch), name=f"batch {batch.id}")
-            self._running.tasks.add(task)
-            gauges.batches_running.set(len(self._running.tasks))
-            task.add_done_callback(self._finished)
+            tasks.add(task)
+            gauges.batches_running.inc()
+            task.add_done_callback(finished)
 
-    def _finished(self, task: asyncio.Task[None]) -> None:
-        self._running.tasks.discard(task)
-        gauges.batches_running.set(len(self._running.tasks))
-        self._slots.release()
+        async def on_jobs(messages: list[Msg]) -> None:
+            left = deque(messages)
+            try:
+                while left:
+                    await start(left[0])
+                    left.popleft()
+            finally:
+                for message in left:
+                    await message.nak()
+
+        return on_jobs
+
+    def works_on(self, partition: int) -> bool:
+        return bool(self._running.tasks.get(partition))
+
+    async def ended(self, partition: int) -> None:
+        """Returns when nothing of this partition is in flight and its connections are closed;
+        nothing new may be started meanwhile."""
+        while tasks := self._running.tasks.get(partition):
+            await asyncio.wait(list(tasks))
+        await self._sending.close(lambda sender_id: partition_of(sender_id) == partition)
 
     async def keep_leases(self) -> None:
         """Runs for ever: renews what this worker holds, three times per lease, and its jobs."""
@@ -130,8 +160,8 @@ class Worker:
 
     async def drain(self) -> None:
         """Wait for what is in flight; nothing new may be started meanwhile."""
-        if self._running.tasks:
-            await asyncio.wait(list(self._running.tasks))
+        while tasks := [task for some in self._running.tasks.values() for task in some]:
+            await asyncio.wait(tasks)
         await self._sending.close()
 
     async def _job(self, message: Msg, batch: Batch) -> None:

@@ -103,6 +103,7 @@ class Settled:
     fault: str = ""
     phase: str = ""  # how far the conversation was
     soft_bounce: bool = False
+    same_outage: bool = False  # the connection failed; another mail stands for the failure
     retry_at: int | None = None
     reason: str = ""
 
@@ -171,7 +172,9 @@ def _events(origin: Origin, settled: Settled) -> list[Event]:
     if settled.outcome is Outcome.DEFERRED:
         retry_at = from_ms(settled.retry_at or settled.at)
         return [
-            EmailDeferred.model_validate({**failure, "retry_at": retry_at}),
+            EmailDeferred.model_validate(
+                {**failure, "retry_at": retry_at, "same_outage": settled.same_outage}
+            ),
             *_bounces(BounceSoft, base, settled, settled.soft_bounce),
         ]
     return [

@@ -7,6 +7,7 @@ from typing import Literal
 import orjson
 from pymongo import UpdateOne
 
+from dispatcher.domain.lanes import subject_of
 from dispatcher.domain.ledger import Batch, Item, Origin
 from postfleet.bus import Message
 from postfleet.instants import now_ms
@@ -210,7 +211,7 @@ def from_document(document: Document) -> Batch:
 def job(batch: Batch, generation: str = "") -> Message:
     """The job of a batch: it carries the whole batch, which never changes."""
     body = orjson.dumps(to_document(batch))
-    return Message("job.send", f"job-{batch.id}{generation}", body)
+    return Message(subject_of(batch.origin), f"job-{batch.id}{generation}", body)
 
 
 def batch_of(body: bytes) -> Batch:

@@ -109,6 +109,7 @@ _TEXTS = (
     "reason",
 )
 _NUMBERS = ("reply_code", "retry_at")
+_FLAGS = ("soft_bounce", "same_outage")
 
 
 def _item_document(settled: Settled) -> Document:
@@ -125,8 +126,9 @@ def _item_document(settled: Settled) -> Document:
     for name in _NUMBERS:
         if (number := getattr(settled, name)) is not None:
             document[name] = number
-    if settled.soft_bounce:
-        document["soft_bounce"] = 1
+    for name in _FLAGS:
+        if getattr(settled, name):
+            document[name] = 1
     return document
 
 
@@ -143,5 +145,5 @@ def _settled(document: Document) -> Settled:
     fields = dict(document)
     fields["item"] = Item(*fields["item"])
     fields["outcome"] = Outcome(fields["outcome"])
-    fields["soft_bounce"] = bool(fields.get("soft_bounce"))
+    fields |= {name: bool(fields.get(name)) for name in _FLAGS}
     return Settled(**fields)

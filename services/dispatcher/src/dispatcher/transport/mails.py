@@ -33,11 +33,16 @@ def envelope_for(reverse_path: str, forward_path: str, content: bytes) -> Envelo
 
 
 class Refused(Exception):
-    """A negative reply, or no connection, before the final dot; `reply` is None for the latter."""
+    """A negative reply, or no connection, before the final dot; `reply` is None for the latter.
 
-    def __init__(self, phase: Phase, reply: SmtpReply | None, text: str = "") -> None:
+    `first` is False where another mail stands for the same outage.
+    """
+
+    def __init__(
+        self, phase: Phase, reply: SmtpReply | None, text: str = "", *, first: bool = True
+    ) -> None:
         super().__init__(text or str(reply))
-        self.phase, self.reply = phase, reply
+        self.phase, self.reply, self.first = phase, reply, first
 
 
 class NotOurs(Exception):

@@ -106,6 +106,8 @@ def _refused_by_policy(event: DeliveryEvent) -> bool:
 
 
 def _is_error(event: DeliveryEvent) -> bool:
+    if isinstance(event, EmailDeferred) and event.same_outage:
+        return False  # one failed connection is one error, however many mails waited for it
     if isinstance(event, EmailDeferred | EmailFailed):
         return event.fault in cooldown.COUNTED_FAULTS
     return isinstance(event, EmailUnknown) and event.cause == "connection"
