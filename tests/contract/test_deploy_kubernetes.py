@@ -312,15 +312,21 @@ def test_replicas_follow_the_lag_of_a_durable_that_exists(name: str) -> None:
     scaled = _production("ScaledObject")[name]["spec"]
     assert scaled["scaleTargetRef"] == {"name": name}
     assert 2 <= scaled["minReplicaCount"] < scaled["maxReplicaCount"]
-    (trigger,) = scaled["triggers"]
-    assert trigger["type"] == "nats-jetstream"
-    asked = trigger["metadata"]
-    durable = topology.durable(asked["consumer"])
-    assert (durable.service, durable.stream) == (name, asked["stream"])
-    assert f"{asked['account']}: {{" in (ROOT / "deploy/nats/nats.conf").read_text()
-    port = int(asked["natsServerMonitoringEndpoint"].rpartition(":")[2])
     offered = {p["port"] for p in _production("Service")["nats"]["spec"]["ports"]}
-    assert port in offered
+    heard: set[str] = set()
+    for trigger in scaled["triggers"]:
+        assert trigger["type"] == "nats-jetstream"
+        asked = trigger["metadata"]
+        durable = topology.durable(asked["consumer"])
+        heard |= {durable.name}
+        assert (durable.service, durable.stream) == (name, asked["stream"])
+        assert f"{asked['account']}: {{" in (ROOT / "deploy/nats/nats.conf").read_text()
+        port = int(asked["natsServerMonitoringEndpoint"].rpartition(":")[2])
+        assert port in offered
+    if name == "dispatcher":  # all partitions, or the senders of one could wait unseen
+        assert heard == {
+            topology.job_durable("campaign", p) for p in range(topology.JOB_PARTITIONS)
+        }
     (rule,) = _production("NetworkPolicy")["nats-from-keda"]["spec"]["ingress"]
     assert rule["ports"] == [{"protocol": "TCP", "port": port}]
     assert "replicas" not in _production("Deployment")[name]["spec"], "KEDA's to say"

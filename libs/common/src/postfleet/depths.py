@@ -28,5 +28,7 @@ async def measure(jetstream: JetStreamContext, durable: Durable) -> None:
     found = await jetstream.consumer_info(durable.stream, durable.name, timeout=2)
     metrics.consumer_pending.labels(*labels).set(found.num_pending or 0)
     metrics.consumer_unacked.labels(*labels).set(found.num_ack_pending or 0)
+    if durable.part_of:
+        return  # its dead letters are that one's
     dead = await jetstream.stream_info(DEAD_LETTERS.name, f"dead.{durable.name}.>")
     metrics.dead_letters.labels(*labels).set(sum((dead.state.subjects or {}).values()))
