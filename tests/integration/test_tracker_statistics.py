@@ -227,6 +227,7 @@ async def test_100_000_events_redelivered_in_random_order_count_to_the_unit(data
     assert await _figures(database) == _recount(history)
 
 
+@pytest.mark.seed("S184")
 async def test_several_processes_at_once_count_everything_once(database: Any) -> None:
     choose = random.Random(11)
     history = _history(choose, 60)
