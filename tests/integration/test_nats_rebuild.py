@@ -4,9 +4,10 @@ import asyncio
 import contextlib
 import os
 import re
+import shutil
 import subprocess
 import sys
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import Any
@@ -140,21 +141,53 @@ async def test_what_cannot_be_rebuilt_is_refused(server: NatsServer) -> None:
     assert "cannot be rebuilt" in done.stderr
 
 
-@pytest.mark.parametrize(("language", "command"), [("python", sys.executable)])
+def _python(folder: Path) -> list[str]:
+    (folder / "subscriber.py").write_text(_example("python"))
+    return [sys.executable, str(folder / "subscriber.py")]
+
+
+def _node(folder: Path) -> list[str]:
+    """With the client from npm, by its own program, into this test's folder."""
+    if not (shutil.which("node") and shutil.which("npm")):
+        pytest.skip("no node and npm here: apt-get install nodejs npm")
+    (folder / "package.json").write_text('{"type": "module", "dependencies": {"nats": "2.29.3"}}')
+    command = ["npm", "install", "--no-audit", "--no-fund", "--ignore-scripts", "--silent"]
+    done = subprocess.run(command, cwd=folder, capture_output=True, text=True, check=False)
+    if done.returncode:
+        pytest.skip(f"npm does not give the client nats: {done.stderr.strip()[-200:]}")
+    (folder / "subscriber.js").write_text(_example("js"))
+    return ["node", str(folder / "subscriber.js")]
+
+
+def _go(folder: Path) -> list[str]:
+    if not shutil.which("go"):
+        pytest.skip("no go here: apt-get install golang-go")
+    (folder / "main.go").write_text(_example("go"))
+    for command in (["mod", "init", "subscriber"], ["get", "github.com/nats-io/nats.go@v1.31.0"]):
+        done = subprocess.run(
+            ["go", *command], cwd=folder, capture_output=True, text=True, check=False
+        )
+        if done.returncode:
+            pytest.skip(f"go does not give the client nats.go: {done.stderr.strip()[-200:]}")
+    subprocess.run(["go", "build", "-o", "subscriber", "."], cwd=folder, check=True)
+    return [str(folder / "subscriber")]
+
+
+@pytest.mark.parametrize(
+    ("language", "prepared"), [("python", _python), ("js", _node), ("go", _go)]
+)
 async def test_the_guides_subscriber_reads_the_whole_retention(
-    server: NatsServer, tmp_path: Path, language: str, command: str
+    server: NatsServer, tmp_path: Path, language: str, prepared: Callable[[Path], list[str]]
 ) -> None:
+    command = await asyncio.to_thread(prepared, tmp_path)
     bus = Bus(server.url, "dispatcher")
     await bus.connect()
     await apply(bus.jetstream)
     await bus.publish(*(Announcement(sent(f"delivery-{n}"), f"event-{n}") for n in range(700)))
-    example = _example(language)
-    assert len(example.splitlines()) <= 20
-    program = tmp_path / "subscriber"
-    program.write_text(example)
+    lines = [line for line in _example(language).splitlines() if line.strip(" \t{}()")]
+    assert len(lines) <= 20
     process = await asyncio.create_subprocess_exec(
-        command,
-        str(program),
+        *command,
         env={**os.environ, "NATS_URL": server.url},
         stdout=asyncio.subprocess.PIPE,
     )
