@@ -81,7 +81,7 @@ from dispatcher.store.sights import Sights
 from dispatcher.store.suppressions import Suppressions
 from dispatcher.store.turns import Turns
 from dispatcher.suppressing import Suppressing
-from dispatcher.transport import Timeouts
+from dispatcher.transport import ResumingContext, Timeouts
 from dispatcher.variant_choice import VariantChoice
 from dispatcher.warmup_exchange import WarmupExchange, WarmupTimes
 from dispatcher.watch import Relays, Watch, WatchRules
@@ -93,7 +93,6 @@ from postfleet.http import create_app
 from postfleet.mongo import Mongo
 from postfleet.outbox import OutboxRelay
 from postfleet.tasks import end
-from postfleet.tls import client_context
 from postfleet.tokens import TokenKeys
 
 log = logging.getLogger(__name__)
@@ -309,7 +308,7 @@ class Parts:
                 settings.reply_timeout_seconds,
                 settings.final_reply_timeout_seconds,
             ),
-            tls_context=client_context(settings.tls_ca_file),
+            tls_context=ResumingContext.like(settings.tls_ca_file),
             message_id_key=key,
             provider_limits={
                 host: ProviderLimit(one.connections, one.mails_per_connection, "set")

@@ -28,6 +28,7 @@ from dispatcher.transport.mails import (
     send_all,
 )
 from dispatcher.transport.opening import connect
+from dispatcher.transport.resuming import ResumingContext
 from dispatcher.transport.transactions import Connection, Timeouts
 
 __all__ = [
@@ -38,6 +39,7 @@ __all__ = [
     "NotOurs",
     "Refused",
     "Result",
+    "ResumingContext",
     "Source",
     "Timeouts",
     "connect",

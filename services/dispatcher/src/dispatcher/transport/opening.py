@@ -7,6 +7,7 @@ from typing import cast
 import aiosmtplib
 
 from dispatcher.transport.habits import Habits
+from dispatcher.transport.resuming import ResumingContext
 from dispatcher.transport.transactions import Connection, Timeouts
 from postfleet.events import MailServer, SmtpSecurity
 from postfleet.smtp import PermanentFailure, SmtpReply, TransientFailure
@@ -40,6 +41,8 @@ async def connect(
             if server.security is SmtpSecurity.STARTTLS:
                 await session.starttls(tls_context=tls_context)
             await session.ehlo()
+            if isinstance(tls_context, ResumingContext):
+                tls_context.remember(server.host, session.transport)
             if server.auth_method == "xoauth2":
                 await session.auth_xoauth2(server.username, password)
             elif server.username:
