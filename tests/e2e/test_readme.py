@@ -62,7 +62,7 @@ def test_the_way_to_the_first_campaign_works_as_it_is_written(tmp_path: Path) ->
             check=False,
         )
         assert done.returncode == 0, f"{done.stdout}\n{done.stderr}\n{up.output}"
-        assert "not-an-address" in done.stdout, "the row that was left out is told"
+        assert "not-an-address" in done.stdout + done.stderr, "the row that was left out is told"
         assert "Hello Ada" in done.stdout, "the preview"
         accepted = [r for r in up.sandbox("/ledger") if r["kind"] == "accepted"]
         assert [r["recipient"] for r in accepted] == ["friend@people.test"]
