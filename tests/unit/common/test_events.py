@@ -12,8 +12,8 @@ from tests.support.eventsamples import MOMENT, sample
 
 FAMILIES = {
     "alias", "bounce", "campaign", "complaint", "credential", "delivery", "domain",
-    "email", "factor", "mailbox", "person", "recipient", "reply", "sender", "warmup", "watcher",
-    "webhook",
+    "email", "factor", "mailbox", "person", "recipient", "reply", "sender", "verdict", "warmup",
+    "watcher", "webhook",
 }  # fmt: skip
 SERVICES = {"sender-registry", "dispatcher", "inbox-watcher", "tracker", "mail-provisioner"}
 
