@@ -1,8 +1,8 @@
 """The dispatcher as it is, with its database stubbed at the driver."""
 
-import dispatcher.app
+import dispatcher.parts
 from dispatcher.__main__ import main
 from tests.bench.peers.memory import Memory
 
-dispatcher.app.Mongo = Memory  # type: ignore[assignment,misc]
+dispatcher.parts.Mongo = Memory  # type: ignore[assignment,misc]
 main()

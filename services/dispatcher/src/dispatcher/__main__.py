@@ -1,6 +1,7 @@
 """Runs the dispatcher."""
 
-from dispatcher.app import SERVICE, build
+from dispatcher.app import build
+from dispatcher.parts import SERVICE
 from dispatcher.settings import Settings
 from postfleet import logs
 from postfleet.serving import serve

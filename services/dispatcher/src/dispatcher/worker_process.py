@@ -14,7 +14,7 @@ import uvloop
 from prometheus_client import REGISTRY
 from prometheus_client.exposition import generate_latest
 
-from dispatcher.app import SERVICE, Parts
+from dispatcher.parts import SERVICE, Parts
 from dispatcher.settings import Settings
 from postfleet import logs
 from postfleet.settings import load
