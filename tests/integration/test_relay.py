@@ -52,6 +52,16 @@ async def accepted(world: DispatcherWorld, *people: str) -> None:
     assert world.accepted() == dict.fromkeys(people, 1)
 
 
+async def row_of(world: DispatcherWorld, address: str) -> dict[str, Any]:
+    """The row follows the mail by a moment."""
+
+    async def found() -> Any:
+        return await world.database.deliveries.find_one({"recipient": address})
+
+    row: dict[str, Any] = await world.until(found, f"a row for {address}")
+    return row
+
+
 @pytest.mark.seed("S272", "S278", "S283", "S284")
 async def test_a_mail_program_hands_in_and_each_recipient_gets_it_once(
     world: DispatcherWorld,
@@ -72,7 +82,7 @@ async def test_a_mail_program_hands_in_and_each_recipient_gets_it_once(
     assert (mail["Subject"], mail["To"]) == ("Hand in", ", ".join(people))
     assert mail.get_content().replace("\r\n", "\n").startswith("one\n.\n..two\n")
     assert "with ESMTPSA id" in mail["Received"]
-    row = await world.database.deliveries.find_one({"recipient": people[1]})
+    row = await row_of(world, people[1])
     assert row["message_id"] == mail["Message-ID"]
     assert (row["campaign_id"], row["sender_id"], row["category"]) == ("", "s1", "transactional")
     wrong = await swaks(

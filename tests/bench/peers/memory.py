@@ -233,13 +233,16 @@ class Memory:
     """In place of `postfleet.mongo.Mongo`."""
 
     def __init__(self, *_: Any) -> None:
-        self.database = self.relaxed = Database()
+        self.database = self.relaxed = self.grouped = Database()
 
     async def connect(self) -> None:
         """Always there."""
 
     async def ready(self) -> bool:
         return True
+
+    async def flush(self) -> None:
+        """There is no disk."""
 
     async def close(self) -> None:
         """Nothing is kept."""

@@ -9,12 +9,14 @@ import pytest
 
 from dispatcher.domain.message import dot_stuffed
 from dispatcher.domain.outcomes import Phase
-from dispatcher.pool import PoolLimits, SenderPool, one_by_one
+from dispatcher.pool import PoolLimits, SenderPool
 from dispatcher.transport import Connection, Envelope, Refused, Timeouts, connect
 from postfleet.events import MailServer as Settings
 from postfleet.events import SmtpSecurity
 from tests.support import mailpeers
 from tests.support.mailservers import SERVERS, MailServer
+from tests.unit.dispatcher.scripted import one_by_one
+from tests.unit.dispatcher.scripted import send as send_through
 
 _MAILS, _CONNECTIONS = 120, 3
 
@@ -65,7 +67,7 @@ async def _send_all(port: int, mails_per_connection: int) -> dict[int, Exception
     async def send(number: int) -> Exception | None:
         try:
             envelope = Envelope("ann@sender.test", recipient(number))
-            await pool.send(envelope, dot_stuffed(content(number)), ours)
+            await send_through(pool, envelope, dot_stuffed(content(number)), ours)
         except Exception as error:
             return error
         return None

@@ -132,7 +132,7 @@ class Bus:
             url.split(","),
             name=service,
             inbox_prefix=self._inbox_prefix,
-            logger=logging.getLogger("faststream"),
+            logger=logging.getLogger("postfleet.faststream"),  # "faststream" writes its own lines
             log_level=logging.DEBUG,
             connect_timeout=5,
             reconnect_time_wait=1,

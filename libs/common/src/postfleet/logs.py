@@ -11,7 +11,7 @@ _QUIET = (
     "aioimaplib",
     "aiosmtplib",
     "nats",
-    "faststream",
+    "postfleet.faststream",
     "httpx",
     "httpcore",
     "pymongo",
