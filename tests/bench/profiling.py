@@ -61,7 +61,16 @@ class Profile:
             for line in self._raw.read_text().splitlines():
                 stack, _, count = line.rpartition(" ")
                 self.stacks[stack] += int(count)
+        if flames := self._wanted.get("flamegraph"):
+            _without_paths(flames)
         self._folder.cleanup()
+
+
+def _without_paths(flames: Path) -> None:
+    """The graph's title has the whole command line: no reader needs this machine's folders."""
+    if flames.exists() and (program := _py_spy()):
+        folder = f"{Path(program).parent}/"
+        flames.write_text(flames.read_text().replace(folder, ""))
 
 
 def table(stacks: Counter[str], title: str) -> str:
