@@ -9,6 +9,7 @@ from collections.abc import Iterable, Mapping
 import dns.asyncresolver
 import dns.exception
 import dns.resolver
+import idna
 
 from dispatcher.domain.destinations import DOMAINS, destination_of
 from postfleet.addresses import domain_of
@@ -103,7 +104,7 @@ class Exchangers:
 
 
 async def _look_up(resolver: dns.asyncresolver.Resolver, domain: str) -> tuple[str, ...]:
-    name = domain if domain.isascii() else domain.encode("idna").decode()
+    name = domain if domain.isascii() else idna.encode(domain.lower()).decode()
     answer = await resolver.resolve(name, "MX")
     found = sorted((record.preference, record.exchange.to_text().rstrip(".")) for record in answer)
     return tuple(host for _, host in found)

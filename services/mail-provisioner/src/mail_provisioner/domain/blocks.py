@@ -4,6 +4,8 @@ from dataclasses import dataclass
 from enum import StrEnum
 from ipaddress import ip_network
 
+import idna
+
 from mail_provisioner.domain.relays import EntryState
 from postfleet.addresses import InvalidAddress, canonical, check_domain
 
@@ -60,7 +62,7 @@ def classify(text: str) -> tuple[BlockKind, str]:
             return BlockKind.ADDRESS, address
         check_domain(entry)
         return BlockKind.DOMAIN, (
-            entry if entry.isascii() else entry.encode("idna").decode()
+            entry if entry.isascii() else idna.encode(entry.lower()).decode()
         ).lower()
     except InvalidAddress as error:
         raise NotBlockable(

@@ -6,6 +6,8 @@ from dataclasses import dataclass, field
 from datetime import datetime
 from enum import StrEnum
 
+import idna
+
 from mail_provisioner.domain.masquerading import Masquerading
 from mail_provisioner.domain.mta_sts import MtaSts
 from mail_provisioner.domain.records import DmarcPolicy
@@ -73,7 +75,7 @@ class Domain:
 def canonical_domain(name: str) -> str:
     """In lower case and ASCII (IDNA). Raises InvalidAddress."""
     check_domain(name)
-    ascii_name = name if name.isascii() else name.encode("idna").decode()
+    ascii_name = name if name.isascii() else idna.encode(name.lower()).decode()
     return ascii_name.lower()
 
 
