@@ -27,6 +27,15 @@ def nats_server() -> Iterator[NatsServer]:
         yield server
 
 
+@pytest.fixture(scope="module")
+def own_nats() -> Iterator[NatsServer]:
+    """A module's own: it may hold the real streams and durables, and be killed."""
+    if reason := NatsServer.missing():
+        pytest.skip(reason)
+    with NatsServer() as server:
+        yield server
+
+
 @pytest.fixture(scope="session")
 def mongo_server() -> Iterator[MongoServer]:
     """Shared: name databases by `mongo_server.database(...)`, and do not kill it."""

@@ -3,7 +3,6 @@
 import os
 import sys
 import time
-from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
@@ -32,14 +31,6 @@ _ALONE = {
     "POSTFLEET_SENDER_REGISTRY_ISPDB_URL": "",
     "POSTFLEET_DISPATCHER_MX_LOOKUPS": "false",
 }
-
-
-@pytest.fixture(scope="module")
-def own_nats() -> Iterator[NatsServer]:
-    if reason := NatsServer.missing():
-        pytest.skip(reason)
-    with NatsServer() as server:
-        yield server
 
 
 async def _apply(url: str) -> None:

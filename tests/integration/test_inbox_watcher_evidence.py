@@ -4,7 +4,7 @@ import asyncio
 import itertools
 import secrets
 import smtplib
-from collections.abc import AsyncIterator, Iterator
+from collections.abc import AsyncIterator
 from pathlib import Path
 from typing import Any
 
@@ -19,14 +19,6 @@ from tests.support.natsserver import NatsServer
 _numbers = itertools.count(1)
 _SOON: dict[str, Any] = {"evidence_after_seconds": 1.0}
 _RULINGS = ("delivery.confirmed", "delivery.refuted")
-
-
-@pytest.fixture(scope="module")
-def own_nats() -> Iterator[NatsServer]:
-    if reason := NatsServer.missing():
-        pytest.skip(reason)
-    with NatsServer() as server:
-        yield server
 
 
 @pytest.fixture

@@ -3,7 +3,7 @@
 import asyncio
 import itertools
 import secrets
-from collections.abc import AsyncIterator, Iterator
+from collections.abc import AsyncIterator
 
 import pytest
 
@@ -15,14 +15,6 @@ from tests.support.mongo import MongoServer
 from tests.support.natsserver import NatsServer
 
 _numbers = itertools.count(1)
-
-
-@pytest.fixture(scope="module")
-def own_nats() -> Iterator[NatsServer]:
-    if reason := NatsServer.missing():
-        pytest.skip(reason)
-    with NatsServer() as server:
-        yield server
 
 
 @pytest.fixture

@@ -8,7 +8,7 @@ import secrets
 import signal
 import sys
 import time
-from collections.abc import AsyncIterator, Iterator
+from collections.abc import AsyncIterator
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any, cast
@@ -29,14 +29,6 @@ from tests.support.natsserver import NatsServer
 from tests.support.process import ServerProcess
 
 _numbers = itertools.count(1)
-
-
-@pytest.fixture(scope="module")
-def own_nats() -> Iterator[NatsServer]:
-    if reason := NatsServer.missing():
-        pytest.skip(reason)
-    with NatsServer() as server:
-        yield server
 
 
 @pytest.fixture

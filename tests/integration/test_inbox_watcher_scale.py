@@ -5,7 +5,7 @@ import os
 import secrets
 import time
 from collections import Counter
-from collections.abc import AsyncIterator, Iterator
+from collections.abc import AsyncIterator
 from pathlib import Path
 from typing import Any
 
@@ -20,14 +20,6 @@ from tests.support.natsserver import NatsServer
 
 _PLAIN = {"allow_plain_imap": True, "idle_seconds": 60}
 _KILLS = int(os.environ.get("KILLS", "10"))  # 100 before a release
-
-
-@pytest.fixture(scope="module")
-def own_nats() -> Iterator[NatsServer]:
-    if reason := NatsServer.missing():
-        pytest.skip(reason)
-    with NatsServer() as server:
-        yield server
 
 
 @pytest.fixture

@@ -1,7 +1,7 @@
 """Internal senders: from a domain and a prefix to a mailbox that sends, and back if that fails."""
 
 import secrets
-from collections.abc import AsyncIterator, Iterator
+from collections.abc import AsyncIterator
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -58,14 +58,6 @@ class Provisioner:
 
     def requests(self, subject: str) -> list[dict[str, Any]]:
         return [request for said, request in self.asked if said == subject]
-
-
-@pytest.fixture(scope="module")
-def own_nats() -> Iterator[NatsServer]:
-    if reason := NatsServer.missing():
-        pytest.skip(reason)
-    with NatsServer() as server:
-        yield server
 
 
 @pytest.fixture

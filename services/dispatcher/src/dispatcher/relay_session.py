@@ -33,6 +33,7 @@ _STATUS = {
     "554": "5.0.0", "555": "5.5.4",
 }  # fmt: skip
 _UNAVAILABLE = "451 4.3.0 Log-ins cannot be checked just now; try again"
+_NEEDS_SMTPUTF8 = "553 5.6.7 This address needs SMTPUTF8 (RFC 6531)"
 _NO_AUTHOR = "550 5.7.1 <{}> is no sender that you may write as"
 
 # Every connection and command is logged at INFO otherwise, and its own deprecations at WARNING.
@@ -321,7 +322,7 @@ class Hooks:
     ) -> str:
         envelope.smtp_utf8 = "SMTPUTF8" in options
         if not address.isascii() and not envelope.smtp_utf8:
-            return "553 5.6.7 This address needs SMTPUTF8 (RFC 6531)"
+            return _NEEDS_SMTPUTF8
         author = await self._server.access.author(session.login, session.ip, address)
         if author is None and session.login is None and session.submission:
             return "530 5.7.0 Log in first, or hand in from a network that the sender lets in"
@@ -341,7 +342,7 @@ class Hooks:
     ) -> str:
         """Each recipient is answered by itself; the same one again is the same one."""
         if not address.isascii() and not envelope.smtp_utf8:
-            return "553 5.6.7 This address needs SMTPUTF8 (RFC 6531)"
+            return _NEEDS_SMTPUTF8
         if len(envelope.rcpt_tos) >= self._server.limits.max_recipients:
             return "452 4.5.3 Too many recipients: hand the mail in again for the others"
         if address not in envelope.rcpt_tos:

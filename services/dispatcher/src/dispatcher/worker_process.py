@@ -7,27 +7,21 @@ and ends. On standard output it says every second how it is, a line of JSON each
 import asyncio
 import logging
 import signal
-import sys
 
-import orjson
 import uvloop
-from prometheus_client import REGISTRY
-from prometheus_client.exposition import generate_latest
 
 from dispatcher.parts import SERVICE, Parts
 from dispatcher.settings import Settings
-from postfleet import logs
+from postfleet import leash, logs
 from postfleet.settings import load
 from postfleet.tasks import end
 
 log = logging.getLogger(__name__)
 
-_EVERY = 1.0
-
 
 async def _work(settings: Settings) -> None:
-    leash = await _standard_input()
-    ended = asyncio.create_task(leash.read())
+    held = await leash.standard_input()
+    ended = asyncio.create_task(held.read())
     parts = Parts(settings)
     started = asyncio.create_task(_start(parts))
     await asyncio.wait({started, ended}, return_when=asyncio.FIRST_COMPLETED)
@@ -41,8 +35,8 @@ async def _work(settings: Settings) -> None:
     leases = asyncio.create_task(parts.worker.keep_leases())
     started.result()
     while not ended.done():
-        print(_state(await parts.bus.ready()), flush=True)  # noqa: T201
-        await asyncio.wait({ended}, timeout=_EVERY)
+        print(leash.state(await parts.bus.ready()), flush=True)  # noqa: T201
+        await asyncio.wait({ended}, timeout=leash.SAYS_EVERY)
     await parts.sharing.stop_pulling()
     await parts.worker.drain()
     await parts.sharing.leave()
@@ -55,18 +49,6 @@ async def _start(parts: Parts) -> None:
     await parts.connect()
     await parts.bus.start()
     parts.sharing.start()
-
-
-def _state(running: bool) -> str:
-    state = {"running": running, "metrics": generate_latest(REGISTRY).decode()}
-    return orjson.dumps(state).decode()
-
-
-async def _standard_input() -> asyncio.StreamReader:
-    reader = asyncio.StreamReader()
-    protocol = asyncio.StreamReaderProtocol(reader)
-    await asyncio.get_running_loop().connect_read_pipe(lambda: protocol, sys.stdin)
-    return reader
 
 
 def main() -> None:

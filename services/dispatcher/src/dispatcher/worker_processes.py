@@ -21,6 +21,7 @@ from pymongo.errors import PyMongoError
 from dispatcher import gauges
 from postfleet import metrics
 from postfleet.bus import Unavailable
+from postfleet.leash import let_go
 
 log = logging.getLogger(__name__)
 
@@ -86,7 +87,7 @@ class WorkerProcess:
                 await self._listen(process)
             finally:
                 self._up = False
-                await _end(process)
+                await let_go(process, _DRAIN_S)
                 self._add_up()
             gauges.worker_restarts.inc()
             log.error("worker %s ended with %s; started again", owner, process.returncode)
@@ -172,17 +173,3 @@ async def _spawn(owner: str) -> asyncio.subprocess.Process:
         limit=_LINE_BYTES,
         env={**os.environ, "POSTFLEET_DISPATCHER_INSTANCE": owner},
     )
-
-
-async def _end(process: asyncio.subprocess.Process) -> None:
-    """Close its standard input, which tells it to end; kill it if it does not."""
-    if process.stdin is not None:
-        process.stdin.close()
-    try:
-        async with asyncio.timeout(_DRAIN_S):
-            while process.stdout is not None and await process.stdout.read(65_536):
-                pass
-            await process.wait()
-    except TimeoutError:
-        process.kill()
-        await process.wait()

@@ -7,42 +7,25 @@ and ends. On standard output it says every second how it is, a line of JSON each
 import asyncio
 import os
 import signal
-import sys
 
-import orjson
 import uvloop
-from prometheus_client import REGISTRY
-from prometheus_client.exposition import generate_latest
 
-from postfleet import logs, tracing
+from postfleet import leash, logs, tracing
 from postfleet.settings import load
 from tracker.app import Tracker
 from tracker.settings import SERVICE, Settings
 
-_EVERY = 1.0
 _NICE = 10  # in a flood, who answers comes before who counts
 
 
 async def _consume(settings: Settings) -> None:
     tracker = Tracker(settings, consumes=True)
-    leash = await _standard_input()
+    held = await leash.standard_input()
     async with tracker.lifespan():
-        ended = asyncio.create_task(leash.read())
+        ended = asyncio.create_task(held.read())
         while not ended.done():
-            print(_state(await tracker.running()), flush=True)  # noqa: T201
-            await asyncio.wait({ended}, timeout=_EVERY)
-
-
-def _state(running: bool) -> str:
-    state = {"running": running, "metrics": generate_latest(REGISTRY).decode()}
-    return orjson.dumps(state).decode()
-
-
-async def _standard_input() -> asyncio.StreamReader:
-    reader = asyncio.StreamReader()
-    protocol = asyncio.StreamReaderProtocol(reader)
-    await asyncio.get_running_loop().connect_read_pipe(lambda: protocol, sys.stdin)
-    return reader
+            print(leash.state(await tracker.running()), flush=True)  # noqa: T201
+            await asyncio.wait({ended}, timeout=leash.SAYS_EVERY)
 
 
 def main() -> None:

@@ -12,6 +12,7 @@ from prometheus_client import REGISTRY, Metric
 from prometheus_client.parser import text_string_to_metric_families
 
 from postfleet import metrics
+from postfleet.leash import let_go
 from tracker.gauges import verdicts
 
 log = logging.getLogger(__name__)
@@ -81,7 +82,7 @@ class Consumption:
                 await self._listen(process)
             finally:
                 self._running = False
-                await _end(process)
+                await let_go(process, _DRAIN_S)
             log.error("the consumer process ended with %s; it is started again", process.returncode)
             await asyncio.sleep(_RESTART_S)
 
@@ -93,17 +94,3 @@ class Consumption:
                 said = orjson.loads(line)
                 self._running, self._metrics = said["running"], said["metrics"]
                 self._heard = time.monotonic()
-
-
-async def _end(process: asyncio.subprocess.Process) -> None:
-    """Close its standard input, which tells it to end; kill it if it does not."""
-    if process.stdin is not None:
-        process.stdin.close()
-    try:
-        async with asyncio.timeout(_DRAIN_S):
-            while process.stdout is not None and await process.stdout.read(65_536):
-                pass
-            await process.wait()
-    except TimeoutError:
-        process.kill()
-        await process.wait()

@@ -27,6 +27,7 @@ def _not_blank(value: str) -> str:
 Text = Annotated[str, Field(max_length=_MAX_BODY_CHARACTERS)]
 Senders = Annotated[list[Annotated[str, Field(min_length=1, max_length=254)]], Field(min_length=1)]
 Address = Annotated[str, Field(min_length=1, max_length=500), AfterValidator(_not_blank)]
+Name = Annotated[str, Field(min_length=1, max_length=200), AfterValidator(check_text)]
 Line = Annotated[str, Field(max_length=500)]
 
 
@@ -119,10 +120,21 @@ class TrackingBody(Strict):
         return Tracking(self.opens, self.clicks)
 
 
+def _with_first_subject(steps: list[StepBody]) -> list[StepBody]:
+    if any(not variant.subject for variant in steps[0].domain().variants):
+        raise ValueError("the first step needs a subject")
+    return steps
+
+
+Steps = Annotated[
+    list[StepBody], Field(min_length=1, max_length=50), AfterValidator(_with_first_subject)
+]
+
+
 class CampaignBody(Strict):
-    name: Annotated[str, Field(min_length=1, max_length=200)]
+    name: Name
     senders: Senders
-    steps: Annotated[list[StepBody], Field(min_length=1, max_length=50)]
+    steps: Steps
     schedule: ScheduleBody = Field(default_factory=ScheduleBody)
     tracking: TrackingBody = Field(default_factory=TrackingBody)
     check_reply: bool = True
@@ -131,16 +143,6 @@ class CampaignBody(Strict):
     reply_token: bool = False
     require_opt_in: bool = False
     pause_company_on_reply: bool = False
-
-    @field_validator("name")
-    @classmethod
-    def _name(cls, value: str) -> str:
-        return check_text(value)
-
-    @field_validator("steps")
-    @classmethod
-    def _first_has_subject(cls, value: list[StepBody]) -> list[StepBody]:
-        return _with_first_subject(value)
 
     def domain(self, campaign_id: str) -> Campaign:
         return Campaign(
@@ -165,11 +167,9 @@ class CampaignBody(Strict):
 class CampaignPatch(Strict):
     """Fields that are left out stay as they are."""
 
-    name: Annotated[str, Field(min_length=1, max_length=200)] = ""
+    name: Name = ""
     senders: Senders = Field(default_factory=list)
-    steps: Annotated[list[StepBody], Field(min_length=1, max_length=50)] = Field(
-        default_factory=list
-    )
+    steps: Steps = Field(default_factory=list)
     schedule: ScheduleBody = Field(default_factory=ScheduleBody)
     tracking: TrackingBody = Field(default_factory=TrackingBody)
     check_reply: bool = True
@@ -177,16 +177,6 @@ class CampaignPatch(Strict):
     reply_token: bool = False
     require_opt_in: bool = False
     pause_company_on_reply: bool = False
-
-    @field_validator("name")
-    @classmethod
-    def _name(cls, value: str) -> str:
-        return check_text(value)
-
-    @field_validator("steps")
-    @classmethod
-    def _first_has_subject(cls, value: list[StepBody]) -> list[StepBody]:
-        return _with_first_subject(value)
 
     def files(self) -> list[list[AttachmentBody]]:
         return [step.attachments for step in self.steps]
@@ -205,12 +195,6 @@ class CampaignPatch(Strict):
             if name in given:
                 given[name] = getattr(self, name).domain()
         return replace(campaign, **given)
-
-
-def _with_first_subject(steps: list[StepBody]) -> list[StepBody]:
-    if any(not variant.subject for variant in steps[0].domain().variants):
-        raise ValueError("the first step needs a subject")
-    return steps
 
 
 def _choice(campaign: Campaign, number: int) -> Choice | None:

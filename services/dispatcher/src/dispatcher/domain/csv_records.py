@@ -1,6 +1,7 @@
 """A CSV file as it streams in: what each row is made of, and for each bad one its number and reason."""
 
 import csv
+from abc import ABC, abstractmethod
 from collections.abc import Iterator
 from typing import Generic, TypeVar
 
@@ -32,14 +33,14 @@ class BadHeading(UnusableFile):
 Row = TypeVar("Row")
 
 
-class RecordReader(Generic[Row]):
+class RecordReader(ABC, Generic[Row]):
     """Feed it bytes, take rows. Memory is bounded by one record. Raises BadHeading."""
 
     names: tuple[str, ...] = ()  # of the column that every row needs, the best one first
 
+    @abstractmethod
     def made(self, row: int, first: tuple[str, str], cells: list[tuple[str, str]]) -> Row | BadRow:
         """From the name and text of that column, and of every other cell that is not empty."""
-        raise NotImplementedError
 
     def __init__(self) -> None:
         self._pending = b""
