@@ -58,7 +58,7 @@ class Overload:
                     return
                 more = [{"email": f"o{number}t{turn}n{n}@people.test"} for n in range(_BATCH)]
                 self._count(lambda: api.get(f"{stage.platform.url}/o/forged{number}.gif"))
-                self._count(lambda: api.get("/deliveries?limit=100"))
+                self._count(lambda: api.get(f"/deliveries?recipient=o{number}@people.test"))
                 if turn < _MOST_BATCHES:
                     self._count(lambda: api.post(leads, json=more))  # noqa: B023 (called at once)
 
