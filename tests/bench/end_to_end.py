@@ -185,7 +185,7 @@ def _growth(few: Sequence[Campaign], many: Campaign) -> list[Figure]:
             "MiB",
             peer=rss,
             against=against,
-            goal="< 400, flat",
+            goal="< 400 MiB, <= 1.25 x",
         ),
         figure(
             f"{title}: rate",

@@ -48,7 +48,7 @@ def results(quick: bool) -> list[Figure]:
 def _validations(count: int, rounds: int) -> Figure:
     seconds = [asyncio.run(_validate(count)) for _ in range(rounds)]
     name = f"registry: {count} senders validated at once, SMTP and IMAP, replies after 50 ms"
-    return figure(name, seconds, "s", goal="below 3")
+    return figure(name, seconds, "s", goal="< 3")
 
 
 async def _validate(count: int) -> float:
@@ -117,13 +117,13 @@ async def _with_servers(senders: int, events: int, rounds: int) -> list[Figure]:
             f"registry: GET /sender-accounts, {senders} senders, p99",
             pages,
             "ms",
-            goal="below 50",
+            goal="< 50",
         ),
         figure(
             "registry: outcomes applied by one process, 200 senders",
             applied,
             "events/s",
-            goal="above 1000",
+            goal="> 1000",
         ),
     ]
 

@@ -164,8 +164,8 @@ def results(quick: bool) -> list[Figure]:
         delivery = asyncio.run(_prepare(nats.url))
         keys = TokenKeys(KeyRing.parse(_KEY))
         paths = {
-            "pixels": (f"/o/{keys.make(Purpose.OPEN, delivery)}.gif", "/o/x.gif", ">= 0.4"),
-            "clicks": (f"/c/{keys.make(Purpose.CLICK, delivery, _LINK)}", "/c/x", ">= 0.3"),
+            "pixels": (f"/o/{keys.make(Purpose.OPEN, delivery)}.gif", "/o/x.gif", ">= 0.4 x"),
+            "clicks": (f"/c/{keys.make(Purpose.CLICK, delivery, _LINK)}", "/c/x", ">= 0.3 x"),
         }
         tracker, nginx = _tracker(nats.url, mongo.url, root, ours), _nginx(root, theirs)
         try:

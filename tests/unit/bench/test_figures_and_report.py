@@ -21,19 +21,35 @@ def test_a_ratio_is_formed_inside_each_round_not_of_the_medians() -> None:
     [
         (">= 1.8 x", 5.0, 1.8, True),
         (">= 1.8 x", 5.0, 1.79, False),
-        ("<= 12", 12.0, 3.0, True),
-        ("<= 12", 12.1, 0.1, False),
-        ("< 400, flat", 399.0, None, True),
+        ("<= 12 MiB", 12.0, 3.0, True),
+        ("<= 12 MiB", 12.1, 0.1, False),
+        ("< 400 MiB, <= 1.2 x", 399.0, 1.2, True),
+        ("< 400 MiB, <= 1.2 x", 399.0, 1.3, False),
+        ("< 400 MiB, <= 1.2 x", 400.0, 1.2, False),
         ("> 1", 1.0, None, False),
-        (">= 2 x", 5.0, None, None),
         ("", 1.0, 1.0, None),
-        ("30 us; Liquid: none", 1.0, 1.0, None),
     ],
 )
 def test_a_goal_is_judged_by_the_ratio_or_by_the_figure(
     goal: str, median: float, ratio: float | None, reached: bool | None
 ) -> None:
-    assert Figure("f", median, "unit", "", ratio, "peer", goal).reached is reached
+    assert Figure("f", median, "MiB", "", ratio, "peer", goal).reached is reached
+
+
+@pytest.mark.parametrize(
+    ("goal", "ratio"),
+    [
+        pytest.param(">= 0.4", 0.26, id="of the peer or of the figure: 23,000 a second is no 0.4"),
+        pytest.param(">= 2 x", None, id="a ratio without a peer"),
+        pytest.param("<= 30 us", 0.1, id="another unit than the figure's"),
+        pytest.param("below 50", None, id="words"),
+        pytest.param("< 120 for 1,000,000", None, id="a limit of something else"),
+        pytest.param("< 400, flat", None, id="half of it words"),
+    ],
+)
+def test_a_goal_that_nobody_could_miss_is_refused(goal: str, ratio: float | None) -> None:
+    with pytest.raises(ValueError, match="f: "):
+        Figure("f", 23_000, "MiB", "", ratio, "peer", goal)
 
 
 def test_clients_take_turns_and_one_that_fails_is_named_with_the_rest_measured() -> None:
