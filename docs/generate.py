@@ -15,7 +15,9 @@ from typing import Any
 from pydantic import BaseModel
 from pydantic.json_schema import models_json_schema
 
-from postfleet.events import EVENTS, Event, MailServer, SenderSnapshot
+from postfleet.events import EVENTS
+from postfleet.events.event import Event
+from postfleet.events.senders import MailServer, SenderSnapshot
 from postfleet.topology import DURABLES, EVENT_STREAM, MAX_DELIVERIES, SERVICES, STREAMS
 
 DOCS = Path(__file__).parent

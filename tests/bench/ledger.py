@@ -20,7 +20,7 @@ from dispatcher.store.settlements import Settlements
 from postfleet import reconcile
 from postfleet.bus import Bus
 from postfleet.cloudevents import Announcement, derived_id
-from postfleet.events import EmailSent
+from postfleet.events.deliveries import EmailSent
 from postfleet.instants import from_ms, now_ms
 from postfleet.mongo import Mongo
 from tests.bench.figures import Figure, figure

@@ -8,7 +8,7 @@ from dispatcher.domain.campaigns import Campaign, Step, Variant
 from dispatcher.domain.eligibility import Capacity
 from dispatcher.domain.forecast import Forecaster, Person
 from dispatcher.domain.planning import Candidate, plan
-from postfleet.events import MailServer, SenderSnapshot, SenderStatus, SmtpSecurity
+from postfleet.events.senders import MailServer, SenderSnapshot, SenderStatus, SmtpSecurity
 from postfleet.instants import now_ms
 from tests.bench.figures import Figure, figure
 

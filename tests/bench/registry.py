@@ -13,7 +13,8 @@ import httpx
 
 from postfleet import instants
 from postfleet.cloudevents import Received
-from postfleet.events import Event, MailServer, SmtpSecurity
+from postfleet.events.event import Event
+from postfleet.events.senders import MailServer, SmtpSecurity
 from postfleet.mongo import Mongo
 from sender_registry.applied_store import AppliedStore
 from sender_registry.changing import Changes

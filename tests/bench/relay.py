@@ -18,7 +18,7 @@ from dispatcher.relay_access import RelayAccess
 from dispatcher.relay_server import Ports, RelayLimits, RelayServer
 from dispatcher.store.messages import Messages
 from dispatcher.store.senders import Senders
-from postfleet.events import MailServer, SenderSnapshot, SenderStatus, SmtpSecurity
+from postfleet.events.senders import MailServer, SenderSnapshot, SenderStatus, SmtpSecurity
 from postfleet.instants import now_ms
 from postfleet.mongo import Mongo
 from tests.bench.figures import Figure, figure

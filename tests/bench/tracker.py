@@ -11,10 +11,12 @@ from collections.abc import Awaitable, Callable, Iterator
 from datetime import UTC, datetime, timedelta
 from typing import Any
 
-from postfleet import events
 from postfleet.bus import Bus
 from postfleet.cloudevents import Announcement, Received
-from postfleet.events import Event
+from postfleet.events.deliveries import EmailSent
+from postfleet.events.event import Event
+from postfleet.events.inbox import ReplyDetected
+from postfleet.events.tracking import EmailClicked, EmailOpened, RecipientUnsubscribed, Verdict
 from postfleet.mongo import Mongo
 from postfleet.pull import PullLimits
 from postfleet.reconcile import apply
@@ -51,14 +53,14 @@ def story(count: int) -> Iterator[Event]:
             recipient=f"{new_id()}@{choose.choice(['gmail.com', 'example.org'])}",
             occurred_at=START + timedelta(milliseconds=told * 100),
         )
-        facts = mail.model_dump(include=set(events.RecipientUnsubscribed.model_fields))
-        human = events.Verdict.HUMAN
+        facts = mail.model_dump(include=set(RecipientUnsubscribed.model_fields))
+        human = Verdict.HUMAN
         yield mail
         told += 1
         for chance, cls, extra in (
-            (0.4, events.EmailOpened, {"verdict": human, "first": True}),
-            (0.1, events.EmailClicked, {"verdict": human, "first": True, "url": "https://a.test"}),
-            (0.1, events.ReplyDetected, {"text": "Yes"}),
+            (0.4, EmailOpened, {"verdict": human, "first": True}),
+            (0.1, EmailClicked, {"verdict": human, "first": True, "url": "https://a.test"}),
+            (0.1, ReplyDetected, {"text": "Yes"}),
         ):
             if choose.random() < chance:
                 yield cls(**facts, **extra)
@@ -111,7 +113,7 @@ async def _round(n: int) -> tuple[float, float]:
         )
         counted = await _consume(nats.url, counting.DURABLE, count, len(told), COUNTED)
         overall = await figures.counter(OVERALL)
-        expected = sum(isinstance(event, events.EmailSent) for event in told)
+        expected = sum(isinstance(event, EmailSent) for event in told)
         assert overall is not None
         assert overall["sent"] == expected, (overall, expected)
         keep = history.HistoryHandler(deliveries, timelines, PeopleStore(database))

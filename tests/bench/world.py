@@ -18,7 +18,7 @@ from nats.aio.msg import Msg
 
 from postfleet.bus import Bus
 from postfleet.cloudevents import Announcement
-from postfleet.events import (
+from postfleet.events.senders import (
     MailServer,
     SenderCreated,
     SenderSnapshot,

@@ -10,14 +10,10 @@ from typing import Any
 import pytest
 from playwright.async_api import Browser, Page, async_playwright
 
-from postfleet.events import (
-    BounceHard,
-    CampaignStarted,
-    EmailOpened,
-    RecipientUnsubscribed,
-    ReplyDetected,
-    Verdict,
-)
+from postfleet.events.campaigns import CampaignStarted
+from postfleet.events.deliveries import BounceHard
+from postfleet.events.inbox import ReplyDetected
+from postfleet.events.tracking import EmailOpened, RecipientUnsubscribed, Verdict
 from tests.support.mongo import MongoServer
 from tests.support.natsserver import NatsServer
 from tests.support.tracker import (

@@ -9,7 +9,7 @@ from typing import Any
 import pytest
 from playwright.async_api import Page
 
-from postfleet.events import ReplyDetected
+from postfleet.events.inbox import ReplyDetected
 from tests.support.browser import MISSING, logged_in
 from tests.support.dashboard_fleet import answer_as_fleet
 from tests.support.mailpeers import PLACE

@@ -9,7 +9,9 @@ from typing import Any
 import pytest
 from playwright.async_api import Page
 
-from postfleet.events import BounceHard, CampaignStarted, ReplyDetected
+from postfleet.events.campaigns import CampaignStarted
+from postfleet.events.deliveries import BounceHard
+from postfleet.events.inbox import ReplyDetected
 from tests.support.browser import MISSING, complaints, logged_in
 from tests.support.dashboard_fleet import NASTY, answer_as_fleet, campaign
 from tests.support.mongo import MongoServer

@@ -13,7 +13,7 @@ from nats.aio.msg import Msg
 from postfleet import bus as bus_module
 from postfleet.bus import Bus
 from postfleet.cloudevents import Received
-from postfleet.events import MailboxCreated, MailboxFailed
+from postfleet.events.domains import MailboxCreated, MailboxFailed
 from postfleet.pull import PullLimits
 from postfleet.topology import MAX_DELIVERIES
 from tests.support.busworld import DURABLE, MODES, BusWorld, listen, mailboxes, until

@@ -8,7 +8,7 @@ import pytest
 from postfleet import publishing
 from postfleet.bus import Bus, Message, NotConfirmed
 from postfleet.cloudevents import parse
-from postfleet.events import MailboxFailed
+from postfleet.events.domains import MailboxFailed
 from tests.support.busworld import BusWorld, mailboxes, until
 from tests.support.eventsamples import announcement
 from tests.support.natsserver import NatsServer

@@ -7,7 +7,7 @@ import httpx
 import pytest
 
 from postfleet.cloudevents import Announcement
-from postfleet.events import ReplyDetected
+from postfleet.events.inbox import ReplyDetected
 from tests.support.mongo import MongoServer
 from tests.support.natsserver import NatsServer
 from tests.support.tracker import (

@@ -10,7 +10,8 @@ import pytest
 
 from postfleet.bus import Bus
 from postfleet.cloudevents import Announcement, derived_id
-from postfleet.events import EmailClicked, EmailOpened, ReplyDetected, Verdict
+from postfleet.events.inbox import ReplyDetected
+from postfleet.events.tracking import EmailClicked, EmailOpened, Verdict
 from postfleet.instants import now
 from tests.support.dispatcher import Dispatcher, DispatcherWorld, dispatcher_world
 from tests.support.mongo import MongoServer

@@ -12,7 +12,13 @@ from dispatcher.domain.ledger import Batch, Item
 from dispatcher.store.batches import Batches, from_document, job
 from postfleet.bus import Message
 from postfleet.cloudevents import Announcement
-from postfleet.events import MailServer, SenderCreated, SenderSnapshot, SenderStatus, SmtpSecurity
+from postfleet.events.senders import (
+    MailServer,
+    SenderCreated,
+    SenderSnapshot,
+    SenderStatus,
+    SmtpSecurity,
+)
 from postfleet.instants import now
 from postfleet.topology import JOBS, durable
 from tests.support.dispatcher import DispatcherWorld, dispatcher_world

@@ -9,9 +9,9 @@ from typing import Any
 import pytest
 
 from postfleet.cloudevents import Announcement
-from postfleet.events import (
+from postfleet.events.inbox import ReplyDetected
+from postfleet.events.senders import (
     MailServer,
-    ReplyDetected,
     SenderCreated,
     SenderSnapshot,
     SenderStatus,

@@ -13,7 +13,7 @@ import pytest
 from dispatcher.domain.lanes import partition_of
 from dispatcher.domain.ledger import CRASHED
 from postfleet.cloudevents import Announcement
-from postfleet.events import SenderCreated, SenderSnapshot
+from postfleet.events.senders import SenderCreated, SenderSnapshot
 from postfleet.instants import now, now_ms
 from postfleet_sandbox import Behaviour
 from tests.support.dispatcher import Dispatcher, DispatcherWorld, dispatcher_world

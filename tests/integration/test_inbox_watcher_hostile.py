@@ -21,7 +21,7 @@ from inbox_watcher.domain.mailbox import Login, Mailbox
 from inbox_watcher.evidence import Evidence
 from inbox_watcher.imap_answers import Fetched
 from inbox_watcher.watching import Tools, Watch
-from postfleet.events import MailServer, SmtpSecurity
+from postfleet.events.senders import MailServer, SmtpSecurity
 from tests.support.hostileimap import HostileImap, Misbehaviour
 from tests.support.inboxwatcher import API_KEY, Platform, eventually
 from tests.support.mongo import MongoServer

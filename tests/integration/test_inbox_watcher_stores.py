@@ -17,7 +17,8 @@ from inbox_watcher.mailbox_store import Look, MailboxStore
 from inbox_watcher.question_store import Question, QuestionStore
 from inbox_watcher.sent_store import SentStore
 from postfleet.cloudevents import Announcement
-from postfleet.events import MailServer, ReplyDetected, SenderSnapshot, WatcherStale
+from postfleet.events.inbox import ReplyDetected, WatcherStale
+from postfleet.events.senders import MailServer, SenderSnapshot
 from postfleet.mongo import Mongo
 from postfleet.smtp_reply import Severity
 from tests.support.mockmongo import mock_database

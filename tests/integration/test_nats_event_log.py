@@ -16,7 +16,7 @@ from nats.js import JetStreamContext
 
 from postfleet.bus import Bus
 from postfleet.cloudevents import Announcement
-from postfleet.events import CampaignPaused, CampaignStarted
+from postfleet.events.campaigns import CampaignPaused, CampaignStarted
 from postfleet.reconcile import apply
 from postfleet.topology import DEAD_LETTERS, EVENT_STREAM, STREAMS
 from tests.support.natsserver import NatsServer

@@ -14,10 +14,12 @@ from typing import Any
 
 import pytest
 
-from postfleet import events
 from postfleet.bus import Bus
 from postfleet.cloudevents import Announcement
-from postfleet.events import Event
+from postfleet.events.deliveries import BounceHard
+from postfleet.events.event import Event
+from postfleet.events.inbox import ReplyDetected
+from postfleet.events.tracking import EmailOpened, RecipientUnsubscribed
 from postfleet.reconcile import apply
 from postfleet.topology import durables_of
 from tests.support import tracker as harness
@@ -62,15 +64,13 @@ def _history() -> list[Event]:
         facts = {**base, "step": 1, "sender_id": f"sender-{number % 3}", "message_id": ""}
         said.append(sent(**base, sender_id=f"sender-{number % 3}"))
         if number % 4 == 0:
-            said.append(events.EmailOpened(**facts, verdict="human", first=True))
+            said.append(EmailOpened(**facts, verdict="human", first=True))
         if number % 7 == 0:
-            said.append(events.BounceHard(**facts, observed="dsn"))
+            said.append(BounceHard(**facts, observed="dsn"))
         if number % 9 == 0:
-            said.append(
-                events.ReplyDetected(**facts, inbound_id=f"in-{number}", matched_by="message_id")
-            )
+            said.append(ReplyDetected(**facts, inbound_id=f"in-{number}", matched_by="message_id"))
         if number % 20 == 0:
-            said.append(events.RecipientUnsubscribed(**facts))
+            said.append(RecipientUnsubscribed(**facts))
     return said
 
 

@@ -14,7 +14,8 @@ from nats.js.api import RawStreamMsg
 
 from postfleet import publishing
 from postfleet.bus import Bus
-from postfleet.events import CampaignLinksCompiled, SenderUpdated
+from postfleet.events.campaigns import CampaignLinksCompiled
+from postfleet.events.senders import SenderUpdated
 from postfleet.mongo import Mongo
 from postfleet.outbox import OutboxRelay, update_with_events, with_events
 from tests.support.busworld import BusWorld, mailboxes, until

@@ -14,7 +14,7 @@ import pytest
 import uvloop
 from aiosmtpd.smtp import SMTP, AuthResult
 
-from postfleet.events import MailServer, SmtpSecurity
+from postfleet.events.senders import MailServer, SmtpSecurity
 from sender_registry.connecting import Reach, timed
 from sender_registry.domain.validation import Check, Code
 from sender_registry.imap_check import imap_log_in

@@ -11,7 +11,8 @@ import pytest
 
 from postfleet import instants
 from postfleet.cloudevents import Received
-from postfleet.events import Event, MailboxDeleted
+from postfleet.events.domains import MailboxDeleted
+from postfleet.events.event import Event
 from postfleet.mongo import Mongo
 from postfleet.outbox import OutboxRelay
 from sender_registry.applied_store import AppliedStore

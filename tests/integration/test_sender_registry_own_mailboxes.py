@@ -10,7 +10,7 @@ import orjson
 import pytest
 
 from postfleet import instants
-from postfleet.events import MailboxCreated, MailboxFailed
+from postfleet.events.domains import MailboxCreated, MailboxFailed
 from tests.support.mailpair import MailPair
 from tests.support.mongo import MongoServer
 from tests.support.natsserver import NatsServer

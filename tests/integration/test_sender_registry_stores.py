@@ -10,7 +10,7 @@ from mongomock_motor import AsyncMongoMockClient
 
 from postfleet import instants
 from postfleet.api_keys import Scope, hash_key
-from postfleet.events import MailServer, SmtpSecurity
+from postfleet.events.senders import MailServer, SmtpSecurity
 from postfleet.mongo import Database, Mongo
 from sender_registry.applied_store import AppliedStore, event_mark, penalty_mark
 from sender_registry.domain.announcing import Change, created, settle

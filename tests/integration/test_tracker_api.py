@@ -6,7 +6,9 @@ from pathlib import Path
 
 import pytest
 
-from postfleet.events import BounceHard, EmailOpened, ReplyDetected, Verdict
+from postfleet.events.deliveries import BounceHard
+from postfleet.events.inbox import ReplyDetected
+from postfleet.events.tracking import EmailOpened, Verdict
 from tests.support.mongo import MongoServer
 from tests.support.natsserver import NatsServer
 from tests.support.tracker import (

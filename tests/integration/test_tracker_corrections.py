@@ -9,7 +9,8 @@ from typing import Any
 import pytest
 
 from postfleet.cloudevents import Received, parse
-from postfleet.events import Event, Verdict
+from postfleet.events.event import Event
+from postfleet.events.tracking import Verdict
 from postfleet.mongo import Mongo
 from tests.integration.test_tracker_statistics import Crash, Fuse, FusedDatabase
 from tests.support.mongo import MongoServer

@@ -9,9 +9,23 @@ from typing import Any
 
 import pytest
 
-from postfleet import events
 from postfleet.cloudevents import Received
-from postfleet.events import Event
+from postfleet.events.campaigns import (
+    CampaignCreated,
+    CampaignDeleted,
+    CampaignPaused,
+    CampaignStarted,
+)
+from postfleet.events.deliveries import BounceHard, BounceSoft, EmailFailed, EmailSent, EmailSkipped
+from postfleet.events.event import Event
+from postfleet.events.inbox import ComplaintReceived, ReplyAutomatic, ReplyDetected
+from postfleet.events.tracking import (
+    EmailClicked,
+    EmailOpened,
+    HitEvent,
+    RecipientUnsubscribed,
+    Verdict,
+)
 from postfleet.mongo import Mongo
 from tests.support.mongo import MongoServer
 from tests.support.tracker import new_id, sent
@@ -98,23 +112,23 @@ def _history(choose: random.Random, mails: int) -> list[Received[Event]]:
     return [Received(event, f"{i:032x}") for i, event in enumerate(told)]
 
 
-def _afterwards(choose: random.Random, mail: events.EmailSent) -> Iterator[Event]:
-    facts = mail.model_dump(include=set(events.RecipientUnsubscribed.model_fields))
-    human, bot = events.Verdict.HUMAN, events.Verdict.BOT
+def _afterwards(choose: random.Random, mail: EmailSent) -> Iterator[Event]:
+    facts = mail.model_dump(include=set(RecipientUnsubscribed.model_fields))
+    human, bot = Verdict.HUMAN, Verdict.BOT
     possible: list[Event] = [
-        events.EmailOpened(**facts, verdict=human, first=True),
-        events.EmailOpened(**facts, verdict=human),
-        events.EmailOpened(**facts, verdict=bot),
-        events.EmailClicked(**facts, verdict=human, first=True, url="https://example.com"),
-        events.ReplyDetected(**facts),
-        events.ReplyAutomatic(**facts),
-        events.BounceHard(**facts, observed="dsn"),
-        events.BounceHard(**facts, observed="smtp"),
-        events.BounceSoft(**facts, observed="dsn"),
-        events.ComplaintReceived(**facts),
-        events.RecipientUnsubscribed(**facts),
-        events.EmailFailed(**facts),
-        events.EmailSkipped(**facts, reason="replied"),
+        EmailOpened(**facts, verdict=human, first=True),
+        EmailOpened(**facts, verdict=human),
+        EmailOpened(**facts, verdict=bot),
+        EmailClicked(**facts, verdict=human, first=True, url="https://example.com"),
+        ReplyDetected(**facts),
+        ReplyAutomatic(**facts),
+        BounceHard(**facts, observed="dsn"),
+        BounceHard(**facts, observed="smtp"),
+        BounceSoft(**facts, observed="dsn"),
+        ComplaintReceived(**facts),
+        RecipientUnsubscribed(**facts),
+        EmailFailed(**facts),
+        EmailSkipped(**facts, reason="replied"),
     ]
     yield from (event for event in possible if choose.random() < 0.4)
 
@@ -123,17 +137,17 @@ def _recount(history: list[Received[Event]]) -> dict[str, Tally[str]]:
     """The figures by another road: sets of what was said, per scope."""
     said: dict[tuple[str, str], set[str]] = {}
     names = {
-        events.EmailSent: "sent", events.ReplyDetected: "replied",
-        events.ReplyAutomatic: "auto_replied", events.BounceHard: "bounced_hard",
-        events.BounceSoft: "bounced_soft", events.ComplaintReceived: "complained",
-        events.EmailFailed: "failed", events.EmailSkipped: "skipped",
-        events.RecipientUnsubscribed: "unsubscribed",
+        EmailSent: "sent", ReplyDetected: "replied",
+        ReplyAutomatic: "auto_replied", BounceHard: "bounced_hard",
+        BounceSoft: "bounced_soft", ComplaintReceived: "complained",
+        EmailFailed: "failed", EmailSkipped: "skipped",
+        RecipientUnsubscribed: "unsubscribed",
     }  # fmt: skip
     for received in history:
         event: Any = received.event
         metric = names.get(type(event))
-        if isinstance(event, events.HitEvent) and event.first:
-            metric = "opened" if isinstance(event, events.EmailOpened) else "clicked"
+        if isinstance(event, HitEvent) and event.first:
+            metric = "opened" if isinstance(event, EmailOpened) else "clicked"
         if metric is None:
             continue
         what = event.recipient if metric == "unsubscribed" else event.delivery_id
@@ -263,8 +277,8 @@ async def test_steps_variants_days_and_senders_add_up(database: Any) -> None:
 
 async def test_a_name_told_late_does_not_replace_a_newer_state(database: Any) -> None:
     told = [
-        events.CampaignStarted(occurred_at=START, campaign_id="c", name="Old"),
-        events.CampaignPaused(
+        CampaignStarted(occurred_at=START, campaign_id="c", name="Old"),
+        CampaignPaused(
             occurred_at=START + timedelta(minutes=1), campaign_id="c", name="New", by="operator"
         ),
     ]
@@ -277,10 +291,10 @@ async def test_a_name_told_late_does_not_replace_a_newer_state(database: Any) ->
 
 async def test_a_deleted_draft_is_shown_to_nobody(database: Any) -> None:
     for name in ("kept", "gone"):
-        created = events.CampaignCreated(occurred_at=START, campaign_id=name, name=name)
+        created = CampaignCreated(occurred_at=START, campaign_id=name, name=name)
         await _handler(database)([Received(created, name)])
     later = START + timedelta(minutes=1)
-    deleted = events.CampaignDeleted(occurred_at=later, campaign_id="gone", name="gone")
+    deleted = CampaignDeleted(occurred_at=later, campaign_id="gone", name="gone")
     await _handler(database)([Received(deleted, "deleted")])
     store = CampaignStore(database)
     assert [found["_id"] for found in await store.page("", 10)] == ["kept"]

@@ -9,7 +9,7 @@ from typing import Any
 import pytest
 from standardwebhooks.webhooks import Webhook
 
-from postfleet.events import ReplyDetected
+from postfleet.events.inbox import ReplyDetected
 from tests.support.mongo import MongoServer
 from tests.support.natsserver import NatsServer
 from tests.support.tracker import API_KEY, RunningTracker, new_id, running_tracker, sent

@@ -17,7 +17,7 @@ from nats.js.api import ConsumerConfig
 
 from postfleet.bus import Bus
 from postfleet.cloudevents import Announcement, Received
-from postfleet.events import CampaignStarted
+from postfleet.events.campaigns import CampaignStarted
 from postfleet.topology import DEAD_LETTERS, DURABLES, EVENT_STREAM, STREAMS
 from tests.support.natsserver import NatsServer
 

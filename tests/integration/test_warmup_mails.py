@@ -12,7 +12,8 @@ import pytest
 from nats.aio.msg import Msg
 
 from postfleet.cloudevents import Announcement, derived_id
-from postfleet.events import MailServer, SmtpSecurity, WarmupReceived
+from postfleet.events.inbox import WarmupReceived
+from postfleet.events.senders import MailServer, SmtpSecurity
 from postfleet.instants import day_of, now, now_ms
 from postfleet.secrets import KeyRing
 from postfleet.tokens import Purpose, TokenKeys

@@ -17,7 +17,8 @@ from nats.js.errors import NotFoundError
 from postfleet import reconcile
 from postfleet.bus import Bus
 from postfleet.cloudevents import Announcement, Received
-from postfleet.events import EVENTS, MailboxCreated
+from postfleet.events import EVENTS
+from postfleet.events.domains import MailboxCreated
 from postfleet.pull import PullLimits
 from postfleet.topology import DURABLES, Durable, durable
 from tests.support.eventsamples import announcement

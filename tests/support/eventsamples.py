@@ -8,7 +8,7 @@ from typing import Annotated, Any, Literal, TypeVar, Union, get_args, get_origin
 from pydantic import AwareDatetime, BaseModel
 
 from postfleet.cloudevents import Announcement, derived_id
-from postfleet.events import Event
+from postfleet.events.event import Event
 
 E = TypeVar("E", bound=Event)
 

@@ -17,14 +17,8 @@ from inbox_watcher.settings import Settings
 from postfleet import reconcile
 from postfleet.bus import Bus, RequestRefused
 from postfleet.cloudevents import Announcement, derived_id
-from postfleet.events import (
-    EmailSent,
-    EmailUnknown,
-    MailServer,
-    SenderCreated,
-    SenderSnapshot,
-    SenderUpdated,
-)
+from postfleet.events.deliveries import EmailSent, EmailUnknown
+from postfleet.events.senders import MailServer, SenderCreated, SenderSnapshot, SenderUpdated
 from postfleet.instants import now
 from postfleet.secrets import KeyRing
 from postfleet.topology import RPC_CREDENTIALS

@@ -17,7 +17,8 @@ from nats.aio.msg import Msg
 from postfleet.api_keys import hash_key
 from postfleet.bus import Bus
 from postfleet.cloudevents import Announcement
-from postfleet.events import CampaignCreated, CampaignLinksCompiled, EmailSent
+from postfleet.events.campaigns import CampaignCreated, CampaignLinksCompiled
+from postfleet.events.deliveries import EmailSent
 from postfleet.mongo import Mongo
 from postfleet.reconcile import apply
 from postfleet.tokens import Purpose, TokenKeys

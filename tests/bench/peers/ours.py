@@ -8,7 +8,7 @@ import uvloop
 
 from dispatcher.domain.message import dot_stuffed
 from dispatcher.transport import Connection, Envelope, Mail, Result, Timeouts, connect
-from postfleet.events import MailServer, SmtpSecurity
+from postfleet.events.senders import MailServer, SmtpSecurity
 from postfleet.smtp import SmtpReply
 from tests.bench.peers.stopwatch import Stopwatch, read_content, read_job
 

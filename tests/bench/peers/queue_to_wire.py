@@ -17,7 +17,7 @@ from nats.aio.msg import Msg
 from dispatcher.domain.message import CompiledMessage, Letter, dot_stuffed
 from dispatcher.transport import Connection, Envelope, Mail, Result, Timeouts, connect
 from postfleet.bus import Bus
-from postfleet.events import MailServer, SmtpSecurity
+from postfleet.events.senders import MailServer, SmtpSecurity
 from postfleet.pull import PullLimits
 from postfleet.smtp import SmtpReply
 from tests.bench.compose import AUTHOR, compiled

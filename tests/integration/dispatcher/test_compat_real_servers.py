@@ -11,8 +11,8 @@ from dispatcher.domain.message import dot_stuffed
 from dispatcher.domain.outcomes import Phase
 from dispatcher.pool import PoolLimits, SenderPool
 from dispatcher.transport import Connection, Envelope, Refused, Timeouts, connect
-from postfleet.events import MailServer as Settings
-from postfleet.events import SmtpSecurity
+from postfleet.events.senders import MailServer as Settings
+from postfleet.events.senders import SmtpSecurity
 from tests.support import mailpeers
 from tests.support.mailservers import SERVERS, MailServer
 from tests.unit.dispatcher.scripted import one_by_one

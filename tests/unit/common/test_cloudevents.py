@@ -14,7 +14,7 @@ from postfleet.cloudevents import (
     derived_id,
     parse,
 )
-from postfleet.events import EmailSent, RecipientSuppressed
+from postfleet.events.deliveries import EmailSent, RecipientSuppressed
 from tests.support.eventsamples import sample
 
 BODY = json.loads(Announcement(sample(EmailSent)).body())

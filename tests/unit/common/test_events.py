@@ -6,7 +6,12 @@ from datetime import UTC, datetime, timedelta, timezone
 import pytest
 from pydantic import ValidationError
 
-from postfleet.events import EVENTS, EmailSent, Event, ReplyDetected, SenderStatus, iso
+from postfleet.events import EVENTS
+from postfleet.events.deliveries import EmailSent
+from postfleet.events.event import Event
+from postfleet.events.inbox import ReplyDetected
+from postfleet.events.senders import SenderStatus
+from postfleet.instants import iso
 from postfleet.topology import EVENT_STREAM
 from tests.support.eventsamples import MOMENT, sample
 

@@ -19,7 +19,7 @@ from dispatcher.store.messages import Messages
 from dispatcher.store.senders import Senders
 from postfleet.bus import Unavailable
 from postfleet.certificates import ServerCertificate, self_signed
-from postfleet.events import SenderSnapshot
+from postfleet.events.senders import SenderSnapshot
 from tests.support.ports import free_ports
 from tests.unit.dispatcher.test_planning import sender
 

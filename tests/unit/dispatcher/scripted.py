@@ -19,7 +19,7 @@ from dispatcher.transport import (
     Timeouts,
     connect,
 )
-from postfleet.events import MailServer, SmtpSecurity
+from postfleet.events.senders import MailServer, SmtpSecurity
 from postfleet.smtp import SmtpReply
 from postfleet.tls import client_context
 

@@ -51,7 +51,7 @@ from dispatcher.transport import Mail, NotOurs, Refused, Result, Timeouts
 from dispatcher.worker import Worker, WorkerLimits
 from postfleet.bus import Bus, Message, NotConfirmed
 from postfleet.cloudevents import Announcement
-from postfleet.events import SenderSnapshot
+from postfleet.events.senders import SenderSnapshot
 from postfleet.secrets import KeyRing
 from postfleet.smtp import OutcomeUnknown, SmtpReply, TransientFailure
 from postfleet.tls import client_context

@@ -8,7 +8,7 @@ from dispatcher.domain.identity import attempt_id, delivery_id, lead_id, message
 from dispatcher.domain.ledger import Batch, Item, Origin, Settled, announcements
 from dispatcher.domain.outcomes import Outcome
 from postfleet.cloudevents import Announcement, parse
-from postfleet.events import BounceHard, EmailDeferred, EmailFailed, EmailSent
+from postfleet.events.deliveries import BounceHard, EmailDeferred, EmailFailed, EmailSent
 from postfleet.smtp import SmtpReply
 
 ORIGIN = Origin("spring", 1, "A", "s1", "campaign")

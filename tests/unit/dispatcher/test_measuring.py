@@ -7,7 +7,7 @@ from dispatcher.measuring import Measuring
 from dispatcher.store.ages import Ages
 from dispatcher.store.quotas import Quotas
 from dispatcher.store.senders import Senders
-from postfleet.events import MailServer, SenderSnapshot, SenderStatus, SmtpSecurity
+from postfleet.events.senders import MailServer, SenderSnapshot, SenderStatus, SmtpSecurity
 from tests.support.mockmongo import mock_database
 
 NOW = 1_800_000_000_000

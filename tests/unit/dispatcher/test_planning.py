@@ -9,7 +9,7 @@ from hypothesis import strategies as st
 
 from dispatcher.domain.eligibility import Capacity, exclusion
 from dispatcher.domain.planning import Candidate, plan
-from postfleet.events import MailServer, SenderSnapshot, SenderStatus, SmtpSecurity
+from postfleet.events.senders import MailServer, SenderSnapshot, SenderStatus, SmtpSecurity
 from postfleet.instants import to_ms
 
 NOON = datetime(2026, 11, 21, 12, tzinfo=UTC)

@@ -13,7 +13,7 @@ from hypothesis import strategies as st
 from dispatcher.domain.eligibility import Capacity, Lane, exclusion
 from dispatcher.domain.gaps import Pace
 from dispatcher.domain.planning import Candidate, Plan, Terms, plan
-from postfleet.events import SenderSnapshot, SenderStatus
+from postfleet.events.senders import SenderSnapshot, SenderStatus
 from postfleet.instants import from_ms
 from tests.unit.dispatcher.test_planning import NOW, sender
 

@@ -10,7 +10,7 @@ import pytest
 import uvloop
 
 from dispatcher.transport import ResumingContext, Timeouts, connect
-from postfleet.events import MailServer, SmtpSecurity
+from postfleet.events.senders import MailServer, SmtpSecurity
 from tests.support.certificates import write_certificates
 
 TIMEOUTS = Timeouts(connect=10, reply=10, final_reply=10)

@@ -21,7 +21,7 @@ from dispatcher.store.secret_keys import secret_key
 from dispatcher.store.senders import Senders
 from dispatcher.store.suppressions import StillToBeSaid, Suppressions
 from postfleet.cloudevents import Announcement
-from postfleet.events import RecipientSuppressed
+from postfleet.events.deliveries import RecipientSuppressed
 from postfleet.instants import now
 from postfleet.secrets import KeyRing
 from tests.unit.dispatcher.test_planning import sender

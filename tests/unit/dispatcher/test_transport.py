@@ -9,7 +9,7 @@ import pytest
 
 from dispatcher.domain.outcomes import Phase
 from dispatcher.transport import Envelope, Habits, NotOurs, Refused, Timeouts, envelope_for
-from postfleet.events import SmtpSecurity
+from postfleet.events.senders import SmtpSecurity
 from postfleet.smtp import OutcomeUnknown, PermanentFailure, SmtpReply, TransientFailure
 from tests.unit.dispatcher.scripted import DROP, SILENCE, GivenBack, ScriptedServer
 

@@ -15,7 +15,7 @@ from hypothesis import strategies as st
 from dispatcher import pool as pool_module
 from dispatcher.pool import CannotConnect, PoolLimits, SenderPool
 from dispatcher.transport import Connection, Envelope, Habits, NotOurs, Refused, Timeouts, connect
-from postfleet.events import MailServer, SmtpSecurity
+from postfleet.events.senders import MailServer, SmtpSecurity
 from postfleet.smtp import OutcomeUnknown, SmtpReply
 from postfleet.tls import client_context
 from tests.unit.dispatcher.scripted import one_by_one, send

@@ -8,9 +8,8 @@ from inbox_watcher.mailbox_store import MailboxStore
 from inbox_watcher.question_store import QuestionStore
 from inbox_watcher.sent_store import SentStore
 from postfleet.cloudevents import Received
-from postfleet.events import (
-    EmailSent,
-    EmailUnknown,
+from postfleet.events.deliveries import EmailSent, EmailUnknown
+from postfleet.events.senders import (
     MailServer,
     SenderCreated,
     SenderDeleted,

@@ -12,7 +12,7 @@ from inbox_watcher.domain.effects import announcements
 from inbox_watcher.domain.matching import CONFIDENCE, Sent, thread_of
 from inbox_watcher.domain.understand import understand
 from inbox_watcher.sent_store import SentStore
-from postfleet.events import InboxEvent
+from postfleet.events.inbox import InboxEvent
 from postfleet.secrets import KeyRing
 from postfleet.tokens import Purpose, TokenKeys
 

@@ -4,18 +4,17 @@ from datetime import UTC, datetime, timedelta
 from typing import Any
 
 from postfleet.cloudevents import Received
-from postfleet.events import (
+from postfleet.events.deliveries import (
     BounceHard,
     BounceSoft,
-    ComplaintReceived,
     EmailDeferred,
     EmailFailed,
     EmailSent,
     EmailUnknown,
-    Event,
-    MailServer,
-    SmtpSecurity,
 )
+from postfleet.events.event import Event
+from postfleet.events.inbox import ComplaintReceived
+from postfleet.events.senders import MailServer, SmtpSecurity
 from postfleet.instants import to_ms
 from sender_registry.domain.sender import Profile, Sender
 

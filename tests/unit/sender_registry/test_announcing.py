@@ -6,7 +6,7 @@ from typing import Any
 
 import pytest
 
-from postfleet.events import (
+from postfleet.events.senders import (
     MailServer,
     SenderEvent,
     SenderHealthChanged,

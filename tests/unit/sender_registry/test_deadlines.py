@@ -6,7 +6,7 @@ from typing import Any
 
 import pytest
 
-from postfleet.events import CredentialExpiring, MailServer, SmtpSecurity
+from postfleet.events.senders import CredentialExpiring, MailServer, SmtpSecurity
 from postfleet.instants import from_ms, to_ms
 from sender_registry.domain.announcing import settle
 from sender_registry.domain.deadlines import (

@@ -6,7 +6,7 @@ from typing import Any
 import pytest
 from pydantic import ValidationError
 
-from postfleet.events import SmtpSecurity
+from postfleet.events.senders import SmtpSecurity
 from postfleet.problems import Problem
 from sender_registry.domain.presets import PRESETS
 from sender_registry.forms import (

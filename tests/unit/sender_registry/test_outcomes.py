@@ -5,7 +5,7 @@ from datetime import timedelta
 
 import pytest
 
-from postfleet.events import Event
+from postfleet.events.event import Event
 from sender_registry.domain.cooldown import Streak
 from sender_registry.domain.outcomes import apply
 from sender_registry.domain.sender import Counts

@@ -4,7 +4,7 @@ from datetime import date
 
 import pytest
 
-from postfleet.events import SmtpSecurity
+from postfleet.events.senders import SmtpSecurity
 from sender_registry.domain import advice
 from sender_registry.domain.discovery import Srv, from_autoconfig, from_preset, from_srv
 from sender_registry.domain.presets import PRESETS, VERSION, InboxType, by_domain, by_mx

@@ -4,7 +4,7 @@ from datetime import UTC, datetime, timedelta
 
 import pytest
 
-from postfleet.events import SenderStatus, SmtpSecurity
+from postfleet.events.senders import SenderStatus, SmtpSecurity
 from sender_registry.domain.cooldown import Streak, after_error, after_success, after_time
 from sender_registry.domain.limits import (
     Allowance,

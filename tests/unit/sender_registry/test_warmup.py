@@ -8,7 +8,9 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from postfleet.events import EmailFailed, SenderWarmupAdvanced, WarmupReceived
+from postfleet.events.deliveries import EmailFailed
+from postfleet.events.inbox import WarmupReceived
+from postfleet.events.senders import SenderWarmupAdvanced
 from postfleet.instants import to_ms
 from sender_registry.domain.announcing import settle
 from sender_registry.domain.limits import LimitRules

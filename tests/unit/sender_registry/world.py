@@ -14,7 +14,7 @@ from nats.aio.client import Client
 
 from postfleet import reconcile
 from postfleet.cloudevents import Announcement
-from postfleet.events import Event
+from postfleet.events.event import Event
 from postfleet.mongo import Mongo
 from postfleet.secrets import KeyRing
 from sender_registry.app import build

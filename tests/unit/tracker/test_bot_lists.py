@@ -7,7 +7,7 @@ import pytest
 import yaml
 from crawleruseragents import CRAWLER_USER_AGENTS_DATA
 
-from postfleet.events import Verdict
+from postfleet.events.tracking import Verdict
 from tracker.domain.verdicts import judge_agent
 
 _FIXTURES = files(device_detector) / "tests/fixtures/upstream"

@@ -2,7 +2,7 @@
 
 import pytest
 
-from postfleet.events import Verdict
+from postfleet.events.tracking import Verdict
 from tracker.domain.hits import Hit, HitKind
 from tracker.domain.networks import BadNetworks, Networks, network_of, read_networks
 from tracker.domain.verdicts import Surroundings, judge

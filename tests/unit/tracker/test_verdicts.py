@@ -2,7 +2,7 @@
 
 import pytest
 
-from postfleet.events import Verdict
+from postfleet.events.tracking import Verdict
 from tracker.domain.agents import MAIL_SECURITY
 from tracker.domain.hits import Hit, HitKind
 from tracker.domain.verdicts import TOO_FAST_MS, Judgement, Surroundings

@@ -31,7 +31,7 @@ from pymongo.errors import AutoReconnect
 from postfleet import metrics, tracing
 from postfleet.cloudevents import Announcement, Received, Unreadable, parse
 from postfleet.depths import keep_measuring
-from postfleet.events import Event
+from postfleet.events.event import Event
 from postfleet.failpoints import reach
 from postfleet.mongo import Flush, each_is_durable
 from postfleet.publishing import PUBLISH_TIMEOUT, Entry, Failed, Publisher, size_on_wire

@@ -10,7 +10,9 @@ from urllib.parse import quote, unquote
 
 from pydantic import ValidationError
 
-from postfleet.events import EVENTS, Event, iso
+from postfleet.events import EVENTS
+from postfleet.events.event import Event
+from postfleet.instants import iso
 
 E = TypeVar("E", bound=Event, covariant=True)
 

@@ -28,3 +28,8 @@ def day_of(milliseconds: int) -> str:
 def month_of(milliseconds: int) -> str:
     """The UTC calendar month, `2026-11`."""
     return from_ms(milliseconds).strftime("%Y-%m")
+
+
+def iso(moment: datetime) -> str:
+    """RFC 3339 in UTC with milliseconds, the form of CloudEvents' `ce-time`."""
+    return moment.astimezone(UTC).isoformat(timespec="milliseconds").replace("+00:00", "Z")

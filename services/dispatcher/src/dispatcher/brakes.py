@@ -26,8 +26,8 @@ from dispatcher.store.paces import Paces
 from dispatcher.store.pauses import Pause, Pauses
 from dispatcher.store.senders import Senders
 from dispatcher.watch import factors_of_sender, template_of
-from postfleet.events import SenderSnapshot, iso
-from postfleet.instants import from_ms, now_ms
+from postfleet.events.senders import SenderSnapshot
+from postfleet.instants import from_ms, iso, now_ms
 
 log = logging.getLogger(__name__)
 

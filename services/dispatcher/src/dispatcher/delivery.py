@@ -29,7 +29,7 @@ from dispatcher.pool import PoolLimits, SenderPool
 from dispatcher.run import Means, Run
 from dispatcher.store.attempts import Attempt, Attempts
 from dispatcher.transport import Connection, Habits, Mail, Timeouts, connect
-from postfleet.events import SenderSnapshot
+from postfleet.events.senders import SenderSnapshot
 from postfleet.failpoints import reach
 from postfleet.instants import from_ms, now_ms
 

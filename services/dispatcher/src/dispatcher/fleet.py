@@ -10,7 +10,7 @@ from dispatcher.domain.planning import Terms
 from dispatcher.store.batches import Batches
 from dispatcher.store.quotas import Quotas, Used
 from dispatcher.store.senders import Senders
-from postfleet.events import SenderSnapshot
+from postfleet.events.senders import SenderSnapshot
 from postfleet.instants import day_of
 
 

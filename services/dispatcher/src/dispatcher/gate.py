@@ -16,7 +16,7 @@ from dispatcher.store.deliveries import Deliveries, Row
 from dispatcher.store.leads import Lead, Leads
 from dispatcher.store.senders import Senders
 from dispatcher.store.suppressions import Suppressions
-from postfleet.events import SenderSnapshot
+from postfleet.events.senders import SenderSnapshot
 from postfleet.instants import to_ms
 
 _LOOK_AGAIN_MS = 60_000

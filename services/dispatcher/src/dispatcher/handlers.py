@@ -18,25 +18,20 @@ from dispatcher.suppressing import Suppressing
 from postfleet.addresses import canonical
 from postfleet.bus import Handler
 from postfleet.cloudevents import Announcement, Received, derived_id
-from postfleet.events import (
-    EVENTS,
-    BounceHard,
-    BounceSoft,
+from postfleet.events import EVENTS
+from postfleet.events.deliveries import BounceHard, BounceSoft, DeliveryEvent, RecipientSuppressed
+from postfleet.events.event import Event
+from postfleet.events.inbox import (
     ComplaintReceived,
     DeliveryConfirmed,
     DeliveryDelayed,
-    DeliveryEvent,
     DeliveryRefuted,
-    Event,
-    PersonErased,
-    RecipientResubscribed,
-    RecipientSuppressed,
-    RecipientUnsubscribed,
     ReplyAutomatic,
     ReplyDetected,
-    SenderEvent,
     WarmupReceived,
 )
+from postfleet.events.senders import SenderEvent
+from postfleet.events.tracking import PersonErased, RecipientResubscribed, RecipientUnsubscribed
 from postfleet.instants import now, to_ms
 from postfleet.smtp_reply import judge
 from postfleet.smtp_reply_texts import CATEGORIES, POLICY

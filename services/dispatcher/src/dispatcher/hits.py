@@ -10,7 +10,7 @@ from dispatcher.handlers import RowMissing
 from dispatcher.store.deliveries import Deliveries, Row
 from dispatcher.store.leads import Leads
 from postfleet.cloudevents import Received
-from postfleet.events import EmailClicked, HitEvent, Verdict
+from postfleet.events.tracking import EmailClicked, HitEvent, Verdict
 from postfleet.instants import to_ms
 
 DURABLE = "dispatcher-hits"

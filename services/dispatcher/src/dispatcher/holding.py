@@ -17,7 +17,7 @@ from dispatcher.store.batches import Batches, Claim, claim_of
 from dispatcher.store.campaigns import Campaigns
 from dispatcher.store.restored import Restored
 from postfleet.cloudevents import Announcement, derived_id
-from postfleet.events import CampaignPaused
+from postfleet.events.campaigns import CampaignPaused
 from postfleet.instants import now, now_ms
 
 log = logging.getLogger(__name__)

@@ -12,7 +12,7 @@ from dispatcher.store.messages import CANCELED, Messages, Stored
 from dispatcher.store.senders import Senders
 from dispatcher.store.suppressions import Suppressions
 from postfleet.addresses import canonical
-from postfleet.events import SenderSnapshot
+from postfleet.events.senders import SenderSnapshot
 from postfleet.instants import to_ms
 
 _LOOK_AGAIN_MS = 60_000

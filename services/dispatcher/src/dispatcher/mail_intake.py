@@ -7,7 +7,7 @@ from dispatcher.domain.mail import Mail, Parts, compose, deliveries, new_id
 from dispatcher.group_commit import GroupCommit
 from dispatcher.store.messages import Messages, Pack
 from postfleet import tracing
-from postfleet.events import SenderSnapshot
+from postfleet.events.senders import SenderSnapshot
 from postfleet.failpoints import reach
 from postfleet.instants import from_ms, now_ms
 

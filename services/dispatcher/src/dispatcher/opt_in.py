@@ -10,7 +10,7 @@ from dispatcher.domain.mail import Parts
 from dispatcher.mail_intake import MailIntake
 from dispatcher.revival import Revival
 from dispatcher.store.leads import Lead, Leads
-from postfleet.events import SenderSnapshot
+from postfleet.events.senders import SenderSnapshot
 from postfleet.instants import now_ms
 from postfleet.tokens import Purpose, TokenContent, TokenKeys
 

@@ -15,7 +15,7 @@ from dispatcher.planning_pass import first_attempts
 from dispatcher.store.leads import Lead
 from dispatcher.store.people import People
 from dispatcher.store.quotas import Used
-from postfleet.events import SenderSnapshot
+from postfleet.events.senders import SenderSnapshot
 from postfleet.instants import day_of
 
 MOST_PEOPLE = 250_000  # of one forecast; each takes about 1 kB

@@ -21,7 +21,8 @@ from dispatcher.store.suppressions import Suppressions
 from dispatcher.store.turns import Turns
 from postfleet.bus import Bus
 from postfleet.cloudevents import Announcement
-from postfleet.events import CampaignCompleted, SenderSnapshot
+from postfleet.events.campaigns import CampaignCompleted
+from postfleet.events.senders import SenderSnapshot
 from postfleet.instants import from_ms, now, now_ms
 
 log = logging.getLogger(__name__)

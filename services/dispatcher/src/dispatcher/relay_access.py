@@ -9,7 +9,7 @@ from typing import Any
 
 from dispatcher.store.senders import Senders
 from postfleet.addresses import canonical, domain_of
-from postfleet.events import SenderSnapshot
+from postfleet.events.senders import SenderSnapshot
 from postfleet.topology import RPC_RELAY
 
 _CACHE_SECONDS = 4.0  # as for API keys: what is revoked stops within five

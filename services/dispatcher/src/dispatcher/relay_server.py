@@ -22,7 +22,7 @@ from dispatcher.relay_access import RelayAccess
 from dispatcher.relay_session import RelaySession
 from postfleet import metrics
 from postfleet.certificates import ServerCertificate
-from postfleet.events import SenderSnapshot
+from postfleet.events.senders import SenderSnapshot
 from postfleet.instants import now, now_ms
 
 log = logging.getLogger(__name__)

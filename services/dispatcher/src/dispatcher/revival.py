@@ -6,7 +6,7 @@ from dispatcher.catalogue import all_links
 from dispatcher.domain.campaigns import CampaignState
 from dispatcher.store.campaigns import Campaigns
 from postfleet.cloudevents import Announcement
-from postfleet.events import CampaignLinksCompiled, CampaignResumed
+from postfleet.events.campaigns import CampaignLinksCompiled, CampaignResumed
 from postfleet.instants import now
 from postfleet.outbox import OutboxRelay
 from postfleet.tokens import TokenKeys

@@ -6,7 +6,7 @@ from dispatcher.domain.suppression import Kind
 from dispatcher.store.leads import Leads
 from dispatcher.store.suppressions import Suppressions
 from postfleet.cloudevents import Announcement
-from postfleet.events import RecipientSuppressed
+from postfleet.events.deliveries import RecipientSuppressed
 from postfleet.instants import now
 from postfleet.outbox import OutboxRelay
 

@@ -8,7 +8,7 @@ from dispatcher.domain.winner import Choice, Count, judge
 from dispatcher.store.campaigns import Campaigns
 from dispatcher.store.deliveries import Deliveries
 from postfleet.cloudevents import Announcement, derived_id
-from postfleet.events import CampaignVariantChosen
+from postfleet.events.campaigns import CampaignVariantChosen
 from postfleet.instants import now, now_ms
 from postfleet.outbox import OutboxRelay
 

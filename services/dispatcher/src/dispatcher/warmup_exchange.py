@@ -19,7 +19,8 @@ from dispatcher.mail_intake import MailIntake
 from dispatcher.store.senders import Senders
 from postfleet.bus import RequestRefused, Unavailable
 from postfleet.cloudevents import Received
-from postfleet.events import SenderSnapshot, SenderStatus, WarmupReceived
+from postfleet.events.inbox import WarmupReceived
+from postfleet.events.senders import SenderSnapshot, SenderStatus
 from postfleet.instants import from_ms, now_ms, to_ms
 from postfleet.tokens import Purpose, TokenKeys
 from postfleet.topology import RPC_WARMUP

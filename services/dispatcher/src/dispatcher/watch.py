@@ -27,7 +27,8 @@ from dispatcher.store.pauses import Pauses
 from dispatcher.store.senders import Senders
 from dispatcher.store.sights import BUCKET_MS, Place, Seen, Sights
 from postfleet.cloudevents import Announcement, derived_id
-from postfleet.events import CampaignPaused, CampaignWarned, SenderSnapshot
+from postfleet.events.campaigns import CampaignPaused, CampaignWarned
+from postfleet.events.senders import SenderSnapshot
 from postfleet.instants import from_ms, now_ms
 from postfleet.outbox import OutboxRelay
 

@@ -13,9 +13,8 @@ from inbox_watcher.domain.understood import Kind, Understood
 from inbox_watcher.explain import as_json
 from inbox_watcher.inbound_store import InboundStore
 from postfleet.api_keys import Scope, require
-from postfleet.events import iso
 from postfleet.http import API, decode_cursor, encode_cursor
-from postfleet.instants import from_ms
+from postfleet.instants import from_ms, iso
 from postfleet.mongo import Document
 from postfleet.problems import not_found
 

@@ -28,7 +28,7 @@ from inbox_watcher.inbound_store import InboundStore, Place, Waiting
 from inbox_watcher.mailbox_store import MailboxStore
 from inbox_watcher.sent_store import SentStore
 from postfleet.cloudevents import Announcement, derived_id
-from postfleet.events import WarmupReceived
+from postfleet.events.inbox import WarmupReceived
 from postfleet.instants import from_ms, now, now_ms, to_ms
 from postfleet.tokens import TokenContent, TokenKeys
 

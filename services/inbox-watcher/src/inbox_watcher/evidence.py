@@ -9,7 +9,7 @@ from inbox_watcher.domain.evidence import Look, Ruling, pause_ms, rule
 from inbox_watcher.question_store import Question, QuestionStore
 from inbox_watcher.sent_store import SentStore
 from postfleet.cloudevents import Announcement, derived_id
-from postfleet.events import DeliveryConfirmed, DeliveryRefuted
+from postfleet.events.inbox import DeliveryConfirmed, DeliveryRefuted
 from postfleet.instants import now, now_ms
 
 QUESTIONS_AT_ONCE = 50  # then INBOX has its turn again

@@ -8,7 +8,9 @@ from inbox_watcher.mailbox_store import MailboxStore
 from inbox_watcher.question_store import Question, QuestionStore
 from inbox_watcher.sent_store import SentStore
 from postfleet.cloudevents import Received
-from postfleet.events import EmailSent, EmailUnknown, Event, SenderEvent, SenderSnapshot
+from postfleet.events.deliveries import EmailSent, EmailUnknown
+from postfleet.events.event import Event
+from postfleet.events.senders import SenderEvent, SenderSnapshot
 from postfleet.instants import now_ms, to_ms
 
 

@@ -10,7 +10,7 @@ from pymongo.errors import DuplicateKeyError
 
 from inbox_watcher.domain.mailbox import Cursor, Login, Mailbox, to_watch
 from postfleet.cloudevents import Announcement
-from postfleet.events import SenderSnapshot, SmtpSecurity
+from postfleet.events.senders import SenderSnapshot, SmtpSecurity
 from postfleet.instants import from_ms
 from postfleet.mongo import Collection, Document, ensure_indexes
 from postfleet.outbox import update_with_events

@@ -17,7 +17,7 @@ from inbox_watcher.question_store import QuestionStore
 from inbox_watcher.sent_store import SentStore
 from inbox_watcher.settings import Settings
 from postfleet.cloudevents import Announcement, derived_id
-from postfleet.events import WatcherRecovered, WatcherStale
+from postfleet.events.inbox import WatcherRecovered, WatcherStale
 from postfleet.instants import from_ms, now, now_ms
 from postfleet.tasks import end
 

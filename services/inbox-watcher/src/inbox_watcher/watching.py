@@ -26,7 +26,7 @@ from inbox_watcher.mailbox_store import Look
 from inbox_watcher.question_store import Question
 from inbox_watcher.settings import Settings
 from postfleet.bus import RequestRefused, Unavailable
-from postfleet.events import SmtpSecurity
+from postfleet.events.senders import SmtpSecurity
 from postfleet.instants import now_ms
 from postfleet.secrets import CannotOpen
 from postfleet.tls import client_context

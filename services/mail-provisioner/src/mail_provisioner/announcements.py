@@ -2,14 +2,14 @@
 
 from mail_provisioner.domain.addresses import Address, Kind
 from postfleet.cloudevents import Announcement, derived_id
-from postfleet.events import (
+from postfleet.events.domains import (
     AliasCreated,
     AliasDeleted,
-    Event,
     MailboxCreated,
     MailboxDeleted,
     MailboxFailed,
 )
+from postfleet.events.event import Event
 from postfleet.instants import now
 
 

@@ -12,7 +12,8 @@ from mail_provisioner.domain import checks
 from mail_provisioner.domain.domains import Domain
 from mail_provisioner.domain_store import DomainStore
 from postfleet.cloudevents import Announcement, derived_id
-from postfleet.events import DomainDegraded, DomainDnsChanged, Event
+from postfleet.events.domains import DomainDegraded, DomainDnsChanged
+from postfleet.events.event import Event
 from postfleet.instants import from_ms, now_ms
 from postfleet.outbox import OutboxRelay
 from postfleet.tasks import end

@@ -3,7 +3,7 @@
 from dataclasses import dataclass, field, replace
 
 from postfleet.addresses import domain_of
-from postfleet.events import MailServer
+from postfleet.events.senders import MailServer
 from postfleet.instants import to_ms
 from postfleet.problems import Problem, invalid, not_found
 from postfleet.secrets import CannotOpen

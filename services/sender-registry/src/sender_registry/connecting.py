@@ -8,7 +8,7 @@ from collections.abc import Awaitable, Callable
 from contextvars import ContextVar
 from dataclasses import dataclass, replace
 
-from postfleet.events import MailServer
+from postfleet.events.senders import MailServer
 from postfleet.reachable import MAIL_PORTS, Forbidden, NameUnknown, Network, guarded_socket
 from sender_registry.domain.validation import Check, CheckFailed, Code, LoggedIn, first_of
 

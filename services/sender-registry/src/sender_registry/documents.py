@@ -1,7 +1,7 @@
 """A sender as a MongoDB document and back: flat, with maps and numbers only (the portable dialect)."""
 
 from postfleet.addresses import canonical, domain_of
-from postfleet.events import MailServer
+from postfleet.events.senders import MailServer
 from postfleet.mongo import Document
 from sender_registry.domain.cooldown import Streak
 from sender_registry.domain.oauth import Grant

@@ -8,7 +8,7 @@ from typing import Annotated, Any, Literal
 from pydantic import AfterValidator, AwareDatetime, Field, SecretStr
 
 from postfleet.addresses import check_domain, check_text, split_address
-from postfleet.events import MailServer
+from postfleet.events.senders import MailServer
 from postfleet.http import Strict
 from postfleet.instants import to_ms
 from postfleet.problems import invalid

@@ -7,7 +7,7 @@ from pydantic import AfterValidator
 
 from postfleet.addresses import split_address
 from postfleet.api_keys import Scope, require
-from postfleet.events import MailServer
+from postfleet.events.senders import MailServer
 from postfleet.http import API, Strict
 from sender_registry.discovering import Discovery
 from sender_registry.domain import advice

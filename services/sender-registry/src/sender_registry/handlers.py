@@ -8,17 +8,17 @@ from dataclasses import replace
 
 from postfleet.bus import Bus, Unavailable
 from postfleet.cloudevents import Received
-from postfleet.events import (
-    DeliveryEvent,
+from postfleet.events.deliveries import DeliveryEvent
+from postfleet.events.domains import (
     DomainAdded,
     DomainDegraded,
     DomainDnsChanged,
     DomainVerified,
-    Event,
     MailboxCreated,
     MailboxDeleted,
     MailboxFailed,
 )
+from postfleet.events.event import Event
 from postfleet.instants import to_ms
 from postfleet.mongo import Flush, each_is_durable
 from sender_registry.applied_store import AppliedStore, event_mark, penalty_mark

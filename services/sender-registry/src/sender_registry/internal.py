@@ -13,7 +13,8 @@ from typing import Any
 from postfleet.addresses import split_address
 from postfleet.bus import RequestRefused, Unavailable
 from postfleet.cloudevents import Received
-from postfleet.events import MailboxCreated, MailboxFailed, MailServer, SmtpSecurity
+from postfleet.events.domains import MailboxCreated, MailboxFailed
+from postfleet.events.senders import MailServer, SmtpSecurity
 from postfleet.instants import to_ms
 from postfleet.problems import Problem, invalid
 from postfleet.secrets import CannotOpen, KeyRing

@@ -7,9 +7,8 @@ from fastapi import APIRouter, Query, Response
 from pydantic import AwareDatetime, Field
 
 from postfleet.api_keys import Scope, hash_key, require
-from postfleet.events import iso
 from postfleet.http import API, Strict, decode_cursor, page
-from postfleet.instants import from_ms, now_ms, to_ms
+from postfleet.instants import from_ms, iso, now_ms, to_ms
 from postfleet.problems import invalid, not_found
 from sender_registry.identity import new_id
 from sender_registry.key_store import KeyStore, StoredKey

@@ -2,7 +2,7 @@
 
 from dataclasses import replace
 
-from postfleet.events import MailServer
+from postfleet.events.senders import MailServer
 from postfleet.problems import FieldError, Problem
 from sender_registry.credentials import Credentials
 from sender_registry.domain.sender import Profile, Sender

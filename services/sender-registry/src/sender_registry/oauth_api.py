@@ -10,9 +10,8 @@ from fastapi.responses import HTMLResponse
 from pydantic import Field
 
 from postfleet.api_keys import Scope, require
-from postfleet.events import iso
 from postfleet.http import API, Strict
-from postfleet.instants import from_ms, now_ms
+from postfleet.instants import from_ms, iso, now_ms
 from postfleet.problems import Problem, invalid
 from sender_registry.accounts import Accounts
 from sender_registry.credentials import Credentials, from_tokens, provider_name, provider_problem

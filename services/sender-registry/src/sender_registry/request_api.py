@@ -5,9 +5,8 @@ from typing import Annotated, Any
 from fastapi import APIRouter, Query, Response
 
 from postfleet.api_keys import ApiKey, Scope, require
-from postfleet.events import iso
 from postfleet.http import API, decode_cursor, page
-from postfleet.instants import from_ms, to_ms
+from postfleet.instants import from_ms, iso, to_ms
 from sender_registry.domain.requests import SenderRequest
 from sender_registry.relay import relay_view
 from sender_registry.request_form import NewRequest

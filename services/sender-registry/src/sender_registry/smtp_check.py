@@ -6,7 +6,7 @@ from typing import cast
 import aiosmtplib
 from aiosmtplib import SMTP
 
-from postfleet.events import MailServer, SmtpSecurity
+from postfleet.events.senders import MailServer, SmtpSecurity
 from postfleet.smtp import SmtpReply
 from sender_registry.connecting import Reach, certificate_until_ms, open_socket, step
 from sender_registry.domain.validation import CheckFailed, Code, LoggedIn

@@ -3,7 +3,7 @@
 import asyncio
 from dataclasses import dataclass
 
-from postfleet.events import MailServer
+from postfleet.events.senders import MailServer
 from sender_registry.connecting import Reach, timed
 from sender_registry.domain.validation import Check
 from sender_registry.imap_check import imap_log_in

@@ -3,8 +3,8 @@
 from datetime import datetime
 from typing import Any
 
-from postfleet.events import MailServer, iso
-from postfleet.instants import from_ms, to_ms
+from postfleet.events.senders import MailServer
+from postfleet.instants import from_ms, iso, to_ms
 from sender_registry.domain.limits import LimitRules
 from sender_registry.domain.presets import PRESETS
 from sender_registry.domain.security import warnings

@@ -12,7 +12,7 @@ from pymongo.errors import PyMongoError
 from standardwebhooks.webhooks import Webhook
 
 from postfleet.cloudevents import Announcement, derived_id
-from postfleet.events import WebhookDisabled
+from postfleet.events.tracking import WebhookDisabled
 from postfleet.instants import from_ms, now_ms
 from postfleet.outbox import OutboxRelay
 from postfleet.secrets import CannotOpen, KeyRing

@@ -5,7 +5,7 @@ from datetime import timedelta
 from random import Random
 
 from dispatcher.domain.eligibility import Capacity, capacity
-from postfleet.events import MailServer, SenderSnapshot, SenderStatus, SmtpSecurity
+from postfleet.events.senders import MailServer, SenderSnapshot, SenderStatus, SmtpSecurity
 from postfleet.instants import from_ms
 from postfleet_cli.simulate.options import DAY_MS, HOUR_MS, START_MS, Options
 from sender_registry.domain import cooldown

@@ -10,7 +10,7 @@ from dispatcher.api.campaign_view import CampaignParts, conflict, shown
 from dispatcher.domain.amendment import first_change, refusal
 from dispatcher.domain.campaigns import Campaign, CampaignState
 from postfleet.cloudevents import Announcement
-from postfleet.events import CampaignCreated, CampaignDeleted
+from postfleet.events.campaigns import CampaignCreated, CampaignDeleted
 from postfleet.instants import now, now_ms
 from postfleet.problems import FieldError, Problem
 

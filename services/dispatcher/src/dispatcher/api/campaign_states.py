@@ -6,7 +6,8 @@ from typing import Any
 from dispatcher.api.campaign_view import CampaignParts, conflict, shown
 from dispatcher.domain.campaigns import Campaign, CampaignState
 from postfleet.cloudevents import Announcement
-from postfleet.events import CampaignPaused, CampaignResumed, CampaignStarted, Event
+from postfleet.events.campaigns import CampaignPaused, CampaignResumed, CampaignStarted
+from postfleet.events.event import Event
 from postfleet.instants import now
 from postfleet.problems import Problem
 

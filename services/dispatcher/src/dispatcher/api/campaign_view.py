@@ -14,7 +14,7 @@ from dispatcher.store.campaigns import Campaigns, definition
 from dispatcher.store.deliveries import Deliveries
 from dispatcher.store.leads import Leads
 from dispatcher.store.senders import Senders
-from postfleet.events import CampaignLinksCompiled
+from postfleet.events.campaigns import CampaignLinksCompiled
 from postfleet.instants import from_ms, now
 from postfleet.outbox import OutboxRelay
 from postfleet.problems import FieldError, Problem, invalid, not_found

@@ -14,7 +14,7 @@ from dispatcher.api.campaign_view import CampaignParts, shown
 from dispatcher.domain.campaigns import CampaignState
 from postfleet.api_keys import Scope, require
 from postfleet.cloudevents import Announcement
-from postfleet.events import CampaignCreated
+from postfleet.events.campaigns import CampaignCreated
 from postfleet.http import API, decode_cursor, page
 from postfleet.instants import now
 

@@ -12,7 +12,7 @@ from dispatcher.domain.ledger import WARMUP
 from dispatcher.domain.mail import Attachment, CannotCompose, Parts, check_attachment, check_headers
 from dispatcher.domain.templates import BadTemplate, template
 from postfleet.addresses import InvalidAddress, check_text, split_address
-from postfleet.events import SenderSnapshot
+from postfleet.events.senders import SenderSnapshot
 from postfleet.http import Strict
 from postfleet.problems import FieldError, Problem
 

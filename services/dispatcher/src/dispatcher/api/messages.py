@@ -14,7 +14,7 @@ from dispatcher.store.deliveries import Deliveries, Row
 from dispatcher.store.messages import CANCELED, Messages, Stored
 from dispatcher.store.senders import Senders
 from postfleet.api_keys import Scope, require
-from postfleet.events import SenderSnapshot
+from postfleet.events.senders import SenderSnapshot
 from postfleet.http import API
 from postfleet.instants import from_ms, now, to_ms
 from postfleet.problems import Problem, invalid, not_found

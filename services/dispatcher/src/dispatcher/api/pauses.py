@@ -7,9 +7,8 @@ from fastapi import APIRouter, Query
 
 from dispatcher.store.pauses import ACTIVE, Pause, Pauses
 from postfleet.api_keys import Scope, require
-from postfleet.events import iso
 from postfleet.http import API, decode_cursor, page
-from postfleet.instants import from_ms, now_ms
+from postfleet.instants import from_ms, iso, now_ms
 from postfleet.problems import Problem, not_found
 
 

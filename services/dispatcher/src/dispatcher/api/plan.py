@@ -10,9 +10,8 @@ from dispatcher.outlook import MOST_PEOPLE, Ahead, Outlook
 from dispatcher.store.campaigns import Campaigns
 from dispatcher.store.leads import Lead, Leads
 from postfleet.api_keys import Scope, require
-from postfleet.events import iso
 from postfleet.http import API
-from postfleet.instants import from_ms, now_ms
+from postfleet.instants import from_ms, iso, now_ms
 from postfleet.problems import not_found
 
 _ASSUMES = (

@@ -21,7 +21,7 @@ from dispatcher.store.attachments import Attachments
 from dispatcher.store.leads import Lead
 from postfleet.addresses import InvalidAddress, canonical, domain_of
 from postfleet.api_keys import Scope, require
-from postfleet.events import SenderSnapshot
+from postfleet.events.senders import SenderSnapshot
 from postfleet.http import API, Strict
 from postfleet.instants import now, now_ms
 from postfleet.problems import Problem, invalid, not_found

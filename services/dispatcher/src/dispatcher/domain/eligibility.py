@@ -3,7 +3,7 @@
 from dataclasses import dataclass
 from enum import StrEnum
 
-from postfleet.events import SenderSnapshot, SenderStatus
+from postfleet.events.senders import SenderSnapshot, SenderStatus
 from postfleet.instants import to_ms
 
 MIN_HEALTH = 20  # below it a sender gets no campaign mail (S40, C7)

@@ -17,7 +17,7 @@ from dispatcher.domain.openings import opening, spread_ms
 from dispatcher.domain.planning import DAY_MS, Candidate, Plan, Terms, plan
 from dispatcher.domain.progress import delay_ms
 from dispatcher.domain.recipient_hours import FIELD, RecipientHours
-from postfleet.events import SenderSnapshot
+from postfleet.events.senders import SenderSnapshot
 from postfleet.instants import day_of
 
 MOST_DAYS = 731

@@ -11,7 +11,7 @@ from typing import Any
 from dispatcher.domain.identity import attempt_id
 from dispatcher.domain.outcomes import Outcome, severity
 from postfleet.cloudevents import Announcement, derived_id
-from postfleet.events import (
+from postfleet.events.deliveries import (
     BounceHard,
     BounceSoft,
     EmailDeferred,
@@ -19,8 +19,8 @@ from postfleet.events import (
     EmailSent,
     EmailSkipped,
     EmailUnknown,
-    Event,
 )
+from postfleet.events.event import Event
 from postfleet.instants import from_ms
 from postfleet.smtp import SmtpReply
 from postfleet.smtp_reply import Severity

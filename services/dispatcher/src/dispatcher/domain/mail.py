@@ -14,7 +14,7 @@ from hashlib import sha256
 
 from dispatcher.domain.eligibility import Exclusion, in_cooldown
 from postfleet.addresses import check_text
-from postfleet.events import SenderSnapshot, SenderStatus
+from postfleet.events.senders import SenderSnapshot, SenderStatus
 
 _NOT_TEXT = re.compile(r"[\x00-\x08\x0b\x0c\x0e-\x1f\x7f]")
 _FIELD_NAME = re.compile(r"[A-Za-z0-9-]{1,76}")

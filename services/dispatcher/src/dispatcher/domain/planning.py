@@ -12,7 +12,7 @@ from dispatcher.domain.eligibility import Capacity, Exclusion, Lane, exclusion
 from dispatcher.domain.fairness import in_turns
 from dispatcher.domain.gaps import Pace, free_at
 from dispatcher.domain.rotation import Rotation
-from postfleet.events import SenderSnapshot
+from postfleet.events.senders import SenderSnapshot
 from postfleet.instants import to_ms
 
 FOREVER = 1 << 60

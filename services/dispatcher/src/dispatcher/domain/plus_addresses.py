@@ -1,7 +1,7 @@
 """Whose mailboxes take mail to `local+anything@domain` as well (RFC 5233 calls it a detail)."""
 
 from dispatcher.domain.headers import Author
-from postfleet.events import SenderSnapshot
+from postfleet.events.senders import SenderSnapshot
 
 #: Providers that say so, read on 2026-11-21; a server of somebody else's may or may not.
 _PROVIDERS = frozenset(

@@ -8,7 +8,7 @@ from pymongo.errors import DuplicateKeyError
 
 from dispatcher.domain.blast_radius import Factor, Kind, Suspect
 from postfleet.cloudevents import Announcement, derived_id
-from postfleet.events import FactorPaused, FactorResumed
+from postfleet.events.campaigns import FactorPaused, FactorResumed
 from postfleet.instants import from_ms
 from postfleet.mongo import Collection, Document, ensure_indexes
 from postfleet.outbox import update_with_events, with_events

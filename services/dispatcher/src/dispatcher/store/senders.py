@@ -5,7 +5,7 @@ from collections.abc import Sequence
 import orjson
 from pymongo.errors import DuplicateKeyError
 
-from postfleet.events import SenderSnapshot
+from postfleet.events.senders import SenderSnapshot
 from postfleet.mongo import Collection, Document
 
 

@@ -9,7 +9,7 @@ import aiosmtplib
 from dispatcher.transport.habits import Habits
 from dispatcher.transport.resuming import ResumingContext
 from dispatcher.transport.transactions import Connection, Timeouts
-from postfleet.events import MailServer, SmtpSecurity
+from postfleet.events.senders import MailServer, SmtpSecurity
 from postfleet.smtp import PermanentFailure, SmtpReply, TransientFailure
 
 

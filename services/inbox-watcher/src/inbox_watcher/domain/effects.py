@@ -10,14 +10,8 @@ from typing import Any
 from inbox_watcher.domain.matching import Match
 from inbox_watcher.domain.understood import Kind, Recipient, Understood
 from postfleet.cloudevents import Announcement, derived_id
-from postfleet.events import (
-    BounceHard,
-    BounceSoft,
-    ComplaintReceived,
-    DeliveryDelayed,
-    ReplyAutomatic,
-    ReplyDetected,
-)
+from postfleet.events.deliveries import BounceHard, BounceSoft
+from postfleet.events.inbox import ComplaintReceived, DeliveryDelayed, ReplyAutomatic, ReplyDetected
 from postfleet.smtp_reply import Severity
 
 MAX_EVENT_TEXT = 8000  # characters of a reply that ride on the event; all of it is in `inbound`

@@ -3,7 +3,7 @@
 from dataclasses import dataclass, field
 from datetime import UTC, datetime, timedelta
 
-from postfleet.events import MailServer, SenderSnapshot, SmtpSecurity
+from postfleet.events.senders import MailServer, SenderSnapshot, SmtpSecurity
 
 _DAY = timedelta(days=1)
 

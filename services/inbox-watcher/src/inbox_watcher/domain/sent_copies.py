@@ -6,7 +6,7 @@ from inbox_watcher.domain.delivery_tokens import delivery_token, warmup_token
 from inbox_watcher.domain.header_fields import Fields, addresses_of, message_ids_of
 from inbox_watcher.domain.understood import Kind, Recipient, Understood
 from postfleet.cloudevents import Announcement, derived_id
-from postfleet.events import WatcherUnexpected
+from postfleet.events.inbox import WatcherUnexpected
 from postfleet.tokens import Purpose, TokenKeys
 
 MAX_RECIPIENTS = 20

@@ -12,9 +12,8 @@ from mail_provisioner.entry_stores import EntryStore
 from mail_provisioner.upkeep import Upkeep
 from postfleet.addresses import check_text
 from postfleet.api_keys import Scope, require
-from postfleet.events import iso
 from postfleet.http import API, Strict, page
-from postfleet.instants import from_ms, now_ms
+from postfleet.instants import from_ms, iso, now_ms
 from postfleet.problems import Problem, invalid, not_found
 
 LIVE_NOTE = (

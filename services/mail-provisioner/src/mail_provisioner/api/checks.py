@@ -11,9 +11,8 @@ from mail_provisioner.domain.checks import worst
 from mail_provisioner.domain.hints import SPAM_SCORE
 from mail_provisioner.domain_store import DomainStore
 from postfleet.api_keys import Scope, require
-from postfleet.events import iso
 from postfleet.http import API
-from postfleet.instants import now
+from postfleet.instants import iso, now
 
 
 def build(store: DomainStore, looks: Checks) -> APIRouter:

@@ -10,9 +10,8 @@ from mail_provisioner.dns_accounts import DnsAccounts
 from mail_provisioner.dns_providers import CREDENTIALS, ProviderMissing, ProviderZones
 from mail_provisioner.dns_update import ZoneRefused
 from postfleet.api_keys import Scope, require
-from postfleet.events import iso
 from postfleet.http import API, Strict, page
-from postfleet.instants import from_ms
+from postfleet.instants import from_ms, iso
 from postfleet.mongo import Document
 from postfleet.problems import Problem, invalid, not_found
 from postfleet.secrets import CannotOpen

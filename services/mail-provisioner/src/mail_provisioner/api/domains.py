@@ -32,9 +32,9 @@ from mail_provisioner.volume import ConfigVolume, VolumeBusy
 from postfleet.addresses import InvalidAddress
 from postfleet.api_keys import Scope, require
 from postfleet.cloudevents import Announcement, derived_id
-from postfleet.events import DomainAdded, DomainVerified, iso
+from postfleet.events.domains import DomainAdded, DomainVerified
 from postfleet.http import API, Strict, page
-from postfleet.instants import from_ms, now, now_ms
+from postfleet.instants import from_ms, iso, now, now_ms
 from postfleet.outbox import OutboxRelay
 from postfleet.problems import Problem, invalid, not_found
 

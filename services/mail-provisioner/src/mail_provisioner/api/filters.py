@@ -22,9 +22,8 @@ from mail_provisioner.store import AddressStore
 from mail_provisioner.volume import VolumeBusy
 from postfleet.addresses import check_text
 from postfleet.api_keys import Scope, require
-from postfleet.events import iso
 from postfleet.http import API, Strict, page
-from postfleet.instants import from_ms, now_ms
+from postfleet.instants import from_ms, iso, now_ms
 from postfleet.problems import Problem, invalid
 
 T = TypeVar("T")

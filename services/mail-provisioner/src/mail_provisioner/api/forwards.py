@@ -25,9 +25,8 @@ from mail_provisioner.provisioning import Provisioner
 from mail_provisioner.retargeting import Retargeting
 from mail_provisioner.store import AddressStore
 from postfleet.api_keys import Scope, require
-from postfleet.events import iso
 from postfleet.http import API, Strict, page
-from postfleet.instants import from_ms, now_ms
+from postfleet.instants import from_ms, iso, now_ms
 from postfleet.problems import invalid
 
 

@@ -19,9 +19,8 @@ from mail_provisioner.mail_testing import MailTesting
 from mail_provisioner.store import AddressStore
 from mail_provisioner.volume import VolumeBusy
 from postfleet.api_keys import Scope, require
-from postfleet.events import iso
 from postfleet.http import API, Strict
-from postfleet.instants import from_ms, now_ms
+from postfleet.instants import from_ms, iso, now_ms
 from postfleet.problems import Problem, invalid, not_found
 
 _BUSY = {"Retry-After": "10"}

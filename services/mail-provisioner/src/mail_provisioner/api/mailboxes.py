@@ -22,9 +22,8 @@ from mail_provisioner.provisioning import Provisioner
 from mail_provisioner.store import AddressStore
 from postfleet.addresses import check_text
 from postfleet.api_keys import Scope, require
-from postfleet.events import iso
 from postfleet.http import API, Strict, page
-from postfleet.instants import from_ms
+from postfleet.instants import from_ms, iso
 from postfleet.problems import invalid
 from postfleet.secrets import KeyRing
 

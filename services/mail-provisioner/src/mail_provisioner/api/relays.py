@@ -20,9 +20,8 @@ from mail_provisioner.relay_trial import RelayRefused, try_relay
 from mail_provisioner.upkeep import Upkeep
 from postfleet.addresses import InvalidAddress, check_domain
 from postfleet.api_keys import Scope, require
-from postfleet.events import iso
 from postfleet.http import API, Strict, page
-from postfleet.instants import from_ms, now_ms
+from postfleet.instants import from_ms, iso, now_ms
 from postfleet.problems import Problem, invalid, not_found
 from postfleet.secrets import KeyRing
 

@@ -6,9 +6,9 @@ from datetime import datetime
 from typing import Any
 
 from postfleet.cloudevents import Announcement, derived_id
-from postfleet.events import (
+from postfleet.events.event import Event
+from postfleet.events.senders import (
     CredentialExpiring,
-    Event,
     SenderCooldownEnded,
     SenderCooldownStarted,
     SenderCreated,

@@ -5,7 +5,7 @@ from dataclasses import dataclass
 from xml.etree import ElementTree
 
 from postfleet.addresses import check_domain, split_address
-from postfleet.events import MailServer, SmtpSecurity
+from postfleet.events.senders import MailServer, SmtpSecurity
 from postfleet.reachable import MAIL_PORTS
 from sender_registry.domain.presets import PRESETS, InboxType
 from sender_registry.domain.security import smtp_security

@@ -4,18 +4,17 @@ from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, replace
 
 from postfleet.cloudevents import Received
-from postfleet.events import (
+from postfleet.events.deliveries import (
     BounceHard,
     BounceSoft,
-    ComplaintReceived,
     DeliveryEvent,
     EmailDeferred,
     EmailFailed,
     EmailSent,
     EmailUnknown,
-    Event,
-    WarmupReceived,
 )
+from postfleet.events.event import Event
+from postfleet.events.inbox import ComplaintReceived, WarmupReceived
 from postfleet.instants import to_ms
 from postfleet.smtp_reply_texts import CATEGORIES, POLICY
 from sender_registry.domain import cooldown, health

@@ -2,7 +2,7 @@
 
 from typing import Literal
 
-from postfleet.events import SmtpSecurity
+from postfleet.events.senders import SmtpSecurity
 
 IMPLICIT_TLS_PORT = 465  # RFC 8314 §3.3
 

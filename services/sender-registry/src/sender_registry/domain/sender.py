@@ -5,7 +5,7 @@ from datetime import datetime, timedelta
 from typing import Literal
 
 from postfleet.addresses import domain_of
-from postfleet.events import MailServer, SenderSnapshot, SenderStatus
+from postfleet.events.senders import MailServer, SenderSnapshot, SenderStatus
 from postfleet.instants import day_of, from_ms, month_of, to_ms
 from sender_registry.domain.cooldown import Streak
 from sender_registry.domain.health import FULL

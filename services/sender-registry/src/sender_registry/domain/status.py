@@ -2,7 +2,7 @@
 
 from dataclasses import dataclass
 
-from postfleet.events import SenderStatus
+from postfleet.events.senders import SenderStatus
 from sender_registry.domain.health import MINIMUM_FOR_CAMPAIGNS
 
 PROVISIONING = "PROVISIONING"

@@ -7,7 +7,7 @@ from fastapi import APIRouter, Query
 from postfleet.addresses import InvalidAddress, canonical
 from postfleet.api_keys import Scope, require
 from postfleet.cloudevents import Announcement
-from postfleet.events import PersonErased
+from postfleet.events.tracking import PersonErased
 from postfleet.http import API
 from postfleet.instants import now
 from postfleet.outbox import OutboxRelay

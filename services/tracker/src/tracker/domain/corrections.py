@@ -7,7 +7,7 @@ hit turns out to be a machine's, the count is taken back or goes to the first hu
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 
-from postfleet.events import Verdict
+from postfleet.events.tracking import Verdict
 from tracker.domain.hits import Hit, HitKind
 from tracker.domain.neighbours import Neighbours, Step
 from tracker.domain.networks import Networks

@@ -2,7 +2,7 @@
 
 from dataclasses import dataclass
 
-from postfleet.events import EmailSent, EmailUnknown
+from postfleet.events.deliveries import EmailSent, EmailUnknown
 from postfleet.instants import to_ms
 
 

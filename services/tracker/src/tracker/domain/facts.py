@@ -8,9 +8,25 @@ from collections.abc import Iterable, Iterator
 from dataclasses import dataclass, field
 from functools import lru_cache
 
-from postfleet import events
 from postfleet.addresses import domain_of
-from postfleet.events import Event
+from postfleet.events.deliveries import (
+    Bounce,
+    BounceHard,
+    BounceSoft,
+    DeliveryEvent,
+    EmailFailed,
+    EmailSent,
+    EmailSkipped,
+)
+from postfleet.events.event import Event
+from postfleet.events.inbox import ComplaintReceived, ReplyAutomatic, ReplyDetected
+from postfleet.events.tracking import (
+    EmailClicked,
+    EmailOpened,
+    HitEvent,
+    RecipientUnsubscribed,
+    VerdictChanged,
+)
 from postfleet.instants import from_ms, to_ms
 from tracker.domain.providers import provider_of
 
@@ -31,16 +47,16 @@ METRICS = (
 )
 
 _PER_DELIVERY: dict[type[Event], str] = {
-    events.EmailSent: "sent",
-    events.EmailOpened: "opened",
-    events.EmailClicked: "clicked",
-    events.ReplyDetected: "replied",
-    events.BounceHard: "bounced_hard",
-    events.BounceSoft: "bounced_soft",
-    events.ComplaintReceived: "complained",
-    events.ReplyAutomatic: "auto_replied",
-    events.EmailSkipped: "skipped",
-    events.EmailFailed: "failed",
+    EmailSent: "sent",
+    EmailOpened: "opened",
+    EmailClicked: "clicked",
+    ReplyDetected: "replied",
+    BounceHard: "bounced_hard",
+    BounceSoft: "bounced_soft",
+    ComplaintReceived: "complained",
+    ReplyAutomatic: "auto_replied",
+    EmailSkipped: "skipped",
+    EmailFailed: "failed",
 }
 
 
@@ -78,26 +94,26 @@ OVERALL = Counter("overall")
 
 def facts_of(event: Event) -> Iterator[Fact]:
     """The facts that this event states; none for most events."""
-    if isinstance(event, events.RecipientUnsubscribed):
+    if isinstance(event, RecipientUnsubscribed):
         yield from _unsubscribed(event)
         return
-    if isinstance(event, events.VerdictChanged):
+    if isinstance(event, VerdictChanged):
         yield from _corrected(event)
         return
-    if isinstance(event, events.HitEvent) and not event.first:
+    if isinstance(event, HitEvent) and not event.first:
         return
     metric = _PER_DELIVERY.get(type(event))
-    if metric is None or not isinstance(event, events.DeliveryEvent) or event.warmup:
+    if metric is None or not isinstance(event, DeliveryEvent) or event.warmup:
         return
     at_ms = to_ms(event.occurred_at)
     counters = _counters(event, at_ms)
-    if isinstance(event, events.Bounce):
+    if isinstance(event, Bounce):
         counters = (*counters, Counter("bounce", (("category", event.category or "unknown"),)))
-    count = event.count if isinstance(event, events.HitEvent) else 1
+    count = event.count if isinstance(event, HitEvent) else 1
     yield Fact(_counted(metric, event.delivery_id, count), metric, at_ms, counters)
 
 
-def _corrected(event: events.VerdictChanged) -> Iterator[Fact]:
+def _corrected(event: VerdictChanged) -> Iterator[Fact]:
     """Takes the numbered count back, and counts the next one: each once, in whatever order."""
     metric = event.hit_kind
     if event.uncounted and event.uncounted_at:
@@ -114,7 +130,7 @@ def _counted(metric: str, delivery_id: str, count: int) -> str:
     return f"{metric}:{delivery_id}" if count == 1 else f"{metric}:{delivery_id}:{count}"
 
 
-def _counters(event: events.DeliveryEvent, at_ms: int) -> tuple[Counter, ...]:
+def _counters(event: DeliveryEvent, at_ms: int) -> tuple[Counter, ...]:
     return _of_delivery(
         at_ms // _HOUR_MS,
         event.sender_id,
@@ -126,7 +142,7 @@ def _counters(event: events.DeliveryEvent, at_ms: int) -> tuple[Counter, ...]:
     )
 
 
-def _unsubscribed(event: events.RecipientUnsubscribed) -> Iterator[Fact]:
+def _unsubscribed(event: RecipientUnsubscribed) -> Iterator[Fact]:
     """A recipient leaves once; in the figures of a campaign, once for each campaign."""
     at_ms, recipient = to_ms(event.occurred_at), event.recipient.lower()
     counters = (*_everywhere(at_ms // _HOUR_MS), *_receiver(provider_of(recipient)))

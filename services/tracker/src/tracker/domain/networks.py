@@ -6,7 +6,7 @@ from dataclasses import dataclass
 from functools import lru_cache
 from ipaddress import IPv4Address, IPv4Network, IPv6Address, IPv6Network, ip_address, ip_network
 
-from postfleet.events import Verdict
+from postfleet.events.tracking import Verdict
 
 COLUMNS = ("network", "name", "kind", "source", "as_of")
 

@@ -8,10 +8,10 @@ from dataclasses import asdict, dataclass
 from typing import Any, Literal
 
 from postfleet.cloudevents import Announcement, derived_id
-from postfleet.events import (
+from postfleet.events.event import Event
+from postfleet.events.tracking import (
     EmailClicked,
     EmailOpened,
-    Event,
     RecipientResubscribed,
     RecipientUnsubscribed,
     Verdict,

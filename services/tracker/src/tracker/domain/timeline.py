@@ -3,7 +3,7 @@
 from dataclasses import dataclass, field
 
 from postfleet.cloudevents import Received
-from postfleet.events import Event
+from postfleet.events.event import Event
 from postfleet.instants import to_ms
 
 _DETAILS = (

@@ -10,7 +10,7 @@ from functools import lru_cache
 
 from crawleruseragents import is_crawler  # type: ignore[import-untyped]
 
-from postfleet.events import Verdict
+from postfleet.events.tracking import Verdict
 from tracker.domain.agents import (
     APPLE_MAIL_PRIVACY,
     IMAGE_PROXIES,

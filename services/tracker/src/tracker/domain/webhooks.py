@@ -8,7 +8,8 @@ from typing import Any
 import orjson
 
 from postfleet.cloudevents import Received
-from postfleet.events import Event, iso
+from postfleet.events.event import Event
+from postfleet.instants import iso
 
 #: Minutes between the tries of one message: 24 hours in all.
 _DELAYS_MINUTES = (0.1, 0.5, 2, 10, 30, 60, 120, 240, 360, 617)

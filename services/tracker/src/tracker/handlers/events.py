@@ -3,9 +3,18 @@
 from collections.abc import Sequence
 from dataclasses import dataclass
 
-from postfleet import events
 from postfleet.cloudevents import Received
-from postfleet.events import Event
+from postfleet.events.campaigns import (
+    CampaignCompleted,
+    CampaignCreated,
+    CampaignDeleted,
+    CampaignEvent,
+    CampaignLinksCompiled,
+    CampaignPaused,
+    CampaignResumed,
+    CampaignStarted,
+)
+from postfleet.events.event import Event
 from postfleet.instants import to_ms
 from tracker.destinations import Destinations
 from tracker.domain.facts import facts_of
@@ -17,12 +26,12 @@ from tracker.store.statistics import StatisticsStore
 DURABLE = "tracker-events"
 
 _STATUS: dict[type[Event], str] = {
-    events.CampaignCreated: "draft",
-    events.CampaignStarted: "running",
-    events.CampaignPaused: "paused",
-    events.CampaignResumed: "running",
-    events.CampaignCompleted: "completed",
-    events.CampaignDeleted: "deleted",
+    CampaignCreated: "draft",
+    CampaignStarted: "running",
+    CampaignPaused: "paused",
+    CampaignResumed: "running",
+    CampaignCompleted: "completed",
+    CampaignDeleted: "deleted",
 }
 
 
@@ -42,19 +51,19 @@ class EventHandler:
 
     async def _remember_campaigns(self, told: Sequence[Event]) -> None:
         for event in told:
-            if isinstance(event, events.CampaignLinksCompiled):
+            if isinstance(event, CampaignLinksCompiled):
                 links = self._links(event)
                 self.destinations.add({id_: link.url for id_, link in links.items()})
                 await self.links.add(links, event.campaign_id, to_ms(event.occurred_at))
         news = [
             CampaignNews(e.campaign_id, e.name, _STATUS.get(type(e), ""), to_ms(e.occurred_at))
             for e in told
-            if isinstance(e, events.CampaignEvent)
+            if isinstance(e, CampaignEvent)
         ]
         if news:
             await self.campaigns.apply(news)
 
-    def _links(self, event: events.CampaignLinksCompiled) -> dict[str, Link]:
+    def _links(self, event: CampaignLinksCompiled) -> dict[str, Link]:
         """The hidden links answer as all others do: a machine must not see which they are."""
         hidden = Link(canary_destination(event.links, self.home), canary=True)
         shown = {link_id: Link(url) for link_id, url in event.links.items()}

@@ -3,7 +3,7 @@
 from dataclasses import dataclass
 
 from postfleet.cloudevents import Received
-from postfleet.events import Event
+from postfleet.events.event import Event
 from postfleet.instants import to_ms
 from tracker.domain.webhooks import message_for
 from tracker.store.webhooks import WebhookStore

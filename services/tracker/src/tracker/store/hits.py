@@ -5,7 +5,7 @@ from collections.abc import Iterable, Mapping, Sequence
 from pymongo import UpdateOne
 
 from postfleet.cloudevents import Announcement
-from postfleet.events import Verdict
+from postfleet.events.tracking import Verdict
 from postfleet.mongo import Collection, Database, Document, ensure_indexes
 from postfleet.outbox import with_events
 from tracker.domain.corrections import KeptHit
