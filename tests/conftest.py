@@ -3,10 +3,17 @@
 from collections.abc import Iterator
 
 import pytest
+from hypothesis import HealthCheck, settings
 
 from tests.support.mailpair import MailPair
 from tests.support.mongo import MongoServer
 from tests.support.natsserver import NatsServer
+
+# The same examples on every machine, however slow: what a run finds, the next one finds too.
+settings.register_profile(
+    "postfleet", derandomize=True, deadline=None, suppress_health_check=[HealthCheck.too_slow]
+)
+settings.load_profile("postfleet")
 
 
 @pytest.fixture(scope="session")

@@ -3,11 +3,14 @@
 import asyncio
 import secrets
 from collections.abc import AsyncIterator
+from datetime import datetime
 from typing import Any
 
 import pytest
 
 from postfleet.api_keys import hash_key
+from postfleet.instants import now_ms
+from postfleet.mongo import Mongo
 from tests.support.mailpair import MailPair
 from tests.support.mongo import MongoServer
 from tests.support.natsserver import NatsServer
@@ -18,6 +21,7 @@ from tests.unit.sender_registry.world import (
     documents,
     registry,
     settings,
+    until,
 )
 
 REQUESTS = "/api/public/v1/sender-requests"
@@ -204,3 +208,46 @@ async def test_whoever_may_not_administrate_waits_for_somebody_who_may(
     listed = (await running.http.get(REQUESTS)).json()["items"]
     assert [r["state"] for r in listed] == ["completed"]
     assert (await running.http.get(f"{REQUESTS}/nobody")).status_code == 404
+
+
+@pytest.mark.seed("S296", "C30")
+@APPROVAL
+async def test_a_request_that_waits_beyond_its_working_day_is_told_once_and_counted(
+    running: Registry, mail_pair: MailPair
+) -> None:
+    waiting = await submit(running, operation="create", account=account(mail_pair))
+    path = f"{REQUESTS}/{waiting['id']}"
+    assert (waiting["overdue"], waiting["breached_at"]) == (False, None)
+    await _make_late(running, waiting["id"])
+    told = await running.event("sender_request.sla_breached")
+    assert (told["request_id"], told["operation"]) == (waiting["id"], "create")
+    assert (told["state"], told["requested_by"]) == ("awaiting_approval", waiting["requested_by"])
+    shown = (await running.http.get(path)).json()
+    assert shown["overdue"]
+    assert datetime.fromisoformat(shown["due_at"]) == datetime.fromisoformat(told["due_at"])
+    assert shown["breached_at"] is not None
+    await _until_metric(running, "postfleet_sender_requests_overdue", 1)
+    done = (await running.http.post(f"{path}/approve")).json()
+    assert (done["state"], done["overdue"]) == ("completed", False)
+    assert done["breached_at"] == shown["breached_at"]  # it stays known that it was late
+    await _until_metric(running, "postfleet_sender_requests_overdue", 0)
+    await _until_metric(running, "postfleet_sender_requests_open", 0)
+    assert len(running.events("sender_request.sla_breached")) == 1
+    assert "canary" not in repr(running.events("sender_request.sla_breached"))
+
+
+async def _make_late(running: Registry, request_id: str) -> None:
+    """The day passes: what is due then, was due an hour ago."""
+    mongo = Mongo(
+        running.configuration.mongodb_url, "sender-registry", running.configuration.database_prefix
+    )
+    late = {"$set": {"due_at": now_ms() - 3_600_000}}
+    await mongo.database["requests"].update_one({"_id": request_id}, late)
+    await mongo.close()
+
+
+async def _until_metric(running: Registry, name: str, value: float) -> None:
+    async def found() -> bool:
+        return f"{name} {float(value)}" in (await running.http.get("/metrics")).text
+
+    await until(found, f"{name} is {value}")

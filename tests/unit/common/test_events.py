@@ -17,8 +17,8 @@ from tests.support.eventsamples import MOMENT, sample
 
 FAMILIES = {
     "alias", "bounce", "campaign", "complaint", "credential", "delivery", "domain",
-    "email", "factor", "mailbox", "person", "recipient", "reply", "sender", "verdict", "warmup",
-    "watcher", "webhook",
+    "email", "factor", "mailbox", "person", "recipient", "reply", "sender", "sender_request",
+    "verdict", "warmup", "watcher", "webhook",
 }  # fmt: skip
 SERVICES = {"sender-registry", "dispatcher", "inbox-watcher", "tracker", "mail-provisioner"}
 

@@ -120,7 +120,7 @@ async def registry(configuration: Settings) -> AsyncIterator[Registry]:
                 (message.subject, orjson.loads(message.data), dict(message.headers or {}))
             )
 
-        for family in ("sender.*", "credential.*"):
+        for family in ("sender.*", "credential.*", "sender_request.*"):
             await client.subscribe(family, cb=heard)
         await until(lambda: _ready(http), "ready")
         yield running

@@ -81,6 +81,15 @@ deliveries = Counter(
     "Deliveries by outcome: accepted, deferred, failed, skipped, unknown",
     ["service", "outcome"],
 )
+sender_requests_open = Gauge(
+    "postfleet_sender_requests_open", "Sender requests that are not settled"
+)
+sender_requests_overdue = Gauge(
+    "postfleet_sender_requests_overdue", "Of those, the ones that are past their SLA"
+)
+sender_requests_breached = Counter(
+    "postfleet_sender_requests_breached_total", "Sender requests whose SLA was told to be breached"
+)
 relay_accepted = Counter(
     "postfleet_relay_accepted_total",
     "Mails handed in over SMTP and stored",

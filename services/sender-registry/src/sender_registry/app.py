@@ -38,6 +38,7 @@ from sender_registry.request_store import RequestStore
 from sender_registry.requesting import Requests
 from sender_registry.rotating import build_rotation_router
 from sender_registry.settings import Settings
+from sender_registry.sla import SlaClock
 from sender_registry.store import SenderStore
 from sender_registry.sweep import Chores, Sweep
 from sender_registry.token_keeper import TokenKeeper
@@ -80,6 +81,8 @@ def build(settings: Settings) -> FastAPI:
     own = MailHost(*settings.own_mail_host)
     internal = InternalSenders(accounts, settings.key_ring, bus.request, own)
     request_store = RequestStore(mongo.database["requests"], settings.key_ring)
+    request_relay = OutboxRelay(mongo.database["requests"], bus)
+    sla = SlaClock(request_store, request_relay, changes)
     requests = Requests(request_store, accounts, internal, settings.require_approval)
     suspensions = DomainSuspensions(domains, changes)
     flow_store = FlowStore(mongo.database["oauth_flows"], settings.key_ring)
@@ -90,7 +93,7 @@ def build(settings: Settings) -> FastAPI:
         applied,
         tokens,
         settings.deadline_rules,
-        (internal.sweep, suspensions.sweep),
+        (internal.sweep, suspensions.sweep, sla.sweep),
         accounts.look_at_certificates,
     )
     sweep = Sweep(changes, chores, settings.sweep_seconds)
@@ -100,7 +103,7 @@ def build(settings: Settings) -> FastAPI:
         await mongo.connect()
         await _until_it_works(*steps)
         await bus.start()
-        await _until_it_works(relay.start)
+        await _until_it_works(relay.start, request_relay.start)
         await sweep.run()
 
     running: list[asyncio.Task[None]] = []
@@ -118,6 +121,7 @@ def build(settings: Settings) -> FastAPI:
         finally:
             await end(task)
             await relay.stop()
+            await request_relay.stop()
             await bus.stop()
             await mongo.close()
 

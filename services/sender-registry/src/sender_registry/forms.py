@@ -50,6 +50,7 @@ Line = Annotated[str, _text(256)]
 Tag = Annotated[str, Field(min_length=1), _text(64)]
 UserName = Annotated[str, Field(min_length=1), _text(320)]
 Network = Annotated[str, AfterValidator(_network)]
+Mails = Annotated[int, Field(ge=1, le=1_000_000_000)]  # the database's integers have 64 bits
 AuthMethod = Literal["password", "xoauth2"]
 Password = Annotated[SecretStr, Field(min_length=1), AfterValidator(_secret)]
 
@@ -68,8 +69,8 @@ class SenderFields(Strict):
     name: Line = ""
     description: Annotated[str, _text(2000)] = ""
     tags: Annotated[tuple[Tag, ...], Field(max_length=50, strict=False)] = ()
-    daily_limit: Annotated[int, Field(ge=1)] = 50
-    monthly_limit: Annotated[int, Field(ge=1)] | None = None
+    daily_limit: Mails = 50
+    monthly_limit: Mails | None = None
     warmup_mode: bool = False
     access_methods: Annotated[tuple[AccessMethod, ...], Field(min_length=1, strict=False)] = (
         "campaign",

@@ -85,5 +85,6 @@ def request_view(request: SenderRequest, now_ms: int) -> Json:
         "created_at": iso(from_ms(request.created_ms)),
         "due_at": iso(from_ms(request.due_ms)),
         "overdue": request.overdue(now_ms),
+        "breached_at": iso(from_ms(request.breached_ms)) if request.breached_ms else None,
         "steps": steps,
     }

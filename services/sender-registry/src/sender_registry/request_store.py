@@ -1,15 +1,27 @@
 """Sender requests in MongoDB: guarded by their revision, their form sealed until they are settled."""
 
 import json
-from dataclasses import replace
+from collections.abc import Sequence
+from dataclasses import dataclass, replace
 
+from postfleet.cloudevents import Announcement
 from postfleet.mongo import Collection, Document, ensure_indexes
+from postfleet.outbox import update_with_events
 from postfleet.secrets import KeyRing
-from sender_registry.domain.requests import Done, SenderRequest, State, Step
+from sender_registry.domain.requests import OPEN, Done, SenderRequest, State, Step
 from sender_registry.vault import SERVICE
 
 _MOST = 10_000
 _FIELD = "request_form"
+
+
+@dataclass(frozen=True, slots=True)
+class OpenRequest:
+    """The clock of a request that is not settled; `told` if its breach of the SLA was announced."""
+
+    id: str
+    due_ms: int
+    told: bool
 
 
 class RequestStore:
@@ -27,11 +39,14 @@ class RequestStore:
             {"_id": request.id, "list_key": request.id, **self._document(request)}
         )
 
-    async def save(self, request: SenderRequest) -> SenderRequest | None:
+    async def save(
+        self, request: SenderRequest, says: Sequence[Announcement] = ()
+    ) -> SenderRequest | None:
         """The request at its next revision; None if somebody else wrote it meanwhile."""
         after = replace(request, revision=request.revision + 1)
         result = await self._collection.update_one(
-            {"_id": request.id, "revision": request.revision}, {"$set": self._document(after)}
+            {"_id": request.id, "revision": request.revision},
+            update_with_events({"$set": self._document(after)}, says),
         )
         return after if result.matched_count else None
 
@@ -45,9 +60,18 @@ class RequestStore:
         cursor = self._collection.find(query).sort("list_key", 1).limit(limit)
         return [self._request(document) async for document in cursor]
 
+    async def open_ones(self) -> list[OpenRequest]:
+        """The clocks of all that is not settled; their forms stay sealed."""
+        clocks = {"due_at": 1, "breached_at": 1}
+        return [
+            OpenRequest(row["_id"], row["due_at"], bool(row.get("breached_at")))
+            for state in OPEN
+            async for row in self._collection.find({"state": state.value}, clocks).limit(_MOST)
+        ]
+
     async def seal_again(self) -> None:
         """Put every form that still waits under the newest master key."""
-        for state in (State.AWAITING_APPROVAL, State.EXECUTING):
+        for state in OPEN:
             async for document in self._collection.find({"state": state.value}).limit(_MOST):
                 await self.save(self._request(document))
 
@@ -63,6 +87,7 @@ class RequestStore:
             "created_at": request.created_ms,
             "due_at": request.due_ms,
             "executing_at": request.executing_ms,
+            "breached_at": request.breached_ms,
             "state": request.state.value,
             "trail": json.dumps([[d.step, d.ok, d.detail, d.at_ms] for d in request.trail]),
         }
@@ -86,5 +111,6 @@ class RequestStore:
             revision=document["revision"],
             approved_by=document["approved_by"],
             executing_ms=document["executing_at"],
+            breached_ms=document.get("breached_at", 0),
             trail=tuple(Done(Step(step), ok, detail, at) for step, ok, detail, at in trail),
         )

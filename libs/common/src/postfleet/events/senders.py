@@ -173,3 +173,21 @@ class CredentialExpiring(Event):
     what: str
     expires_at: Moment
     daily_volume: int
+
+
+class SenderRequestSlaBreached(Event):
+    """A sender request is not settled one working day after it was submitted; said once for each.
+
+    `state` says what it waits for: `awaiting_approval`, or `executing` where that was interrupted.
+    """
+
+    subject: ClassVar[str] = "sender_request.sla_breached"
+    source: ClassVar[str] = "sender-registry"
+    aggregate: ClassVar[str] = "request_id"
+
+    request_id: str
+    operation: str
+    sender_id: str = ""
+    state: str
+    requested_by: str
+    due_at: Moment

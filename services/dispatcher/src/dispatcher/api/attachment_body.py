@@ -32,7 +32,9 @@ class AttachmentBody(Strict):
     content: Annotated[str | None, Field(max_length=12 * 1024 * 1024)] = None
     content_id: Annotated[str, Field(max_length=100)] = ""
     id: _Sha256 | None = None
-    size_bytes: Annotated[int, Field(ge=0)] | None = None  # as we show it; the content decides
+    size_bytes: Annotated[int, Field(ge=0, lt=2**53)] | None = (
+        None  # as we show it; the content decides
+    )
 
     @model_validator(mode="after")
     def _valid(self) -> "AttachmentBody":

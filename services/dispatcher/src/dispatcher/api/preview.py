@@ -37,7 +37,7 @@ class TestSendBody(Strict):
     __test__ = False
 
     to: Annotated[str, Field(min_length=3, max_length=254)]
-    step: Annotated[int, Field(ge=0)] = 0
+    step: Annotated[int, Field(ge=0, le=1000)] = 0
     variant: Annotated[str, Field(max_length=40)] | None = None
     lead: Annotated[str, Field(max_length=254)] | None = None
 
@@ -56,7 +56,7 @@ def build_preview(parts: PreviewParts) -> APIRouter:
     async def preview(
         campaign_id: str,
         lead: str | None = None,
-        step: int = Query(0, ge=0),
+        step: int = Query(0, ge=0, le=1000),
         variant: str | None = Query(None, max_length=40),
     ) -> dict[str, Any]:
         """The mail as one lead (by address; else the first) would get it; its links lead nowhere.

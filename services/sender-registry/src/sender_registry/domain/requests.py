@@ -5,6 +5,10 @@ from datetime import datetime, timedelta
 from enum import StrEnum
 from typing import Literal
 
+from postfleet.cloudevents import Announcement, derived_id
+from postfleet.events.senders import SenderRequestSlaBreached
+from postfleet.instants import from_ms, to_ms
+
 Operation = Literal["create", "update", "delete"]
 
 _SATURDAY = 5
@@ -18,6 +22,9 @@ class State(StrEnum):
     COMPLETED = "completed"
     REJECTED = "rejected"
     FAILED = "failed"
+
+
+OPEN = (State.AWAITING_APPROVAL, State.EXECUTING)  # the SLA clock of these runs
 
 
 class Step(StrEnum):
@@ -61,11 +68,12 @@ class SenderRequest:
     revision: int = 1
     approved_by: str = ""
     executing_ms: int = 0
+    breached_ms: int = 0  # when the breach of the SLA was told, 0 if there is none to tell
     trail: tuple[Done, ...] = ()
 
     @property
     def settled(self) -> bool:
-        return self.state in (State.COMPLETED, State.REJECTED, State.FAILED)
+        return self.state not in OPEN
 
     def overdue(self, now_ms: int) -> bool:
         return not self.settled and now_ms > self.due_ms
@@ -73,6 +81,21 @@ class SenderRequest:
     def with_step(self, step: Step, now_ms: int, problem: str = "") -> "SenderRequest":
         done = Done(step, not problem, problem, now_ms)
         return replace(self, trail=(*self.trail, done))
+
+
+def breach(request: SenderRequest, now: datetime) -> tuple[SenderRequest, Announcement]:
+    """The request with its breach told, and the event that tells it; said twice it is the same."""
+    event = SenderRequestSlaBreached(
+        occurred_at=now,
+        request_id=request.id,
+        operation=request.operation,
+        sender_id=request.sender_id,
+        state=request.state.value,
+        requested_by=request.requested_by,
+        due_at=from_ms(request.due_ms),
+    )
+    named = Announcement(event, derived_id(request.id, event.subject))
+    return replace(request, breached_ms=to_ms(now)), named
 
 
 def due(created: datetime) -> datetime:
