@@ -45,14 +45,19 @@ def line(row: Row) -> str:
     return "  ".join(f"{name} {value}" for name, value in row.items())
 
 
-def write(rows: Sequence[Row], seed: int) -> None:
+def write(new: Sequence[Row], faults: Sequence[str], seed: int) -> None:
+    """Rows of these faults, in their order; one that was not played now keeps the row it had."""
     _REPORT.mkdir(parents=True, exist_ok=True)
-    (_REPORT / "report.json").write_text(json.dumps(rows, indent=1) + "\n")
-    header = [name for name in rows[0] if name != "broken"]
+    kept = _REPORT / "report.json"
+    found = {row["fault"]: row for row in (json.loads(kept.read_text()) if kept.exists() else [])}
+    found |= {row["fault"]: row for row in new}
+    rows = [found[fault] for fault in faults if fault in found]
+    kept.write_text(json.dumps(rows, indent=1) + "\n")
+    header = list(dict.fromkeys(name for row in rows for name in row))
     table = [
         f"| {' | '.join(header)} |",
         f"|{'---|' * len(header)}",
-        *(f"| {' | '.join(str(row[name]) for name in header)} |" for row in rows),
+        *(f"| {' | '.join(str(row.get(name, '')) for name in header)} |" for row in rows),
     ]
     text = _INTRODUCTION.format(seed=seed) + "\n".join(table) + "\n"
     (_REPORT / "report.md").write_text(text)

@@ -71,7 +71,7 @@ class Stage:
         if self.clock:
             self.clock.jump(-_EARLIER)
         self.platform.start()
-        self.platform.wait_for("is ready", 60)
+        self.platform.wait_for("is ready", _PATIENCE_SECONDS)
         with self.platform.api() as api:
             for address in _SENDERS:
                 self._register(api, address)

@@ -20,6 +20,11 @@ def from_ms(milliseconds: int) -> datetime:
     return datetime.fromtimestamp(milliseconds / 1000, UTC)
 
 
+def rfc3339(milliseconds: int | None) -> str | None:
+    """As every answer of the API shows it, `2026-11-21T20:57:03.000Z`; None for none (and for 0)."""
+    return iso(from_ms(milliseconds)) if milliseconds else None
+
+
 def day_of(milliseconds: int) -> str:
     """The UTC calendar day, `2026-11-21`."""
     return from_ms(milliseconds).strftime("%Y-%m-%d")

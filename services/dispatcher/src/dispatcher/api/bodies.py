@@ -14,6 +14,7 @@ from dispatcher.domain.suppression import Kind
 from dispatcher.domain.winner import Choice, Metric, WinnerRule
 from postfleet.addresses import check_text
 from postfleet.http import Strict
+from postfleet.problems import invalid
 
 _MAX_BODY_CHARACTERS = 256 * 1024
 
@@ -210,14 +211,28 @@ class CopyBody(Strict):
         return value if value is None else check_text(value)
 
 
-class SuppressionBody(Strict):
-    """`entry` is an address, or a domain with an @ before it."""
+_Entry = Annotated[str, Field(min_length=3, max_length=254)]
+_WHOM = ("entry", "address", "domain")
 
-    entry: Annotated[str, Field(min_length=3, max_length=254)]
+
+class SuppressionBody(Strict):
+    """Whom: an `address`, a whole `domain`, or an `entry` that is either (a domain with an @)."""
+
+    entry: _Entry | None = None
+    address: _Entry | None = None
+    domain: _Entry | None = None
     reason: Annotated[str, Field(max_length=200)] = "manual"
+    source: Annotated[str, Field(min_length=1, max_length=200)] = "api"
     kind: Annotated[Kind, Field(strict=False)] = Kind.MANUAL
 
-    @field_validator("reason")
+    @field_validator("reason", "source")
     @classmethod
     def _text(cls, value: str) -> str:
         return check_text(value)
+
+    def named(self) -> tuple[str, str]:
+        """The field that was given and its value. Raises Problem (422) unless it is exactly one."""
+        given = {name: value for name in _WHOM if (value := getattr(self, name)) is not None}
+        if len(given) != 1:
+            raise invalid("entry", "one_of", "give exactly one of entry, address and domain")
+        return given.popitem()

@@ -21,7 +21,7 @@ class CampaignStates:
         campaign = await self._parts.find(campaign_id)
         if campaign.state is CampaignState.RUNNING:
             return shown(campaign)
-        await self._parts.author(campaign)
+        await self._parts.check_team(campaign)
         count = sum((await self._parts.leads.counts(campaign_id)).values())
         if not count:
             raise Problem(409, "NO_LEADS", "the campaign has no leads; add some, then start it")

@@ -7,20 +7,23 @@ from typing import Any
 from dispatcher.catalogue import BadStep, all_links
 from dispatcher.domain.campaigns import Campaign, CampaignState
 from dispatcher.domain.contradictions import contradictions
+from dispatcher.domain.identity import lead_id
 from dispatcher.domain.message import Author
 from dispatcher.policies import Policies
 from dispatcher.store.attachments import Attachments
 from dispatcher.store.campaigns import Campaigns, definition
 from dispatcher.store.deliveries import Deliveries
-from dispatcher.store.leads import Leads
+from dispatcher.store.leads import Lead, Leads
 from dispatcher.store.senders import Senders
+from postfleet.addresses import InvalidAddress, canonical
 from postfleet.events.campaigns import CampaignLinksCompiled
-from postfleet.instants import from_ms, now
+from postfleet.instants import now, rfc3339
 from postfleet.outbox import OutboxRelay
 from postfleet.problems import FieldError, Problem, invalid, not_found
 from postfleet.tokens import TokenKeys
 
 _LEADS_LOOKED_AT = 200
+_SENDERS_HEARD_SECONDS = 3.0
 
 
 @dataclass(frozen=True, slots=True)
@@ -50,6 +53,21 @@ class CampaignParts:
             message = "no registered sender has one of these ids, addresses, domains or tags"
             raise invalid("senders", "no_sender", message)
         return Author(found[0].email_address, found[0].display_name)
+
+    async def check_team(self, campaign: Campaign) -> None:
+        """Raises Problem (422) for a name of `senders` that is nobody's, so that nobody is left out.
+
+        A sender that was registered a moment ago may not be heard of yet; that is waited for.
+        """
+        missing = set(await self.senders.awaited(campaign.senders, _SENDERS_HEARD_SECONDS))
+        message = "no registered sender has this id, address, domain or tag"
+        errors = [
+            FieldError(f"senders.{number}", "no_sender", f"{message}: {name!r}")
+            for number, name in enumerate(campaign.senders)
+            if name in missing
+        ]
+        if errors:
+            raise Problem(422, "INVALID", f"{errors[0].field}: {errors[0].message}", errors)
 
     async def check_fields(self, campaign: Campaign) -> None:
         """Raises Problem (422) for fields that none of the first leads has: a slip of the pen."""
@@ -84,6 +102,20 @@ class CampaignParts:
         )
 
 
+async def lead_named(leads: Leads, campaign_id: str, name: str) -> Lead:
+    """The campaign's lead of this id or address. Raises Problem (404, 422)."""
+    id_ = name
+    if "@" in name:
+        try:
+            id_ = lead_id(canonical(name))
+        except InvalidAddress as error:
+            raise invalid("lead", "invalid_address", str(error)) from error
+    found = await leads.get(f"{campaign_id}:{id_}")
+    if found is None:
+        raise not_found("lead", name)
+    return found
+
+
 def conflict() -> Problem:
     """Somebody else was faster: a compare-and-set has failed."""
     return Problem(409, "CONFLICT", "the campaign was changed meanwhile; read it again")
@@ -92,7 +124,7 @@ def conflict() -> Problem:
 def shown(campaign: Campaign) -> dict[str, Any]:
     """The campaign's JSON; `winners` has what the winner rules have come to, by step."""
     winners = {
-        str(number): asdict(step.choice) | {"at": from_ms(step.choice.at).isoformat()}
+        str(number): asdict(step.choice) | {"at": rfc3339(step.choice.at)}
         for number, step in enumerate(campaign.steps)
         if step.choice
     }

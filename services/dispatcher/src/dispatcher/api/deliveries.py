@@ -16,7 +16,7 @@ from dispatcher.store.messages import PLANNED, SCHEDULED, Messages
 from dispatcher.store.settlements import Settlements
 from postfleet.api_keys import Scope, require
 from postfleet.http import API
-from postfleet.instants import from_ms
+from postfleet.instants import rfc3339
 from postfleet.mongo import Document
 from postfleet.problems import not_found
 
@@ -81,7 +81,7 @@ def build_deliveries(
         return {
             "id": delivery_id,
             "state": row.state if row else "scheduled",
-            "next_attempt_at": iso(row.document.get("next_attempt_at")) if row else None,
+            "next_attempt_at": rfc3339(row.document.get("next_attempt_at")) if row else None,
             "plans": [_plan(batch) for batch in found],
             "attempts": [a for id_ in batch_ids for a in await _attempts(delivery_id, id_)],
         }
@@ -97,13 +97,13 @@ def build_deliveries(
         return [
             {
                 "attempt": one.item.attempt,
-                "at": iso(one.at),
+                "at": rfc3339(one.at),
                 "outcome": one.outcome.value,
                 "reply_code": one.reply_code,
                 "reply_text": one.reply_text,
                 "category": one.meaning,
                 "reason": one.reason,
-                "retry_at": iso(one.retry_at),
+                "retry_at": rfc3339(one.retry_at),
             }
             for settlement in await settlements.of_batch(batch_id)
             for one in settlement.settled
@@ -128,7 +128,7 @@ async def _scheduled(messages: Messages, delivery_id: str) -> dict[str, Any] | N
         "sender_id": stored.mail.sender_id,
         "recipient": recipients[delivery_id],
         "category": stored.mail.category,
-        "next_attempt_at": iso(stored.mail.due_at) if stored.state == SCHEDULED else None,
+        "next_attempt_at": rfc3339(stored.mail.due_at) if stored.state == SCHEDULED else None,
     }
 
 
@@ -144,7 +144,7 @@ def shown(row: Row) -> dict[str, Any]:
         "bounce_category": _bounce_category(document),
     }
     shown |= {name: document.get(name) or None for name in _TEXTS}
-    shown |= {name: iso(document.get(name)) for name in _TIMES}
+    shown |= {name: rfc3339(document.get(name)) for name in _TIMES}
     return shown
 
 
@@ -159,14 +159,7 @@ def _plan(batch: Batch) -> dict[str, Any]:
     reasons = orjson.loads(batch.reasons)
     return {
         "batch_id": batch.id,
-        "planned_at": iso(batch.created_at),
+        "planned_at": rfc3339(batch.created_at),
         "sender_id": batch.origin.sender_id,
         **shown_reasons({"eligible": [batch.origin.sender_id], **reasons}),
     }
-
-
-def iso(milliseconds: int | None) -> str | None:
-    """As RFC 3339, or None for none."""
-    if not milliseconds:
-        return None
-    return from_ms(milliseconds).isoformat(timespec="milliseconds").replace("+00:00", "Z")

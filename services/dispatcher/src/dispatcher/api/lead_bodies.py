@@ -12,7 +12,7 @@ from dispatcher.domain.progress import NEVER
 from dispatcher.store.leads import Lead
 from postfleet.addresses import check_text
 from postfleet.http import Strict
-from postfleet.instants import from_ms, to_ms
+from postfleet.instants import rfc3339, to_ms
 
 
 class ConsentBody(Strict):
@@ -68,12 +68,12 @@ def lead_shown(lead: Lead) -> dict[str, Any]:
         "state": lead.state.value,
         "reason": lead.reason or None,
         "next_step": lead.step,
-        "next_at": from_ms(lead.due).isoformat() if 0 < lead.due < NEVER else None,
+        "next_at": rfc3339(lead.due) if 0 < lead.due < NEVER else None,
         "sender_id": lead.sender_id,
         "fields": lead.fields,
         "consent": {
             "level": lead.consent.level.value,
-            "at": from_ms(lead.consent.at).isoformat() if lead.consent.at else None,
+            "at": rfc3339(lead.consent.at),
             "source": lead.consent.source or None,
         },
     }

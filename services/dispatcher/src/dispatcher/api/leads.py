@@ -7,10 +7,10 @@ from typing import Annotated, Any
 from fastapi import APIRouter, Query, Request, Response
 from starlette.requests import ClientDisconnect
 
+from dispatcher.api.campaign_view import lead_named
 from dispatcher.api.lead_bodies import LeadPatch, ResumeBody, lead_shown
 from dispatcher.domain.campaigns import Campaign, LeadState
 from dispatcher.domain.consent import Consent, mailable
-from dispatcher.domain.identity import lead_id
 from dispatcher.domain.import_progress import ImportState
 from dispatcher.domain.lead_rows import Rows, UnusableFile
 from dispatcher.domain.leads_csv import LeadReader
@@ -24,7 +24,7 @@ from dispatcher.store.suppressions import Suppressions
 from postfleet.addresses import InvalidAddress, canonical
 from postfleet.api_keys import Scope, require
 from postfleet.http import API, decode_cursor, encode_cursor
-from postfleet.instants import from_ms, now_ms
+from postfleet.instants import now_ms, rfc3339
 from postfleet.problems import FieldError, Problem, invalid, not_found
 
 _READERS: dict[str, Callable[[], Rows]] = {
@@ -140,14 +140,14 @@ class _LeadService:
 
     async def show(self, campaign_id: str, lead: str) -> dict[str, Any]:
         """By id or by address."""
-        return lead_shown(await self._lead(campaign_id, lead))
+        return lead_shown(await lead_named(self._leads, campaign_id, lead))
 
     # -- changing --------------------------------------------------------------------------------
 
     async def change(self, campaign_id: str, lead: str, body: LeadPatch) -> dict[str, Any]:
         """Fields are merged, one set to null is removed. `state`: `active`, `paused`, `finished`."""
         campaign = await self._campaign(campaign_id)
-        found = await self._lead(campaign_id, lead)
+        found = await lead_named(self._leads, campaign_id, lead)
         changes: dict[str, Any] = {}
         if body.fields is not None:
             merged = {**found.fields, **body.fields}
@@ -160,7 +160,7 @@ class _LeadService:
         if not await self._leads.change(found, **changes):
             raise Problem(409, "CONFLICT", "the lead has moved on meanwhile; read it again")
         await self._revival.of(campaign_id, int(changes.get("state") is LeadState.ACTIVE))
-        return lead_shown(await self._lead(campaign_id, found.lead_id))
+        return lead_shown(await lead_named(self._leads, campaign_id, found.lead_id))
 
     async def _state(
         self, campaign: Campaign, lead: Lead, wanted: LeadState, consent: Consent
@@ -199,7 +199,7 @@ class _LeadService:
 
     async def delete(self, campaign_id: str, lead: str) -> Response:
         """Nothing more goes to it from this campaign; an import may add it again."""
-        found = await self._lead(campaign_id, lead)
+        found = await lead_named(self._leads, campaign_id, lead)
         await self._leads.delete(found.key)
         return Response(status_code=204)
 
@@ -209,18 +209,6 @@ class _LeadService:
         found = await self._campaigns.get(campaign_id)
         if found is None:
             raise not_found("campaign", campaign_id)
-        return found
-
-    async def _lead(self, campaign_id: str, name: str) -> Lead:
-        id_ = name
-        if "@" in name:
-            try:
-                id_ = lead_id(canonical(name))
-            except InvalidAddress as error:
-                raise invalid("lead", "invalid_address", str(error)) from error
-        found = await self._leads.get(f"{campaign_id}:{id_}")
-        if found is None:
-            raise not_found("lead", name)
         return found
 
     def _cursor(self, campaign_id: str, cursor: str | None) -> str | None:
@@ -258,7 +246,7 @@ def _import_shown(one: Import) -> dict[str, Any]:
         "campaign_id": one.campaign_id,
         "state": one.state.value,
         **one.tally.shown(),
-        "started_at": from_ms(one.started_at).isoformat(),
-        "changed_at": from_ms(one.changed_at).isoformat(),
+        "started_at": rfc3339(one.started_at),
+        "changed_at": rfc3339(one.changed_at),
         "error": one.error or None,
     }

@@ -16,7 +16,7 @@ from dispatcher.store.senders import Senders
 from postfleet.api_keys import Scope, require
 from postfleet.events.senders import SenderSnapshot
 from postfleet.http import API
-from postfleet.instants import from_ms, now, to_ms
+from postfleet.instants import now, rfc3339, to_ms
 from postfleet.problems import Problem, invalid, not_found
 
 
@@ -137,7 +137,7 @@ def _taken(mail: Mail) -> dict[str, Any]:
         "delivery_id": mail.id,
         "state": "scheduled",
         "sender_id": mail.sender_id,
-        "send_at": _iso(mail.due_at),
+        "send_at": rfc3339(mail.due_at),
         "deliveries": [{"id": id_, "recipient": recipient} for id_, recipient in mail.deliveries],
     }
 
@@ -156,9 +156,9 @@ def _shown(stored: Stored, rows: dict[str, Row]) -> dict[str, Any]:
         "message_id": deliveries[0]["message_id"] or mail.message_id or None,
         "category": mail.category,
         "via": mail.via,
-        "created_at": _iso(mail.created_at),
-        "send_at": _iso(mail.due_at),
-        "expires_at": _iso(mail.expires_at),
+        "created_at": rfc3339(mail.created_at),
+        "send_at": rfc3339(mail.due_at),
+        "expires_at": rfc3339(mail.expires_at),
         "deliveries": deliveries,
     }
 
@@ -188,12 +188,6 @@ def _delivery(id_: str, recipient: str, row: Row | None, otherwise: str) -> dict
         "reply_code": document.get("reply_code"),
         "reply_text": document.get("reply_text") or None,
         "reason": document.get("reason") or None,
-        "accepted_at": _iso(document.get("accepted_at")),
-        "next_attempt_at": _iso(document.get("next_attempt_at")),
+        "accepted_at": rfc3339(document.get("accepted_at")),
+        "next_attempt_at": rfc3339(document.get("next_attempt_at")),
     }
-
-
-def _iso(milliseconds: int | None) -> str | None:
-    if not milliseconds:
-        return None
-    return from_ms(milliseconds).isoformat(timespec="milliseconds").replace("+00:00", "Z")

@@ -8,7 +8,7 @@ from fastapi import APIRouter, Query
 from dispatcher.store.pauses import ACTIVE, Pause, Pauses
 from postfleet.api_keys import Scope, require
 from postfleet.http import API, decode_cursor, page
-from postfleet.instants import from_ms, iso, now_ms
+from postfleet.instants import now_ms, rfc3339
 from postfleet.problems import Problem, not_found
 
 
@@ -47,6 +47,6 @@ def _shown(pause: Pause) -> dict[str, Any]:
         "trouble": pause.trouble,
         "reason": pause.reason,
         "senders": list(pause.senders),
-        "paused_at": iso(from_ms(pause.paused_at)),
-        "resumed_at": iso(from_ms(pause.resumed_at)) if pause.resumed_at else None,
+        "paused_at": rfc3339(pause.paused_at),
+        "resumed_at": rfc3339(pause.resumed_at),
     }

@@ -11,7 +11,7 @@ from dispatcher.store.campaigns import Campaigns
 from dispatcher.store.leads import Lead, Leads
 from postfleet.api_keys import Scope, require
 from postfleet.http import API
-from postfleet.instants import from_ms, iso, now_ms
+from postfleet.instants import now_ms, rfc3339
 from postfleet.problems import not_found
 
 _ASSUMES = (
@@ -70,7 +70,7 @@ def build_plan(campaigns: Campaigns, leads: Leads, outlook: Outlook) -> APIRoute
             ],
             "waits_for": verdict.rule,
             "detail": verdict.detail,
-            "would_go_at": _iso(verdict.at),
+            "would_go_at": rfc3339(verdict.at),
             "sender_id": verdict.sender_id,
             **shown_reasons(told),
         }
@@ -96,8 +96,8 @@ def shown_reasons(told: Any) -> dict[str, Any]:
 def _told(ahead: Ahead) -> dict[str, Any]:
     forecast = ahead.forecast
     return {
-        "starts_at": _iso(forecast.first_at),
-        "finishes_at": _iso(forecast.finish_at),
+        "starts_at": rfc3339(forecast.first_at),
+        "finishes_at": rfc3339(forecast.finish_at),
         "leads": ahead.people,
         "leads_complete": ahead.people < MOST_PEOPLE,
         "mails": forecast.mails,
@@ -129,7 +129,3 @@ async def _lead(leads: Leads, campaign_id: str, name: str) -> Lead:
     if found is None:
         raise not_found("lead", name)
     return found
-
-
-def _iso(at_ms: int | None) -> str | None:
-    return iso(from_ms(at_ms)) if at_ms else None

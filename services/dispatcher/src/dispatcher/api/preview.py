@@ -9,7 +9,7 @@ from typing import Annotated, Any
 from fastapi import APIRouter, Query
 from pydantic import Field
 
-from dispatcher.api.campaign_view import CampaignParts
+from dispatcher.api.campaign_view import CampaignParts, lead_named
 from dispatcher.domain.campaigns import Campaign, Variant, variant_for
 from dispatcher.domain.headers import reply_subject
 from dispatcher.domain.identity import delivery_id, lead_id
@@ -32,7 +32,7 @@ _SHOWN_FIELDS = ("From", "To", "Subject", "Reply-To", "List-Unsubscribe", "List-
 
 
 class TestSendBody(Strict):
-    """`lead` is the address whose fields fill the mail; without it the campaign's first lead."""
+    """`lead`, by id or address, fills the mail; without it the campaign's first lead does."""
 
     __test__ = False
 
@@ -59,14 +59,14 @@ def build_preview(parts: PreviewParts) -> APIRouter:
         step: int = Query(0, ge=0, le=1000),
         variant: str | None = Query(None, max_length=40),
     ) -> dict[str, Any]:
-        """The mail as one lead (by address; else the first) would get it; its links lead nowhere.
+        """The mail as one lead (by id or address; else the first) would get it; its links lead nowhere.
 
         `message` is the whole mail without its attachments, which are listed beside it.
         """
         campaign = await parts.campaigns.find(campaign_id)
         person = await _lead(parts.campaigns, campaign, lead)
         if person is None:
-            raise not_found("lead", lead or "of this campaign; add one first")
+            raise not_found("lead", "of this campaign; add one first")
         sender = await _sender(parts.campaigns, campaign)
         chosen = _variant(campaign, step, variant, person.lead_id)
         letter = _letter(campaign, step, person, sender)
@@ -85,8 +85,6 @@ def build_preview(parts: PreviewParts) -> APIRouter:
         except InvalidAddress as error:
             raise invalid("to", "invalid_address", str(error)) from error
         person = await _lead(parts.campaigns, campaign, body.lead)
-        if person is None and body.lead:
-            raise not_found("lead", body.lead)
         sender = await _sender(parts.campaigns, campaign, ready=True)
         who = person.lead_id if person else lead_id(body.to)
         chosen = _variant(campaign, body.step, body.variant, who)
@@ -120,9 +118,9 @@ def build_preview(parts: PreviewParts) -> APIRouter:
     return router
 
 
-async def _lead(parts: CampaignParts, campaign: Campaign, address: str | None) -> Lead | None:
-    if address:
-        return await parts.leads.find(campaign.id, address)
+async def _lead(parts: CampaignParts, campaign: Campaign, name: str | None) -> Lead | None:
+    if name:
+        return await lead_named(parts.leads, campaign.id, name)
     return await parts.leads.first(campaign.id)
 
 

@@ -4,7 +4,7 @@ from typing import Any
 
 from fastapi import APIRouter, Query
 
-from dispatcher.api.deliveries import iso, shown
+from dispatcher.api.deliveries import shown
 from dispatcher.domain.identity import lead_id
 from dispatcher.domain.progress import NEVER
 from dispatcher.store.campaigns import Campaigns
@@ -14,6 +14,7 @@ from dispatcher.store.suppressions import Suppressions
 from postfleet.addresses import InvalidAddress, canonical
 from postfleet.api_keys import Scope, require
 from postfleet.http import API
+from postfleet.instants import rfc3339
 from postfleet.problems import invalid
 
 _MOST = 500
@@ -53,7 +54,7 @@ def build_recipients(
             "campaign_status": campaign.state.value if campaign else None,
             "state": lead.state.value,
             "next_step": lead.step if campaign and lead.step < len(campaign.steps) else None,
-            "due_at": iso(lead.due) if 0 < lead.due < NEVER else None,
+            "due_at": rfc3339(lead.due) if 0 < lead.due < NEVER else None,
         }
 
     return router

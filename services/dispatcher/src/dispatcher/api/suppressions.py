@@ -18,7 +18,7 @@ from dispatcher.suppressing import Suppressing
 from postfleet.addresses import InvalidAddress
 from postfleet.api_keys import Scope, require
 from postfleet.http import API, decode_cursor, page
-from postfleet.instants import from_ms
+from postfleet.instants import rfc3339
 from postfleet.problems import FieldError, Problem, invalid, not_found
 
 _COLUMNS = ("entry", "kind", "reason", "source", "created_at")
@@ -30,11 +30,12 @@ def build_suppressions(suppressions: Suppressions, suppressing: Suppressing) -> 
 
     @router.post("", status_code=201, dependencies=[require(Scope.SEND)])
     async def add(body: SuppressionBody) -> dict[str, Any]:
-        """Suppress an address, or a whole domain (`@example.com`)."""
-        entry = _entry(body.entry)
-        if not await suppressing.add(entry, body.reason, "api", body.kind):
+        """Suppress an `address`, or a whole `domain`; `entry` is either, a domain as `@example.com`."""
+        entry = _whom(body)
+        if not await suppressing.add(entry, body.reason, body.source, body.kind):
             raise Problem(409, "EXISTS", f"{entry} is suppressed already")
-        return {"id": entry, "entry": entry, "kind": body.kind.value, "reason": body.reason}
+        shown = {"kind": body.kind.value, "reason": body.reason, "source": body.source}
+        return {"id": entry, "entry": entry, **_parted(entry), **shown}
 
     @router.get("", dependencies=[require(Scope.READ)])
     async def list_all(
@@ -113,7 +114,7 @@ async def _csv(suppressions: Suppressions, kind: Kind | None) -> AsyncIterator[s
                 reason.value,
                 one.reason,
                 one.source,
-                from_ms(at).isoformat(),
+                rfc3339(at) or "",
             )
             for one in found
             for reason, at in one.kinds.items()
@@ -129,19 +130,32 @@ def _line(*cells: str) -> str:
     return out.getvalue()
 
 
-def _entry(text: str) -> str:
+def _whom(body: SuppressionBody) -> str:
+    field, text = body.named()
+    if field == "address" and text.startswith("@"):
+        raise invalid("address", "invalid_address", "this is a domain; give it as `domain`")
+    return _entry(f"@{text.removeprefix('@')}" if field == "domain" else text, field)
+
+
+def _entry(text: str, field: str = "entry") -> str:
     try:
         return entry_of(text)
     except InvalidAddress as error:
-        raise invalid("entry", "invalid_address", str(error)) from error
+        raise invalid(field, "invalid_address", str(error)) from error
+
+
+def _parted(entry: str) -> dict[str, str | None]:
+    domain = entry.startswith("@")
+    return {"address": None if domain else entry, "domain": entry[1:] if domain else None}
 
 
 def _shown(one: Suppression) -> dict[str, Any]:
     return {
         "id": one.entry,
         "entry": one.entry,
-        "kinds": {kind.value: from_ms(at).isoformat() for kind, at in one.kinds.items()},
+        **_parted(one.entry),
+        "kinds": {kind.value: rfc3339(at) for kind, at in one.kinds.items()},
         "reason": one.reason,
         "source": one.source,
-        "created_at": from_ms(one.created_at).isoformat(),
+        "created_at": rfc3339(one.created_at),
     }

@@ -1,5 +1,6 @@
 """The dispatcher's replica of the senders: what the registry announced, newest revision."""
 
+import asyncio
 from collections.abc import Sequence
 
 import orjson
@@ -7,6 +8,8 @@ from pymongo.errors import DuplicateKeyError
 
 from postfleet.events.senders import SenderSnapshot
 from postfleet.mongo import Collection, Document
+
+_LOOK_AGAIN_SECONDS = 0.1
 
 
 class Senders:
@@ -78,6 +81,19 @@ class Senders:
 
     def all(self) -> list[SenderSnapshot]:
         return list(self._known.values())
+
+    async def awaited(self, selectors: Sequence[str], seconds: float) -> list[str]:
+        """The selectors that no sender matches, also after so long: an event may be on its way."""
+        loop = asyncio.get_running_loop()
+        end = loop.time() + seconds
+        while (missing := self._unmatched(selectors)) and loop.time() < end:
+            await asyncio.sleep(_LOOK_AGAIN_SECONDS)
+            await self.load()
+        return missing
+
+    def _unmatched(self, selectors: Sequence[str]) -> list[str]:
+        known = set[str]().union(*(_names(s) for s in self._known.values() if not s.deleted))
+        return [selector for selector in selectors if selector not in known]
 
     def matching(self, selectors: tuple[str, ...]) -> list[SenderSnapshot]:
         """The senders that a campaign names: by id, address, domain or tag. Deleted ones are left out."""

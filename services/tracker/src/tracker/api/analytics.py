@@ -9,7 +9,7 @@ from fastapi import APIRouter, Query, Response
 from postfleet.addresses import InvalidAddress, canonical
 from postfleet.api_keys import Scope, require
 from postfleet.http import API, decode_cursor, encode_cursor, page
-from postfleet.instants import from_ms, now
+from postfleet.instants import now, rfc3339
 from postfleet.problems import invalid, not_found
 from tracker.domain.facts import METRICS
 from tracker.domain.figures import Bucket
@@ -126,11 +126,10 @@ def build_router(
 
 
 def _entry(document: dict[str, Any]) -> dict[str, Any]:
-    occurred = from_ms(document["at_ms"]).isoformat(timespec="milliseconds")
     return {
         "id": document["_id"],
         "event": document["event"],
-        "occurred_at": occurred.replace("+00:00", "Z"),
+        "occurred_at": rfc3339(document["at_ms"]),
         **document["details"],
     }
 

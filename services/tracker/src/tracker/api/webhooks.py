@@ -13,7 +13,7 @@ from pydantic import Field
 from postfleet.api_keys import Scope, require
 from postfleet.events import EVENTS
 from postfleet.http import API, Strict, decode_cursor, page
-from postfleet.instants import from_ms, now_ms, to_ms
+from postfleet.instants import now_ms, rfc3339, to_ms
 from postfleet.problems import Problem, invalid, not_found
 from postfleet.secrets import KeyRing
 from tracker.domain.webhooks import Endpoint
@@ -134,11 +134,11 @@ def _shown(endpoint: Endpoint) -> dict[str, Any]:
         "description": endpoint.description,
         "state": endpoint.state.value,
         "reason": endpoint.reason,
-        "created_at": from_ms(endpoint.created_ms).isoformat(),
-        "failing_since": from_ms(endpoint.failing_ms).isoformat() if endpoint.failing_ms else None,
+        "created_at": rfc3339(endpoint.created_ms),
+        "failing_since": rfc3339(endpoint.failing_ms),
     }
 
 
 def _try(entry: dict[str, Any]) -> dict[str, Any]:
     names = ("event_id", "type", "attempt", "status", "error", "state")
-    return {"at": from_ms(entry["at_ms"]).isoformat(), **{name: entry[name] for name in names}}
+    return {"at": rfc3339(entry["at_ms"]), **{name: entry[name] for name in names}}
