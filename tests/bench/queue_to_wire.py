@@ -7,7 +7,8 @@ from functools import partial
 
 import orjson
 
-from postfleet.bus import Bus, Message
+from postfleet.announcing import Message
+from postfleet.bus import Bus
 from postfleet.reconcile import apply
 from tests.bench.clients import ClientFailed, Job, Run, nodemailer, python_peer, smtp_source
 from tests.bench.figures import Figure, skipped

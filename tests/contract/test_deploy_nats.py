@@ -20,7 +20,8 @@ from nats.errors import Error as NatsError
 from nats.js.api import ConsumerConfig
 
 from postfleet import reconcile
-from postfleet.bus import Bus, tls_options
+from postfleet.bus import Bus
+from postfleet.connection import tls_options
 from postfleet.events import EVENTS
 from postfleet.topology import DURABLES, JOBS, RPC_CREDENTIALS, SERVICES, STREAMS, durables_of
 from tests.support.natsdeployed import (

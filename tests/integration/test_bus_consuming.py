@@ -10,7 +10,7 @@ from typing import Any
 import pytest
 from nats.aio.msg import Msg
 
-from postfleet import bus as bus_module
+from postfleet import retrying
 from postfleet.bus import Bus
 from postfleet.cloudevents import Received
 from postfleet.events.domains import MailboxCreated, MailboxFailed
@@ -25,7 +25,7 @@ pytestmark = pytest.mark.skipif(bool(NatsServer.missing()), reason=str(NatsServe
 
 @pytest.fixture
 async def world(monkeypatch: pytest.MonkeyPatch) -> AsyncIterator[BusWorld]:
-    monkeypatch.setattr(bus_module, "_RETRY_DELAYS", (0.1, 0.1, 0.1, 0.1))
+    monkeypatch.setattr(retrying, "_RETRY_DELAYS", (0.1, 0.1, 0.1, 0.1))
     async with BusWorld() as running:
         await running.apply()
         yield running
@@ -318,7 +318,7 @@ async def _empty(world: BusWorld) -> bool:
 @pytest.mark.parametrize("deliveries", range(1, 6))
 def test_retry_delays_grow_and_are_spread(deliveries: int) -> None:
     base = (1.0, 5.0, 30.0, 120.0, 120.0)[deliveries - 1]
-    delays = [bus_module._retry_delay(deliveries) for _ in range(500)]
+    delays = [retrying.retry_delay(deliveries) for _ in range(500)]
     assert base * 0.5 <= min(delays) < base * 0.6
     assert base * 1.4 < max(delays) <= base * 1.5
 

@@ -10,8 +10,8 @@ from typing import Any
 import pytest
 from nats.aio.msg import Msg
 
-from postfleet import bus as bus_module
-from postfleet.bus import Message
+from postfleet import retrying
+from postfleet.announcing import Message
 from postfleet.cloudevents import Received
 from postfleet.pull import PullLimits
 from tests.support.busworld import DURABLE, MODES, SERVICE, BusWorld, mailboxes, until
@@ -24,7 +24,7 @@ QUICK = PullLimits(expires=timedelta(seconds=2), heartbeat=timedelta(seconds=0.5
 
 @pytest.fixture
 async def world(monkeypatch: pytest.MonkeyPatch) -> AsyncIterator[BusWorld]:
-    monkeypatch.setattr(bus_module, "_RETRY_DELAYS", (0.1,))
+    monkeypatch.setattr(retrying, "_RETRY_DELAYS", (0.1,))
     async with BusWorld() as running:
         await running.apply()
         yield running

@@ -6,9 +6,11 @@ from collections.abc import AsyncIterator
 import pytest
 
 from postfleet import publishing
-from postfleet.bus import Bus, Message, NotConfirmed
+from postfleet.announcing import Message
+from postfleet.bus import Bus
 from postfleet.cloudevents import parse
 from postfleet.events.domains import MailboxFailed
+from postfleet.outages import NotConfirmed
 from tests.support.busworld import BusWorld, mailboxes, until
 from tests.support.eventsamples import announcement
 from tests.support.natsserver import NatsServer

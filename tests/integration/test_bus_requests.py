@@ -7,7 +7,9 @@ from typing import Any
 
 import pytest
 
-from postfleet.bus import Bus, RequestRefused, Unavailable
+from postfleet.bus import Bus
+from postfleet.outages import Unavailable
+from postfleet.rpc import RequestRefused
 from postfleet.topology import RPC_CREDENTIALS
 from tests.support.busworld import BusWorld
 from tests.support.natsserver import NatsServer

@@ -10,7 +10,7 @@ import pytest
 
 from dispatcher.domain.ledger import Batch, Item
 from dispatcher.store.batches import Batches, from_document, job
-from postfleet.bus import Message
+from postfleet.announcing import Message
 from postfleet.cloudevents import Announcement
 from postfleet.events.senders import (
     MailServer,

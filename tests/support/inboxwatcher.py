@@ -15,11 +15,12 @@ from nats.js.errors import NotFoundError
 from inbox_watcher.app import build
 from inbox_watcher.settings import Settings
 from postfleet import reconcile
-from postfleet.bus import Bus, RequestRefused
+from postfleet.bus import Bus
 from postfleet.cloudevents import Announcement, derived_id
 from postfleet.events.deliveries import EmailSent, EmailUnknown
 from postfleet.events.senders import MailServer, SenderCreated, SenderSnapshot, SenderUpdated
 from postfleet.instants import now
+from postfleet.rpc import RequestRefused
 from postfleet.secrets import KeyRing
 from postfleet.topology import RPC_CREDENTIALS
 

@@ -14,7 +14,8 @@ from typing import Self
 import nats
 from nats.aio.client import Client
 
-from postfleet.bus import Bus, tls_options
+from postfleet.bus import Bus
+from postfleet.connection import tls_options
 from tests.support.natsdeployed import (
     DEPLOY,
     USERS,

@@ -9,7 +9,8 @@ from httpx import ASGITransport, AsyncClient
 
 from postfleet import api_keys, problems
 from postfleet.api_keys import ApiKey, Authenticator, Scope, hash_key, registry_lookup, require
-from postfleet.bus import RequestRefused, Unavailable
+from postfleet.outages import Unavailable
+from postfleet.rpc import RequestRefused
 
 BOOTSTRAP_KEY = "bootstrap-key-of-the-operator"
 

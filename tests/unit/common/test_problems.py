@@ -9,8 +9,8 @@ from httpx import ASGITransport, AsyncClient
 from pymongo.errors import ServerSelectionTimeoutError
 
 from postfleet import problems
-from postfleet.bus import NotConfirmed, Unavailable
 from postfleet.http import Strict
+from postfleet.outages import NotConfirmed, Unavailable
 from postfleet.problems import FieldError, Problem, invalid, not_found
 
 

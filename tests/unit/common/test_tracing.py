@@ -12,7 +12,7 @@ from opentelemetry.sdk.trace.export import SimpleSpanProcessor
 from opentelemetry.sdk.trace.export.in_memory_span_exporter import InMemorySpanExporter
 
 from postfleet import http, tracing
-from postfleet.bus import Bus
+from postfleet.announcing import Announcing
 from postfleet.cloudevents import Announcement
 from postfleet.events import EVENTS
 from postfleet.otel import Otel
@@ -130,12 +130,12 @@ async def test_every_event_about_a_delivery_says_its_trace(
         said.extend(entries)
         return {}
 
-    bus = Bus("nats://127.0.0.1:1", "dispatcher")
-    monkeypatch.setattr(bus, "_send", send)
+    announcing = Announcing("dispatcher")
+    monkeypatch.setattr(announcing, "_send", send)
     every = [sample(cls) for cls in EVENTS.values()]
     about = [event for event in every if getattr(event, "delivery_id", None)]
     assert about
-    await bus.publish(*(Announcement(event) for event in every))
+    await announcing.publish([Announcement(event) for event in every])
     with_trace = [one for one in said if "traceparent" in one.headers]
     assert {one.subject for one in with_trace} >= {event.subject for event in about}
     for event in about:

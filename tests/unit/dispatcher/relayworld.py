@@ -17,9 +17,9 @@ from dispatcher.relay_access import RelayAccess
 from dispatcher.relay_server import Ports, RelayLimits, RelayServer
 from dispatcher.store.messages import Messages
 from dispatcher.store.senders import Senders
-from postfleet.bus import Unavailable
 from postfleet.certificates import ServerCertificate, self_signed
 from postfleet.events.senders import SenderSnapshot
+from postfleet.outages import Unavailable
 from tests.support.ports import free_ports
 from tests.unit.dispatcher.test_planning import sender
 

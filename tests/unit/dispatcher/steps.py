@@ -49,9 +49,11 @@ from dispatcher.store.suppressions import Suppressions
 from dispatcher.store.turns import Turns
 from dispatcher.transport import Mail, NotOurs, Refused, Result, Timeouts
 from dispatcher.worker import Worker, WorkerLimits
-from postfleet.bus import Bus, Message, NotConfirmed
+from postfleet.announcing import Message
+from postfleet.bus import Bus
 from postfleet.cloudevents import Announcement
 from postfleet.events.senders import SenderSnapshot
+from postfleet.outages import NotConfirmed
 from postfleet.secrets import KeyRing
 from postfleet.smtp import OutcomeUnknown, SmtpReply, TransientFailure
 from postfleet.tls import client_context

@@ -6,7 +6,8 @@ from pathlib import Path
 
 import pytest
 
-from postfleet.bus import Message, Unavailable
+from postfleet.announcing import Message
+from postfleet.outages import Unavailable
 from tracker.destinations import Destinations
 from tracker.domain.hits import Hit, HitKind, read_hit, read_hits
 from tracker.intake import Intake

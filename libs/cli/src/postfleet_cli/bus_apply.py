@@ -12,7 +12,7 @@ from nats.aio.client import Client
 from nats.errors import Error as NatsError
 
 from postfleet import reconcile
-from postfleet.bus import tls_options
+from postfleet.connection import tls_options
 from postfleet_cli.exits import ExitCode, Refused
 
 DEFAULT_URL = "nats://127.0.0.1:4222"

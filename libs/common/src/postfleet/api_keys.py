@@ -11,8 +11,9 @@ from typing import Any
 from fastapi import Depends, Request
 from fastapi.security import APIKeyHeader
 
-from postfleet.bus import RequestRefused, Unavailable
+from postfleet.outages import Unavailable
 from postfleet.problems import Problem
+from postfleet.rpc import RequestRefused
 from postfleet.topology import RPC_API_KEY
 
 _CACHE_SECONDS = 4.0  # a revoked key stops working within five

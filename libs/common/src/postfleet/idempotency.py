@@ -10,9 +10,9 @@ from typing import Any
 from pymongo.errors import DuplicateKeyError, PyMongoError
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
-from postfleet.bus import Unavailable
 from postfleet.instants import now_ms
 from postfleet.mongo import Collection, ensure_indexes
+from postfleet.outages import Unavailable
 from postfleet.problems import Problem, unavailable
 
 log = logging.getLogger(__name__)

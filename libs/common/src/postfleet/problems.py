@@ -11,7 +11,7 @@ from fastapi.responses import JSONResponse
 from pymongo.errors import PyMongoError
 from starlette.exceptions import HTTPException
 
-from postfleet.bus import NotConfirmed, Unavailable
+from postfleet.outages import NotConfirmed, Unavailable
 
 
 @dataclass(frozen=True, slots=True)

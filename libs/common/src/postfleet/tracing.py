@@ -117,3 +117,8 @@ def received(
     if active is None:
         return _NO_SPAN
     return active.received(name, headers, kind, attributes)
+
+
+def message(id_: str) -> dict[str, str]:
+    """Attributes of a span about a message of the bus."""
+    return {"messaging.system": "nats", "messaging.message.id": id_}

@@ -18,10 +18,11 @@ from dispatcher.group_commit import GroupCommit
 from dispatcher.store.deliveries import Deliveries
 from dispatcher.store.settlements import Settlement, Settlements, settlement
 from postfleet import metrics
-from postfleet.bus import Bus, NotConfirmed
+from postfleet.bus import Bus
 from postfleet.cloudevents import Announcement
 from postfleet.failpoints import reach
 from postfleet.instants import now_ms
+from postfleet.outages import NotConfirmed
 
 log = logging.getLogger(__name__)
 

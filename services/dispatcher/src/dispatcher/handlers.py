@@ -16,8 +16,8 @@ from dispatcher.store.senders import Senders
 from dispatcher.store.suppressions import Suppressions
 from dispatcher.suppressing import Suppressing
 from postfleet.addresses import canonical
-from postfleet.bus import Handler
 from postfleet.cloudevents import Announcement, Received, derived_id
+from postfleet.consuming import Handler
 from postfleet.events import EVENTS
 from postfleet.events.deliveries import BounceHard, BounceSoft, DeliveryEvent, RecipientSuppressed
 from postfleet.events.event import Event

@@ -67,8 +67,9 @@ from dispatcher.variant_choice import VariantChoice
 from dispatcher.warmup_exchange import WarmupExchange, WarmupTimes
 from dispatcher.watch import Relays, Watch, WatchRules
 from dispatcher.worker import Worker, WorkerLimits
-from postfleet.bus import Bus, Unavailable
+from postfleet.bus import Bus
 from postfleet.mongo import Mongo
+from postfleet.outages import Unavailable
 from postfleet.outbox import OutboxRelay
 from postfleet.tokens import TokenKeys
 

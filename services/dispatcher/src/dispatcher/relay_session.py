@@ -12,7 +12,8 @@ from pymongo.errors import PyMongoError
 from dispatcher.domain.relayed import bare_line_ends
 from dispatcher.relay_access import Login
 from postfleet.addresses import InvalidAddress, split_address
-from postfleet.bus import RequestRefused, Unavailable
+from postfleet.outages import Unavailable
+from postfleet.rpc import RequestRefused
 
 if TYPE_CHECKING:
     from dispatcher.relay_server import RelayServer

@@ -17,11 +17,12 @@ from dispatcher.domain.mail import CannotCompose, Mail, Parts, barred, compose, 
 from dispatcher.domain.warmup_texts import Letter, answer, first_name, opening
 from dispatcher.mail_intake import MailIntake
 from dispatcher.store.senders import Senders
-from postfleet.bus import RequestRefused, Unavailable
 from postfleet.cloudevents import Received
 from postfleet.events.inbox import WarmupReceived
 from postfleet.events.senders import SenderSnapshot, SenderStatus
 from postfleet.instants import from_ms, now_ms, to_ms
+from postfleet.outages import Unavailable
+from postfleet.rpc import RequestRefused
 from postfleet.tokens import Purpose, TokenKeys
 from postfleet.topology import RPC_WARMUP
 

@@ -25,9 +25,10 @@ from dispatcher.store.batches import Batches, Life, batch_of, claim_of
 from dispatcher.store.quotas import Limits, Quotas, Spent, Wish
 from dispatcher.store.senders import Senders
 from postfleet import tracing
-from postfleet.bus import Bus, NotConfirmed
+from postfleet.bus import Bus
 from postfleet.failpoints import reach
 from postfleet.instants import day_of, now_ms
+from postfleet.outages import NotConfirmed
 from postfleet.topology import JOB_LANES
 
 log = logging.getLogger(__name__)

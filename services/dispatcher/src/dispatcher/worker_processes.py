@@ -20,8 +20,8 @@ from pymongo.errors import PyMongoError
 
 from dispatcher import gauges
 from postfleet import metrics
-from postfleet.bus import Unavailable
 from postfleet.leash import let_go
+from postfleet.outages import Unavailable
 
 log = logging.getLogger(__name__)
 

@@ -25,9 +25,10 @@ from inbox_watcher.mailbox_names import Folder, folders_to_read, sent_folder
 from inbox_watcher.mailbox_store import Look
 from inbox_watcher.question_store import Question
 from inbox_watcher.settings import Settings
-from postfleet.bus import RequestRefused, Unavailable
 from postfleet.events.senders import SmtpSecurity
 from postfleet.instants import now_ms
+from postfleet.outages import Unavailable
+from postfleet.rpc import RequestRefused
 from postfleet.secrets import CannotOpen
 from postfleet.tls import client_context
 

@@ -17,9 +17,9 @@ from mail_provisioner.provisioning import Provisioner
 from mail_provisioner.settings import SERVICE
 from mail_provisioner.store import AddressStore
 from postfleet.addresses import check_text
-from postfleet.bus import RequestRefused
 from postfleet.instants import now_ms
 from postfleet.problems import Problem
+from postfleet.rpc import RequestRefused
 from postfleet.secrets import KeyRing
 
 _PATIENCE = 3.0  # seconds; whoever asks over the bus waits 5

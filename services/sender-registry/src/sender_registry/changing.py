@@ -5,7 +5,7 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from datetime import datetime
 
-from postfleet.bus import Unavailable
+from postfleet.outages import Unavailable
 from postfleet.outbox import OutboxRelay
 from sender_registry.domain.announcing import Change, settle
 from sender_registry.domain.limits import LimitRules

@@ -6,7 +6,7 @@ from collections import defaultdict
 from collections.abc import Awaitable, Callable
 from dataclasses import replace
 
-from postfleet.bus import Bus, Unavailable
+from postfleet.bus import Bus
 from postfleet.cloudevents import Received
 from postfleet.events.deliveries import DeliveryEvent
 from postfleet.events.domains import (
@@ -21,6 +21,7 @@ from postfleet.events.domains import (
 from postfleet.events.event import Event
 from postfleet.instants import to_ms
 from postfleet.mongo import Flush, each_is_durable
+from postfleet.outages import Unavailable
 from sender_registry.applied_store import AppliedStore, event_mark, penalty_mark
 from sender_registry.changing import Changes
 from sender_registry.domain.announcing import Change

@@ -11,12 +11,13 @@ from dataclasses import dataclass, replace
 from typing import Any
 
 from postfleet.addresses import split_address
-from postfleet.bus import RequestRefused, Unavailable
 from postfleet.cloudevents import Received
 from postfleet.events.domains import MailboxCreated, MailboxFailed
 from postfleet.events.senders import MailServer, SmtpSecurity
 from postfleet.instants import to_ms
+from postfleet.outages import Unavailable
 from postfleet.problems import Problem, invalid
+from postfleet.rpc import RequestRefused
 from postfleet.secrets import CannotOpen, KeyRing
 from postfleet.topology import RPC_MAILBOX_CREATE, RPC_MAILBOX_DELETE, RPC_MAILBOX_SECRET
 from sender_registry.accounts import Accounts

@@ -5,8 +5,8 @@ from dataclasses import replace
 from typing import Any
 
 from postfleet.api_keys import hash_key
-from postfleet.bus import RequestRefused
 from postfleet.problems import invalid
+from postfleet.rpc import RequestRefused
 from sender_registry.domain.relay import RelayAccess, RelayLogin, may_enter, relay_login
 from sender_registry.domain.sender import Profile, Sender
 from sender_registry.store import SenderStore

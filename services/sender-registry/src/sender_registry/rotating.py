@@ -7,8 +7,8 @@ from fastapi import APIRouter
 from pydantic import Field
 
 from postfleet.api_keys import Scope, require
-from postfleet.bus import Unavailable
 from postfleet.http import API, Strict, decode_cursor, encode_cursor
+from postfleet.outages import Unavailable
 from postfleet.secrets import CannotOpen
 from sender_registry.request_store import RequestStore
 from sender_registry.store import SenderStore

@@ -2,8 +2,9 @@
 
 from typing import Any
 
-from postfleet.bus import Bus, RequestRefused
+from postfleet.bus import Bus
 from postfleet.instants import now_ms
+from postfleet.rpc import RequestRefused
 from postfleet.topology import RPC_API_KEY, RPC_CREDENTIALS, RPC_RELAY, RPC_WARMUP
 from sender_registry.key_store import KeyStore
 from sender_registry.relay import authenticate

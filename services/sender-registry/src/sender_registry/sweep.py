@@ -7,8 +7,8 @@ from dataclasses import dataclass, replace
 
 from pymongo.errors import PyMongoError
 
-from postfleet.bus import Unavailable
 from postfleet.instants import day_of, to_ms
+from postfleet.outages import Unavailable
 from postfleet.problems import Problem
 from sender_registry.applied_store import AppliedStore
 from sender_registry.changing import Changes

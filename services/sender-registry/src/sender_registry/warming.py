@@ -6,10 +6,10 @@ from fastapi import APIRouter
 
 from postfleet.addresses import domain_of
 from postfleet.api_keys import Scope, require
-from postfleet.bus import RequestRefused
 from postfleet.http import API
 from postfleet.instants import day_of, to_ms
 from postfleet.problems import not_found
+from postfleet.rpc import RequestRefused
 from sender_registry.changing import Changes
 from sender_registry.domain.sender import Sender
 from sender_registry.domain.warmup import Partner, exchanges, openings

@@ -12,7 +12,9 @@ from nats.aio.msg import Msg
 from nats.errors import Error as NatsError
 from nats.js.errors import APIError
 
-from postfleet.bus import Bus, RequestRefused, Unavailable
+from postfleet.bus import Bus
+from postfleet.outages import Unavailable
+from postfleet.rpc import RequestRefused
 from postfleet.topology import DEAD_LETTERS, durable, rpc_replay
 
 _GET = f"$JS.API.DIRECT.GET.{DEAD_LETTERS.name}"

@@ -12,8 +12,9 @@ from dataclasses import dataclass, field
 
 from prometheus_client import Counter, Gauge
 
-from postfleet.bus import Message, Unavailable
+from postfleet.announcing import Message
 from postfleet.cloudevents import derived_id
+from postfleet.outages import Unavailable
 from postfleet.tasks import end
 from tracker.domain.hits import SUBJECT, Hit, HitKind, UnreadableHit, read_hit
 from tracker.spool import Spool, SpoolFull

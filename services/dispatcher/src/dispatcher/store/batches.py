@@ -9,7 +9,7 @@ from pymongo import UpdateOne
 
 from dispatcher.domain.lanes import subject_of
 from dispatcher.domain.ledger import Batch, Item, Origin
-from postfleet.bus import Message
+from postfleet.announcing import Message
 from postfleet.instants import now_ms
 from postfleet.mongo import Collection, Document, ensure_indexes
 

@@ -10,7 +10,7 @@ from fastapi import APIRouter, Form, Request, Response
 from fastapi.responses import HTMLResponse, JSONResponse, RedirectResponse
 from jinja2 import Environment
 
-from postfleet.bus import Unavailable
+from postfleet.outages import Unavailable
 from postfleet.problems import Problem
 from tracker.api.console import HEADERS, from_our_page
 from tracker.figures import Figures
