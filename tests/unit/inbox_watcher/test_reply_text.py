@@ -62,7 +62,7 @@ def test_the_new_text_is_found(text: str, expected: str) -> None:
         ("a<br>b&nbsp;&amp;&lt;c", "a\nb &<c"),
         ("x<div class=gmail_quote>old<div>older</div></div>y", "x\ny"),
         ("x<div id='divRplyFwdMsg'>old</div>older", "x"),
-        ("x<blockquote>old</blockquote>y", "x\n\n> old\ny"),
+        ("x<blockquote>old</blockquote>y", "x\n> old\ny"),
         ("<!-- hidden -->x<style>p{}</style><script>1<2</script>", "x"),
         ("a < b and <c", "a < b and <c"),
         ("<b", "<b"),

@@ -88,6 +88,7 @@ _BOMBS = {
     * 5_000,
     "an odd charset": b"Content-Type: text/plain; charset=idna\nIn-Reply-To: <a@b>\n\n"
     + b"a" * 90_000,
+    "a notification of brackets": b"From: no-reply@sns.x\n\n" + b'{"notificationType":' * 30_000,
     "message in message": b"Content-Type: message/rfc822\n\n" * 5_000,
 }
 

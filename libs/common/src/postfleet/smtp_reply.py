@@ -11,6 +11,7 @@ from collections.abc import Iterable
 from dataclasses import dataclass
 from enum import StrEnum
 
+from postfleet.phrases import phrases
 from postfleet.smtp import SmtpReply
 from postfleet.smtp_reply_texts import (
     ABOUT_AN_ADDRESS,
@@ -45,20 +46,18 @@ _ADDRESS = re.compile(r"[\w.!#$%&'*+/=?^`{|}~-]{1,200}@[\w.-]{1,255}")
 _HOST = re.compile(r"\b(?:host|server|from|by|to|with) [\w-]{1,63}(?:\.[\w-]{1,63}){1,10}")
 _IP_ADDRESS = re.compile(r"\bip address\b", re.IGNORECASE)  # is no address of a person
 _SPACE = re.compile(r"\s+(?:[45]\d\d[- ](?:#?[45]\.\d{1,3}\.\d{1,3} )?)?")
-_TEXTS = [(rule, re.compile(rule.pattern, re.IGNORECASE)) for rule in TEXT_RULES]
+_TEXTS = [(rule, phrases(rule.pattern)) for rule in TEXT_RULES]
 _PROVIDERS = [
-    (re.compile(status), re.compile(words, re.IGNORECASE), verdict)
-    for status, words, verdict in PROVIDER_RULES
+    (re.compile(status), phrases(words), verdict) for status, words, verdict in PROVIDER_RULES
 ]
-_ABOUT_AN_ADDRESS = re.compile(ABOUT_AN_ADDRESS, re.IGNORECASE)
+_ABOUT_AN_ADDRESS = phrases(ABOUT_AN_ADDRESS)
 _CODES_OF_ADDRESSES = (550, 551, 553)
 #: Words of these categories tell less than an enhanced status does.
 _VAGUE = ("policy", "temporary", "system_problem", "protocol", "content")
 #: With a code of addresses this refuses the address and tells nothing else.
-_REFUSAL = re.compile(
+_REFUSAL = phrases(
     r"recipient (?:address )?(?:rejected|refused|denied)\W*$|requested action not taken: mailbox"
-    r"|^\W*\d{3}[- ]\W*@\W*(?:rejected|refused)\W*$",
-    re.IGNORECASE,
+    r"|^\W*\d{3}[- ]\W*@\W*(?:rejected|refused)\W*$"
 )
 
 
@@ -104,9 +103,9 @@ def judge(
 
 
 def _words(text: str) -> str:
-    """The text in one line, without addresses and names of hosts: those may contain any word."""
+    """In one line of small letters; addresses and names of hosts, which may be any word, are out."""
     plain = _ADDRESS.sub("@", _SPACE.sub(" ", text[:MAX_TEXT]))
-    return _IP_ADDRESS.sub("ip", _HOST.sub(" ", plain))
+    return _IP_ADDRESS.sub("ip", _HOST.sub(" ", plain)).lower()
 
 
 def _verdict(category: str, severity: str, reason: str) -> Classification:

@@ -57,7 +57,7 @@ class TextRule(NamedTuple):
     severity: str = ""  # "": that of the category
 
 
-_WHO = r"(?:user|recipient|mail ?box|account|address|e-?mail|addressee|person|alias|id|customer)"
+_WHO = r"(?:user|recipient|mail ?box|account|address|e-?mail|addressee|person|alias|id|customer|subscriber)"
 
 TEXT_RULES = (
     TextRule(
@@ -70,7 +70,7 @@ TEXT_RULES = (
         r"not )?(?:rejected|denied|refused|blocked|blacklisted|unknown|invalid|verif\w+|verify|"
         r"(?:does )?not (?:exist|found|allowed|permitted|accepted|verified|listed))|(?:unknown|"
         r"invalid|bad|illegal|unauthori[sz]ed|blocked|banned) (?:outbound )?sender\b|"
-        r"blocked senders?\b|verification failed for|callout verification|domain of sender|"
+        r"blocked senders?\b|verification failed for|sender callout|domain of sender|"
         r"header from address|"
         r"sender'?s? (?:domain|address)[^;]{0,60}(?:resolve|exist|not found|invalid|not valid)|"
         r"not owned by (?:auth )?user|SendAsDenied|\bforge[dr]|null sender is not|(?:reverse|"
@@ -83,7 +83,7 @@ TEXT_RULES = (
         "greylisted",
         r"gr[ae]y[- ]?list|\bgreyl\b|too (?:soon|early) to retry|unfamiliar sender|"
         r"internal resources are temporarily unavailable|temporarily deferred due to first|"
-        r"come back (?:later|in \d)|please (?:try|retry) (?:again )?in \d+ ?(?:s|min|sec)",
+        r"come back (?:later|in \d)|first[- ]time (?:contact|sender|connection)|please (?:try|retry) (?:again )?in \d+ ?(?:s|min|sec)",
     ),
     TextRule(
         "mailbox_full",
@@ -96,7 +96,7 @@ TEXT_RULES = (
         r"mailbox size|mailbox limit|disk space limit|size of (?:the )?mailbox)|(?:not enough|"
         r"insufficient|no) (?:free |disk |mail |available )?(?:storage|space)[^.]{0,30}(?:mailbox|"
         r"user|account|recipient)|mailbox[^.]{0,40}(?:size limit|exceeded|no space|too large|"
-        r"full)|storage (?:limit|quota|allocation)|exceeded storage|full mailbox|"
+        r"full)|mailbox[^.]{0,20}reached (?:the |its )?max\w* (?:number of )?messages|storage (?:limit|quota|allocation)|exceeded storage|full mailbox|"
         r"mailbox exceeds|mailbox full|"
         r"MailboxFull|too (?:much|many) (?:mail|messages|data) (?:in|on) (?:the |this |"
         r"that )?(?:mail ?box|user|account)|would (?:exceed|be over)[^.]{0,30}(?:quota|"
@@ -117,7 +117,7 @@ TEXT_RULES = (
         r"minute))[^.]{0,30}(?:limit|quota|maximum)|(?:sending|message|mail|recipient|submission|"
         r"relay|connection|outgoing)s? (?:rate |count )?(?:limit|quota) (?:\w+ ){0,3}(?:exceed|"
         r"reach)|max(?:imum)? (?:defers|emails?|number of (?:messages|recipients|connections))|"
-        r"exceed\w*[^.]{0,60}(?:per (?:hour|day|minute|second)|rate limit|message rate|"
+        r"\brate (?:limit )?(?:was |has been |is )?exceed|exceed\w*[^.]{0,60}(?:per (?:hour|day|minute|second)|rate limit|message rate|"
         r"sending limit|daily)|limit exceeded for|unusual rate|slow down|over the (?:rate|limit)|"
         r"(?:is |been )deferred due to (?:user )?(?:complaints|unusual|excessive)|\[TSS0[1-9]\]|"
         r"excessive (?:rate|number|volume)|going over quota|has exceeded (?:its|their|"
@@ -145,6 +145,7 @@ TEXT_RULES = (
         r"cannot find your (?:reverse )?hostname|(?:no|without|missing|invalid|bad|"
         r"generic) (?:valid )?(?:r|reverse )dns\b|fcrdns|rdns\b|client host rejected: cannot find|"
         r"\bhelo\b[^.;]{0,60}(?:resolve|invalid|reject|mismatch)|"
+        r"(?:invalid|bad|illegal|forged|mismatch\w*|unresolv\w+)[^.;]{0,20}\b[he][he]lo\b|"
         r"ip (?:address )?(?:does not resolve|has no name|lookup fail)|dns (?:lookup|"
         r"verification) (?:of|for) (?:your|the connecting)|unresolvable (?:client|ip)",
     ),
@@ -268,7 +269,7 @@ TEXT_RULES = (
         r"recipient )?(?:domain|host)\b|domain[^.;]{0,60}(?:wasn['’]t found|could not be found|"
         r"isn['’]t registered)|weren['’]?t able to find the recipient domain|BadRcptDomain|"
         r"no (?:mx|mail exchanger|valid mail)[^.;]{0,30}(?:found|exist|record|host)|"
-        r"MX[^.;]{0,40}(?:non-?existent|no SMTP service)|does not (?:accept|"
+        r"\bMX\b[^.;]{0,40}(?:non-?existent|no SMTP service)|does not (?:accept|"
         r"receive) (?:any )?(?:e-?)?mail(?! from)|never accept\w* mail|no route (?:found )?(?:to|"
         r"for) domain|no data record of requested type|Host unknown|domain (?:has )?expired|"
         r"domaine? (?:inconnu|inexistant)|domäne? (?:unbekannt|existiert nicht)|"

@@ -4,12 +4,15 @@ import re
 
 from inbox_watcher.domain.header_fields import Fields
 from inbox_watcher.domain.tables import auto_replies
+from postfleet.phrases import lowered, phrases
 
 _FIELDS = {name: re.compile(p, re.IGNORECASE) for name, p in auto_replies.FIELDS.items()}
 _HINTS = {name: re.compile(p, re.IGNORECASE) for name, p in auto_replies.HINTS.items()}
 _SUBJECT = re.compile(rf"\W{{0,3}}(?:{'|'.join(auto_replies.SUBJECTS)})", re.IGNORECASE)
 _WEAK_SUBJECT = re.compile(rf"\W{{0,3}}(?:{'|'.join(auto_replies.WEAK_SUBJECTS)})", re.IGNORECASE)
 _FIRST_WORDS = re.compile(rf"\W{{0,10}}{auto_replies.FIRST_WORDS}", re.IGNORECASE)
+_RECEIPT_SUBJECT = phrases(auto_replies.RECEIPT_SUBJECTS)
+_RECEIPT = phrases(auto_replies.RECEIPT_SENTENCES)
 _LIST_FIELDS = ("list-id", "list-post", "mailing-list")
 
 
@@ -28,6 +31,9 @@ def auto_reason(fields: Fields, null_reverse_path: bool, text: str = "") -> str:
     words = _FIRST_WORDS.match(text)
     if words:
         return f"first words {words[0].strip()[:80]!r}"
+    receipt = _RECEIPT_SUBJECT.search(lowered(subject)) and _RECEIPT.search(lowered(text))
+    if receipt:
+        return f"a help desk's receipt: {receipt[0].strip()[:80]!r}"
     if null_reverse_path:
         return "null reverse-path (RFC 3834 §4)"
     return ""

@@ -19,10 +19,15 @@ _QUOTES = re.compile(
 )
 #: Everything below these is history (Outlook on the web).
 _ENDS = re.compile(r"\b(divRplyFwdMsg|appendonsend)\b")
+_SPACE = re.compile(r"[ \t\r\n\f]+")  # no-break spaces stay
 _NAME = re.compile(r"/?[A-Za-z][A-Za-z0-9:-]{0,40}")
 _MARKS = re.compile(r"""\b(?:class|id)\s*=\s*("[^"]*"|'[^']*'|[^\s"'>]+)""", re.IGNORECASE)
 _SILENT = {"script", "style", "head", "title", "template"}
-_BLOCKS = {"p", "div", "tr", "table", "ul", "ol", "li", "h1", "h2", "h3", "h4", "pre", "section"}
+#: What begins on a line of its own …
+_BLOCKS = {"div", "tr", "table", "li", "section", "blockquote", "hr", "article", "header", "footer"}
+#: … and what has space around it, unless its style takes that away.
+_PARAGRAPHS = {"p", "ul", "ol", "h1", "h2", "h3", "h4", "pre"}
+_TIGHT = re.compile(r"MsoNormal|MsoPlainText|\bmargin\s*:\s*0", re.IGNORECASE)
 _VOID = {
     "br",
     "img",
@@ -66,10 +71,29 @@ def _tokens(html: str) -> Iterator[tuple[str, str]]:
 
 @dataclass(slots=True)
 class _Reader:
-    pieces: list[str] = field(default_factory=list)
+    lines: list[str] = field(default_factory=list)
+    line: str = ""  # as far as it is read
+    tight: bool = False  # the paragraph that is open has no space around it
     silenced_by: str = ""  # the element whose content is left out …
     depth: int = 0  # … and how many of its kind are open
     quotes: int = 0  # open blockquotes
+
+    def end_line(self) -> None:
+        self.lines.append(self.line)
+        self.line = ""
+
+    def _block(self) -> None:
+        """What follows begins a line; a no-break space is a line too, as mail clients use it."""
+        if self.line.strip(" "):
+            self.end_line()
+        self.line = ""
+
+    def _paragraph(self, text: str, closing: bool) -> None:
+        self._block()
+        if not closing:
+            self.tight = bool(_TIGHT.search(text))
+        if not self.tight and self.lines and self.lines[-1].strip():
+            self.lines.append("")
 
     def tag(self, text: str) -> bool:
         """Read a tag; False where all that follows is history."""
@@ -83,8 +107,12 @@ class _Reader:
                 self.depth += -1 if closing else 1
                 self.silenced_by = name if self.depth else ""
             return True
-        if name in _BLOCKS or name in ("br", "hr", "blockquote"):
-            self.pieces.append("\n")
+        if name == "br":
+            self.end_line()
+        elif name in _BLOCKS:
+            self._block()
+        elif name in _PARAGRAPHS:
+            self._paragraph(text, closing)
         if name == "blockquote":
             self.quotes = max(0, self.quotes + (-1 if closing else 1))
         return closing or self._opened(name, text)
@@ -100,10 +128,11 @@ class _Reader:
     def text(self, text: str) -> None:
         if self.silenced_by:
             return
-        words = re.sub(r"\s+", " ", unescape(text))
+        words = _SPACE.sub(" ", unescape(text))
         if self.quotes and words.strip():
-            words = "\n> " + words.strip()
-        self.pieces.append(words)
+            self._block()
+            words = "> " + words.strip()
+        self.line += words
 
 
 def text_of_html(html: str) -> str:
@@ -114,6 +143,6 @@ def text_of_html(html: str) -> str:
             reader.text(token)
         elif not reader.tag(token):
             break
-    text = "".join(reader.pieces).replace("\xa0", " ")
-    lines = [line.strip() for line in text.split("\n")]
+    reader.end_line()
+    lines = [line.replace("\xa0", " ").strip() for line in reader.lines]
     return re.sub(r"\n{3,}", "\n\n", "\n".join(lines)).strip()

@@ -10,6 +10,7 @@ from inbox_watcher.domain.notices import (
     Notice,
     has_usual_subject,
     looks_like_notice,
+    may_be_notice,
     read_notice,
 )
 from inbox_watcher.domain.reports import only_addressee, returned_message_id
@@ -22,9 +23,11 @@ MAX_WORDS = 1200
 def as_notice(base: Understood, mail: Part, own: frozenset[str]) -> Understood | None:
     fields = mail.fields
     report = mail.content_type == "multipart/report" or _is_status_report(mail)
-    if not looks_like_notice(base.author, fields.null_reverse_path, fields, report):
+    words = all_text(mail)
+    sure = looks_like_notice(base.author, fields.null_reverse_path, fields, report)
+    if not sure and not may_be_notice(base.author, fields, words):
         return None
-    notice = read_notice(fields, all_text(mail), own | _addressees(fields))
+    notice = read_notice(fields, words, own | _addressees(fields))
     if notice is None:
         return None
     kind = _OUTCOMES[notice.outcome]
@@ -32,6 +35,8 @@ def as_notice(base: Understood, mail: Part, own: frozenset[str]) -> Understood |
     recipients = _noticed(notice, kind) or _returned_recipients(mail, kind)
     if not (original or recipients or has_usual_subject(fields)):
         return None  # a postmaster who writes about mail, and about none of ours
+    if not sure and (not notice.marked or all(one.category in _VAGUE for one in recipients)):
+        return None  # a robot that writes of something else
     return replace(
         base,
         kind=kind,
@@ -41,6 +46,7 @@ def as_notice(base: Understood, mail: Part, own: frozenset[str]) -> Understood |
     )
 
 
+_VAGUE = ("", "other")
 _OUTCOMES = {"failed": Kind.BOUNCE, "delayed": Kind.DELAY, "succeeded": Kind.SUCCESS}
 
 

@@ -6,21 +6,25 @@ from dataclasses import dataclass
 from inbox_watcher.domain.auto_reply import is_automatic_subject
 from inbox_watcher.domain.header_fields import Fields, addresses_of, decode_words, message_ids_of
 from inbox_watcher.domain.tables import notices
+from postfleet.phrases import lowered, phrases
 
 MAX_NOTICE = 20_000  # characters of a notice that are read …
 MAX_SAID = 4000  # … and of its own words, before the copy of our mail
 MAX_CHALLENGE = 2000  # characters in which a challenge asks for what it wants
 MAX_ADDRESSES = 20
 
-_SUBJECT = re.compile(notices.BOUNCE_SUBJECTS, re.IGNORECASE)
-_DELAY_SUBJECT = re.compile(notices.DELAY_SUBJECTS, re.IGNORECASE)
-_NAME = re.compile(rf"\W*(?:{notices.BOUNCE_NAMES})\b", re.IGNORECASE)
-_FAILED = re.compile(notices.FAILURE_SENTENCES, re.IGNORECASE)
-_DELAYED = re.compile(notices.DELAY_SENTENCES, re.IGNORECASE)
-_FINAL = re.compile(notices.FINAL_SENTENCES, re.IGNORECASE)
-_SUCCEEDED = re.compile(notices.SUCCESS_SENTENCES, re.IGNORECASE)
-_COPY = re.compile(notices.RETURNED_COPY, re.IGNORECASE | re.MULTILINE)
-_CHALLENGE = re.compile(notices.CHALLENGES, re.IGNORECASE)
+# Of texts in small letters:
+_SUBJECT = phrases(notices.BOUNCE_SUBJECTS)
+_DELAY_SUBJECT = phrases(notices.DELAY_SUBJECTS)
+_NAME = phrases(rf"\W*(?:{notices.BOUNCE_NAMES})\b")
+_FAILED = phrases(notices.FAILURE_SENTENCES)
+_DELAYED = phrases(notices.DELAY_SENTENCES)
+_FINAL = phrases(notices.FINAL_SENTENCES)
+_SUCCEEDED = phrases(notices.SUCCESS_SENTENCES)
+_COPY = phrases(notices.RETURNED_COPY, re.MULTILINE)
+_CHALLENGE = phrases(notices.CHALLENGES)
+_TEMPLATE = phrases(notices.TEMPLATES, re.MULTILINE)
+# Of texts as they are:
 _OUR_ID = re.compile(r"^[> \t]*message-id:\s*(<[^<>\s]{1,500}>)", re.IGNORECASE | re.MULTILINE)
 _OUR_TO = re.compile(r"^[> \t]*to:[ \t]*([^\n]{1,500})", re.IGNORECASE | re.MULTILINE)
 _ANSWERED = re.compile(r"\s*(?:re|fwd?|aw|wg|tr|sv|vs|rv|enc|i|odp|ynt)\s*:", re.IGNORECASE)
@@ -49,12 +53,13 @@ class Notice:
     outcome: str  # failed, delayed or succeeded
     recipients: tuple[NoticeRecipient, ...]
     original_message_id: str
+    marked: bool  # its form or its words say which address failed
 
 
 def looks_like_notice(author: str, null_reverse_path: bool, fields: Fields, report: bool) -> bool:
     """Written by a mail system: by its name, its usual subject, the null reverse-path, its form."""
     local = author.partition("@")[0]
-    name = decode_words(fields.get("from")).partition("<")[0]
+    name = lowered(decode_words(fields.get("from")).partition("<")[0])
     subject = fields.text("subject")
     usual = has_usual_subject(fields)
     answers = "in-reply-to" in fields
@@ -70,26 +75,40 @@ def looks_like_notice(author: str, null_reverse_path: bool, fields: Fields, repo
     return by_name or (usual and nobody)
 
 
+def may_be_notice(author: str, fields: Fields, text: str) -> bool:
+    """Written by a robot, as a notice is: to be believed if it tells of an address what failed.
+
+    Some mail systems write as `no-reply`, others under the subject of our mail.
+    """
+    local = author.partition("@")[0]
+    if "in-reply-to" in fields or "list-unsubscribe" in fields:
+        return False
+    if local.startswith(notices.BOUNCE_AUTHORS) and _TEMPLATE.search(lowered(text[:MAX_SAID])):
+        return True
+    return local.startswith(notices.ROBOTS + notices.BOUNCE_AUTHORS) and has_usual_subject(fields)
+
+
 def has_usual_subject(fields: Fields) -> bool:
     """The subject is one of those that notices have."""
-    subject = fields.text("subject")
+    subject = lowered(fields.text("subject"))
     return bool(_SUBJECT.search(subject) or _DELAY_SUBJECT.search(subject))
 
 
 def read_notice(fields: Fields, text: str, own: frozenset[str]) -> Notice | None:
     """What the notice says, or None if its words tell of no outcome. `own` are never recipients."""
     words = text[:MAX_NOTICE]
-    copy = _COPY.search(words, 1)
+    copy = _COPY.search(lowered(words), 1)
     said, returned = (words[: copy.start()], words[copy.start() :]) if copy else (words, "")
     said = said[:MAX_SAID]
-    outcome = _outcome(fields.text("subject"), said)
+    outcome = _outcome(lowered(fields.text("subject")), lowered(said))
     if not outcome:
         return None
     ids = _OUR_ID.findall(returned or words)
     message_id = message_ids_of(ids[0]) if ids else []
     others = own | set(addresses_of(fields.get("from")))
     found = _recipients(fields, said, returned, others)
-    return Notice(outcome, found, message_id[0] if message_id else "")
+    marked = bool(returned or _placed(said, others))
+    return Notice(outcome, found, message_id[0] if message_id else "", marked)
 
 
 def _outcome(subject: str, said: str) -> str:
@@ -145,4 +164,4 @@ def _may_be(address: str, others: frozenset[str] | set[str]) -> bool:
 
 def is_challenge(subject: str, text: str) -> bool:
     """The mail asks its sender to prove to be a human before it is delivered."""
-    return bool(_CHALLENGE.search(f"{subject}\n{text[:MAX_CHALLENGE]}"))
+    return bool(_CHALLENGE.search(lowered(f"{subject}\n{text[:MAX_CHALLENGE]}")))

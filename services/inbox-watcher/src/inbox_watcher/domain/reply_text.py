@@ -17,6 +17,7 @@ _VERB_LAST = re.compile(rf"(?:{quoting.ATTRIBUTION_VERBS})\s*[:：]\s*$", re.IGN
 _VERB = re.compile(rf"(?:{quoting.ATTRIBUTION_VERBS})\b.{{0,150}}[:：]\s*$", re.IGNORECASE)
 _START = re.compile(rf"(?:\d{{1,4}}\b|(?:{quoting.ATTRIBUTION_STARTS})\b)", re.IGNORECASE)
 _ADDRESS = re.compile(r"[<(\[][^<>()\s]{1,200}@[^<>()\s]{1,200}[>)\]]")
+_ALONE = re.compile(r"\s*[\w.+-]{1,100}@[\w.-]{1,200}\s*$")
 _ADDRESS_LAST = re.compile(r"[\w.+<(\[-]{1,200}@[^<>()\s]{1,200}[>)\]]?\)?\s*[:：]\s*$")
 _DATED = re.compile(
     r"\b(?:19|20)\d\d\b.{0,80}\d{1,2}[:.h]\d\d|\d{1,2}[:.h]\d\d.{0,80}\b(?:19|20)\d\d\b"
@@ -27,8 +28,7 @@ _QUOTING = re.compile(quoting.QUOTING, re.IGNORECASE)
 _INVISIBLE = re.compile("[\u200b-\u200f\u202a-\u202e\u2060-\u2064\u2066-\u2069\ufeff]")
 _DIGIT = re.compile(r"\d")
 _SEPARATOR = re.compile(rf"\s*(?:{'|'.join(quoting.SEPARATORS)})\s*$", re.IGNORECASE)
-#: What every separator has; most lines have none of it, and this is quick to see.
-_MAY_SEPARATE = re.compile(r"[-‐–—_*]{2}|[:：]\s*$|this line|dieser linie", re.IGNORECASE)
+_RULES = ("-", "‐", "–", "—", "_", "*")
 _HEADER_FIRST = re.compile(rf"\s*{quoting.HEADER_FIRST}", re.IGNORECASE)
 _HEADER_NEXT = re.compile(rf"\s*{quoting.HEADER_NEXT}", re.IGNORECASE)
 _DEVICE = re.compile(rf"\s*(?:{'|'.join(quoting.DEVICE_SIGNATURES)})\s*$", re.IGNORECASE)
@@ -46,6 +46,7 @@ def new_text(text: str) -> str:
     index = 0
     while index < len(lines):
         if _starts_original(lines, index):
+            kept = _without_address(kept)
             break
         size = _attribution_size(lines, index)
         if size:
@@ -79,8 +80,17 @@ def _attribution_size(lines: list[str], start: int) -> int:
         if len(joined) > _MAX_ATTRIBUTION:
             return 0
         if _is_attribution(joined, lines, start + size):
-            return size
+            return 0 if _begins_later(lines, start, size) else size
     return 0
+
+
+def _begins_later(lines: list[str], start: int, size: int) -> bool:
+    """The first lines are the reply's last: the rest introduces the quote without them."""
+    return any(
+        _is_attribution(" ".join(line.strip() for line in rest), lines, start + size)
+        for skipped in range(1, size)
+        if _START.match((rest := lines[start + skipped : start + size])[0].strip())
+    )
 
 
 def _is_attribution(text: str, lines: list[str], following: int) -> bool:
@@ -112,7 +122,7 @@ def _starts_original(lines: list[str], index: int) -> bool:
     line = lines[index]
     if len(line) > _MAX_LINE:
         return False
-    if _MAY_SEPARATE.search(line) and _SEPARATOR.match(line):
+    if _may_separate(line) and _SEPARATOR.match(line):
         below = [text for text in lines[index + 1 : index + 6] if text.strip()]
         return line.strip("_ ") != "" or any(_HEADER_FIRST.match(text) for text in below)
     if not any(colon in line for colon in _COLONS):
@@ -122,6 +132,23 @@ def _starts_original(lines: list[str], index: int) -> bool:
     block = lines[index : index + 6]
     fields = sum(1 for text in block if _HEADER_NEXT.match(text) or _HEADER_FIRST.match(text))
     return fields >= 3 and any(_HEADER_FIRST.match(text) for text in block)
+
+
+def _without_address(kept: list[str]) -> list[str]:
+    """Foxmail writes the author's address alone above the history."""
+    end = len(kept)
+    while end and not kept[end - 1].strip():
+        end -= 1
+    alone = end > 2 and not kept[end - 2].strip() and _ALONE.match(kept[end - 1])
+    return kept[: end - 1] if alone else kept
+
+
+def _may_separate(line: str) -> bool:
+    """Every separator has something of this; most lines have not, and that is quick to see."""
+    if line.endswith(_COLONS) or line.lstrip().startswith(_RULES):
+        return True
+    low = line.lower()
+    return "this line" in low or "dieser linie" in low
 
 
 def _without_signature(lines: list[str]) -> list[str]:

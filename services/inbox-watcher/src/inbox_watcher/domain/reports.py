@@ -118,7 +118,18 @@ def returned_message_id(mail: Part) -> str:
     """The Message-ID of the returned mail, without brackets, or ""."""
     fields = returned_fields(mail)
     ids = message_ids_of(fields.get("message-id")) if fields else []
-    return ids[0] if ids else ""
+    return ids[0] if ids else _reported_message_id(mail)
+
+
+def _reported_message_id(mail: Part) -> str:
+    """Gmail and others name our mail in the report where they do not return it."""
+    for part in mail.walk():
+        if part.content_type.endswith("delivery-status"):
+            fields = parse_fields(_report_text(part).encode())
+            for name in ("x-original-message-id", "original-message-id"):
+                if ids := message_ids_of(fields.get(name)):
+                    return ids[0]
+    return ""
 
 
 @dataclass(frozen=True, slots=True)

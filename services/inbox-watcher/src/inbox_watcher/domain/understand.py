@@ -25,6 +25,7 @@ from inbox_watcher.domain.notices import is_challenge
 from inbox_watcher.domain.reply_text import new_text
 from inbox_watcher.domain.reported import as_complaint, as_dsn, as_mdn
 from inbox_watcher.domain.return_date import return_date
+from inbox_watcher.domain.ses_notices import as_ses_notice
 from inbox_watcher.domain.understood import Kind, Understood, one_line
 
 _ANSWER = re.compile(
@@ -55,6 +56,7 @@ def understand(raw: bytes, own: frozenset[str] = frozenset()) -> Understood:
         as_complaint(base, mail)
         or as_dsn(base, mail)
         or as_mdn(base, mail)
+        or as_ses_notice(base, mail)
         or as_notice(base, mail, own)
     )
     if of_a_system is not None:

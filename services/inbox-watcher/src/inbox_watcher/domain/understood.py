@@ -58,4 +58,6 @@ class Understood:
 
 def one_line(text: str) -> str:
     """Fit for a list: without line ends and other controls, bounded."""
-    return "".join(c if c.isprintable() else " " for c in text).strip()[:500]
+    if not text.isprintable():
+        text = "".join(c if c.isprintable() else " " for c in text)
+    return text.strip()[:500]

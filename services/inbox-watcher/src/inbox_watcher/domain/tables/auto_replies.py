@@ -97,6 +97,22 @@ WEAK_SUBJECTS = (
     r"休暇|休假|度假|휴가|ลาพัก",
 )
 
+#: A help desk's receipt: such a subject …
+RECEIPT_SUBJECTS = (
+    r"(?:ticket|case|request|anfrage|incident|solicitud|demande|richiesta)\b.{0,30}(?:received|created|"
+    r"opened|registered|erhalten|eröffnet|recibid|reçue|ricevut|id\b|#|\d{3})|"
+    r"(?:received|created|opened) .{0,20}(?:ticket|case|request)|\[.{0,20}#\s?\d{3,}\]"
+)
+#: … with such a sentence in its first words.
+RECEIPT_SENTENCES = (
+    r"(?:ticket|case|request|enquiry|inquiry|incident)[^\n.]{0,60}(?:has|have) been (?:received|"
+    r"created|opened|logged|registered|assigned|submitted)|we (?:have )?received your (?:request|"
+    r"ticket|enquiry|inquiry|message)[^.]{0,80}(?:ticket|case|number|id)\b|"
+    r"(?:ticket|vorgangs?|anfrage)[^\n.]{0,60}wurde (?:eröffnet|erstellt|angelegt|registriert)|"
+    r"(?:votre (?:demande|ticket)|su (?:solicitud|ticket)|la sua richiesta)[^\n.]{0,60}(?:a (?:bien )?été "
+    r"(?:reçue|enregistrée|créé)|ha sido (?:recibid|registrad|cread)|è stat[ao] (?:ricevut|registrat))"
+)
+
 #: The first words of a reply whose headers say nothing, and that only a machine writes.
 FIRST_WORDS = (
     r"(?:\*+ ?)?(?:this is an? (?:automat(?:ed|ic(?:ally generated)?)|"

