@@ -83,7 +83,8 @@ TEXT_RULES = (
         "greylisted",
         r"gr[ae]y[- ]?list|\bgreyl\b|too (?:soon|early) to retry|unfamiliar sender|"
         r"internal resources are temporarily unavailable|temporarily deferred due to first|"
-        r"come back (?:later|in \d)|first[- ]time (?:contact|sender|connection)|please (?:try|retry) (?:again )?in \d+ ?(?:s|min|sec)",
+        r"come back (?:later|in \d)|first[- ]time (?:contact|sender|connection)|please (?:try|"
+        r"retry) (?:again )?in \d+ ?(?:s|min|sec)",
     ),
     TextRule(
         "mailbox_full",
@@ -96,7 +97,8 @@ TEXT_RULES = (
         r"mailbox size|mailbox limit|disk space limit|size of (?:the )?mailbox)|(?:not enough|"
         r"insufficient|no) (?:free |disk |mail |available )?(?:storage|space)[^.]{0,30}(?:mailbox|"
         r"user|account|recipient)|mailbox[^.]{0,40}(?:size limit|exceeded|no space|too large|"
-        r"full)|mailbox[^.]{0,20}reached (?:the |its )?max\w* (?:number of )?messages|storage (?:limit|quota|allocation)|exceeded storage|full mailbox|"
+        r"full)|mailbox[^.]{0,20}reached (?:the |its )?max\w* (?:number of )?messages|"
+        r"storage (?:limit|quota|allocation)|exceeded storage|full mailbox|"
         r"mailbox exceeds|mailbox full|"
         r"MailboxFull|too (?:much|many) (?:mail|messages|data) (?:in|on) (?:the |this |"
         r"that )?(?:mail ?box|user|account)|would (?:exceed|be over)[^.]{0,30}(?:quota|"
@@ -117,7 +119,8 @@ TEXT_RULES = (
         r"minute))[^.]{0,30}(?:limit|quota|maximum)|(?:sending|message|mail|recipient|submission|"
         r"relay|connection|outgoing)s? (?:rate |count )?(?:limit|quota) (?:\w+ ){0,3}(?:exceed|"
         r"reach)|max(?:imum)? (?:defers|emails?|number of (?:messages|recipients|connections))|"
-        r"\brate (?:limit )?(?:was |has been |is )?exceed|exceed\w*[^.]{0,60}(?:per (?:hour|day|minute|second)|rate limit|message rate|"
+        r"\brate (?:limit )?(?:was |has been |is )?exceed|exceed\w*[^.]{0,60}(?:per (?:hour|day|"
+        r"minute|second)|rate limit|message rate|"
         r"sending limit|daily)|limit exceeded for|unusual rate|slow down|over the (?:rate|limit)|"
         r"(?:is |been )deferred due to (?:user )?(?:complaints|unusual|excessive)|\[TSS0[1-9]\]|"
         r"excessive (?:rate|number|volume)|going over quota|has exceeded (?:its|their|"
