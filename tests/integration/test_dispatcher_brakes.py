@@ -79,7 +79,7 @@ async def test_a_destination_that_throttles_is_paced_and_everybody_gets_the_mail
     assert world.accepted() == dict.fromkeys(people(30), 1)
 
 
-@pytest.mark.seed("S193")
+@pytest.mark.seed("S193", "C35")
 async def test_greylisting_is_waited_out_as_long_as_the_reply_asks(world: DispatcherWorld) -> None:
     one = world.dispatcher()
     await one.start()

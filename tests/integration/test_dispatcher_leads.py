@@ -142,7 +142,7 @@ async def test_leads_are_found_changed_and_removed(world: DispatcherWorld) -> No
     assert (refused.status_code, refused.json()["code"]) == (409, "SUPPRESSED")
 
 
-@pytest.mark.seed("S302")
+@pytest.mark.seed("S302", "C31")
 async def test_without_a_confirmed_opt_in_nobody_is_mailed_where_it_is_required(
     world: DispatcherWorld,
 ) -> None:

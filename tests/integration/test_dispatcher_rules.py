@@ -142,7 +142,7 @@ async def test_a_reply_ends_the_sequence_of_who_replied_and_of_nobody_else(
     assert (await world.said())[ReplyDetected.subject] == 1
 
 
-@pytest.mark.seed("S189", "S191", "S303")
+@pytest.mark.seed("S189", "S191", "S303", "C32")
 async def test_an_address_that_bounced_hard_is_invalid_in_every_list(
     world: DispatcherWorld, one: Dispatcher
 ) -> None:

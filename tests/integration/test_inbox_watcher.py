@@ -85,7 +85,7 @@ async def watched(platform: Platform, mail_pair: MailPair, sender: str) -> None:
     await asyncio.sleep(0.2)
 
 
-@pytest.mark.seed("S181", "S183", "S186")
+@pytest.mark.seed("S181", "S183", "S186", "C28")
 async def test_a_reply_in_a_real_mailbox_becomes_an_event_within_two_seconds(
     platform: Platform, mail_pair: MailPair, prefix: str
 ) -> None:

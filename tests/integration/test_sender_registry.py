@@ -154,7 +154,7 @@ async def test_after_a_refused_connection_nothing_is_stored(
     assert await documents(running, "senders") == []
 
 
-@pytest.mark.seed("S33", "S230")
+@pytest.mark.seed("S33", "S230", "C2")
 async def test_a_failing_imap_restricts_until_it_is_mended(
     running: Registry, mail_pair: MailPair
 ) -> None:

@@ -59,7 +59,7 @@ async def whose(running: Registry, **asked: str) -> Any:
     return (await running.ask("rpc.relay.authenticate", asked))["sender_id"]
 
 
-@pytest.mark.seed("S263", "S264", "S268", "S269", "S270", "S285", "S286")
+@pytest.mark.seed("S263", "S264", "S268", "S269", "S270", "S285", "S286", "C16")
 async def test_a_log_in_of_its_own_is_issued_once_with_hosts_and_ports(
     running: Registry, mail_pair: MailPair
 ) -> None:

@@ -78,7 +78,7 @@ async def _has(tracker: RunningTracker, subject: str, count: int) -> bool:
     return len(await _said(tracker, subject)) == count
 
 
-@pytest.mark.seed("S172", "S179")
+@pytest.mark.seed("S172", "S179", "C27")
 async def test_machines_are_told_but_not_counted(tracker: RunningTracker) -> None:
     delivery, fresh = new_id(), new_id()
     now = datetime.now(UTC)
@@ -176,7 +176,7 @@ async def test_a_hit_that_comes_before_its_delivery_waits_for_it(tracker: Runnin
     assert (await tracker.counted(opened=1))["sent"] == 1
 
 
-@pytest.mark.seed("S198", "S199")
+@pytest.mark.seed("S198", "S199", "C24")
 @pytest.mark.parametrize("encoding", ["urlencoded", "multipart"])
 async def test_one_click_unsubscribes_without_redirect_cookie_or_origin_check(
     tracker: RunningTracker, encoding: str
@@ -203,7 +203,7 @@ async def test_one_click_unsubscribes_without_redirect_cookie_or_origin_check(
     assert event["recipient"] == "ann@example.org"
 
 
-@pytest.mark.seed("S197", "S304")
+@pytest.mark.seed("S197", "S304", "C24")
 async def test_the_page_changes_nothing_until_its_button_is_pressed(
     tracker: RunningTracker,
 ) -> None:
@@ -267,7 +267,7 @@ async def test_the_same_person_unsubscribing_twice_counts_once(tracker: RunningT
     assert (await tracker.counted(sent=2, unsubscribed=1))["unsubscribe_rate"] == 0.5
 
 
-@pytest.mark.seed("S177")
+@pytest.mark.seed("S177", "C26")
 async def test_what_is_not_a_valid_token_gets_one_and_the_same_answer(
     tracker: RunningTracker,
 ) -> None:

@@ -52,7 +52,7 @@ async def signs_with(service: Service, selector: str) -> None:
     await service.eventually(written)
 
 
-@pytest.mark.seed("S149", "S150", "S151")
+@pytest.mark.seed("S149", "S150", "S151", "C22")
 async def test_the_key_of_a_verified_domain_is_in_the_volume_and_in_the_dns(
     service: Service, knot: Knot
 ) -> None:

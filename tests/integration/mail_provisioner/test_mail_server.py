@@ -162,7 +162,7 @@ async def arrives(pair: MailPair, to: str, *mailboxes: str) -> bool:
     return True
 
 
-@pytest.mark.seed("S51", "S52", "S100", "S101", "S117", "S142")
+@pytest.mark.seed("S51", "S52", "S100", "S101", "S117", "S142", "C18")
 async def test_groups_and_tags_reach_everybody_they_should(
     service: Service, mail_pair: MailPair
 ) -> None:

@@ -26,7 +26,7 @@ def may_send(pair: MailPair, login: str, password: str, author: str) -> bool:
 
 
 @needs_mail
-@pytest.mark.seed("S135", "S136", "C37")
+@pytest.mark.seed("S135", "S136", "C37", "C15")
 @pytest.mark.parametrize("form", ["files", "tables"])
 async def test_any_name_of_the_domain_once_it_is_on_and_not_after(
     start: Start, mail_pair: MailPair, form: str

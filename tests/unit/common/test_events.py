@@ -82,6 +82,6 @@ def test_the_subject_line_of_a_reply_is_called_subject_on_the_wire() -> None:
     assert ReplyDetected.subject == "reply.detected"
 
 
-@pytest.mark.seed("S33")
+@pytest.mark.seed("S33", "C11")
 def test_a_sender_has_exactly_three_statuses() -> None:
     assert [status.value for status in SenderStatus] == ["ready", "warmup", "restricted"]

@@ -9,7 +9,7 @@ from dispatcher.domain.auto_pause import Advice, Figures, PauseRules, enough_sen
 RULES = PauseRules()
 
 
-@pytest.mark.seed("S195")
+@pytest.mark.seed("S195", "C8")
 @pytest.mark.parametrize(
     ("sends", "bounces", "complaints", "advice", "rule"),
     [

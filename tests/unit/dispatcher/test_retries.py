@@ -76,7 +76,7 @@ def refusal(
     return refused(base, Refusal(SmtpReply(code, text), phase, text), RULES, NOW)
 
 
-@pytest.mark.seed("S193")
+@pytest.mark.seed("S193", "C35")
 @pytest.mark.parametrize(
     ("code", "text", "phase", "outcome"),
     [

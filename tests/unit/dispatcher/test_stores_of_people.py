@@ -272,7 +272,7 @@ async def test_twenty_batches_at_once_get_exactly_the_limit(database: Any) -> No
     assert await used(quotas) == (50, 50)
 
 
-@pytest.mark.seed("S28")
+@pytest.mark.seed("S28", "C5")
 async def test_the_tighter_of_day_and_month_counts(database: Any) -> None:
     quotas = Quotas(database.quotas)
     got = await asyncio.gather(

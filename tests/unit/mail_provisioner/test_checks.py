@@ -20,7 +20,7 @@ def spf_step(*found: str) -> Step:
     return step(SPF, found, "", ("ip4:192.0.2.1",))
 
 
-@pytest.mark.seed("S144", "S145")
+@pytest.mark.seed("S144", "S145", "C21")
 @pytest.mark.parametrize(
     ("found", "cost", "state", "said"),
     [

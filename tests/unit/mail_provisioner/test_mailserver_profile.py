@@ -57,7 +57,7 @@ def test_it_is_secure_from_the_start() -> None:
     assert not any("docker.sock" in str(service) for service in COMPOSE["services"].values())
 
 
-@pytest.mark.seed("S52", "S142")
+@pytest.mark.seed("S52", "S142", "C18")
 def test_both_separators_count_and_unsigned_mail_never_leaves() -> None:
     postfix = (FOLDER / "postfix-main.cf").read_text()
     assert "recipient_delimiter = +-" in postfix
@@ -83,7 +83,9 @@ def test_everything_that_must_survive_is_on_a_volume_that_the_text_backs_up() ->
         assert volume in README.partition("## Backup and restore")[2]
 
 
-@pytest.mark.seed("S69", "S88", "S89", "S91", "S92", "S94", "S116", "S118", "S157", "S158", "S161")
+@pytest.mark.seed(
+    "S69", "S88", "S89", "S91", "S92", "S94", "S116", "S118", "S157", "S158", "S161", "C29"
+)
 def test_the_text_tells_settings_limits_and_commands() -> None:
     for words in (
         "the whole address",

@@ -18,7 +18,7 @@ def wanted(
     return Wanted("one.test", "mail.example.com", addresses, "postfleet202611", "KEY", policy, pct)
 
 
-@pytest.mark.seed("S144", "S145", "S148", "S151", "S152", "S154")
+@pytest.mark.seed("S144", "S145", "S148", "S151", "S152", "S154", "C21")
 def test_the_default_records() -> None:
     assert desired(wanted()) == (
         Record("MX", "one.test", "10 mail.example.com", "mx"),

@@ -66,7 +66,7 @@ EXAMPLES: list[dict[str, Any]] = [
 LEAST = {"email_address": "ann@one.test", "smtp_password": "pw"}
 
 
-@pytest.mark.seed("S11", "S13", "S14", "S15", "S211", "S213", "S214", "S215", "S216", "S223")
+@pytest.mark.seed("S11", "S13", "S14", "S15", "S211", "S213", "S214", "S215", "S216", "S223", "C16")
 @pytest.mark.parametrize("example", EXAMPLES, ids=lambda e: e["inbox_type"])
 def test_the_example_requests_of_the_guide_are_understood(example: dict[str, Any]) -> None:
     form = NewSender.model_validate(example)
@@ -83,7 +83,7 @@ def test_the_example_requests_of_the_guide_are_understood(example: dict[str, Any
     assert profile.display_name == example["display_name"]
 
 
-@pytest.mark.seed("S17", "S27", "S206", "S207", "S218", "S219", "S210")
+@pytest.mark.seed("S17", "S27", "S206", "S207", "S218", "S219", "S210", "C4")
 @pytest.mark.parametrize("inbox_type", ["GOOGLE_WORKSPACE", "OUTLOOK_365"])
 def test_presets_fill_what_is_left_out(inbox_type: str) -> None:
     form = NewSender.model_validate({**LEAST, "inbox_type": inbox_type})

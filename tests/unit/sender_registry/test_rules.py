@@ -39,7 +39,7 @@ def test_the_age_of_an_account_caps_its_day(age: timedelta, cap: int) -> None:
     assert age_cap(age) == cap
 
 
-@pytest.mark.seed("S26", "S266", "S208")
+@pytest.mark.seed("S26", "S266", "S208", "C4", "C5")
 @pytest.mark.parametrize(
     ("configured", "maximum", "days", "monthly", "today", "month", "ramp", "expected"),
     [
@@ -133,7 +133,7 @@ def test_after_a_cooldown_one_error_starts_the_next_and_a_success_ends_it() -> N
     assert after_error(after_success(probing), 2000, 2000) == Streak(1)
 
 
-@pytest.mark.seed("S33", "S40", "S308")
+@pytest.mark.seed("S33", "S40", "S308", "C11")
 @pytest.mark.parametrize(
     ("changes", "status", "code"),
     [
@@ -173,7 +173,9 @@ def test_the_status_follows_from_the_first_thing_that_is_wrong(
     assert bool(judgement.reason) == (status == "restricted")
 
 
-@pytest.mark.seed("S205", "S206", "S207", "S208", "S217", "S218", "S219", "S220", "S223", "S225")
+@pytest.mark.seed(
+    "S205", "S206", "S207", "S208", "S217", "S218", "S219", "S220", "S223", "S225", "C6"
+)
 @pytest.mark.parametrize(
     ("inbox_type", "smtp", "imap", "maximum"),
     [
@@ -191,7 +193,7 @@ def test_presets_name_servers_and_maxima(
     assert preset.max_daily_limit == maximum
 
 
-@pytest.mark.seed("S16", "S226", "S227")
+@pytest.mark.seed("S16", "S226", "S227", "C12")
 @pytest.mark.parametrize(
     ("asked", "port", "use_tls", "expected"),
     [
@@ -215,7 +217,7 @@ def test_port_25_and_clear_passwords_are_warned_of() -> None:
     assert len(warnings(25, SmtpSecurity.NONE, SmtpSecurity.NONE)) == 3
 
 
-@pytest.mark.seed("S239", "S240", "S241", "S242", "S243", "S244")
+@pytest.mark.seed("S239", "S240", "S241", "S242", "S243", "S244", "C13")
 def test_of_several_failures_the_first_in_precedence_is_told() -> None:
     order = [
         "HOST_NOT_FOUND",
