@@ -1,8 +1,9 @@
 """`make chaos`: breaks things on purpose while mail is sent, and counts what it cost.
 
 QUICK=1 runs the short form; SEED=n another seed; ONLY=text the scenarios with that text; LIMIT=n at
-most n runs of each. Writes docs/chaos/report.json and report.md, a row when its scenario is over; with
-ONLY the other rows stay, without it they go; the short form writes none.
+most n runs of each. Writes docs/chaos/report.json and report.md as it goes, for the whole takes hours:
+rows of scenarios that are not played stay; ADD=1 adds to a row instead of beginning it anew. The short
+form writes none.
 """
 
 import contextlib
@@ -12,12 +13,12 @@ import signal
 import sys
 import tempfile
 import time
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from dataclasses import replace
 from pathlib import Path
 
 from tests.chaos.accounting import Result, account
-from tests.chaos.report import Row, bad, line, row_of, write
+from tests.chaos.report import Row, added, bad, kept, line, row_of, write
 from tests.chaos.scenarios import Scenario, scenarios
 from tests.chaos.stage import Run, Setting, Stage, open_stage
 
@@ -31,8 +32,8 @@ def main() -> int:
     seed = int(os.environ.get("SEED", "1"))
     only = os.environ.get("ONLY", "")
     limit = int(os.environ.get("LIMIT", "1000000"))
+    report = Report([scenario.name for scenario in scenarios()], silent=quick)
     rows: list[Row] = []
-    names = [scenario.name for scenario in scenarios()]
     for scenario in scenarios():
         runs = min(scenario.quick if quick else scenario.runs, limit)
         if not runs or only not in scenario.name:
@@ -41,14 +42,28 @@ def main() -> int:
             print(f"not played: {scenario.name}: {reason}", flush=True)
             continue
         mails = min(scenario.mails, _QUICK_MAILS) if quick else scenario.mails
-        rows.append(_play(scenario, runs, mails, random.Random(f"{seed} {scenario.name}")))
+        rng = random.Random(f"{seed} {scenario.name}")
+        rows.append(_play(scenario, runs, mails, rng, report))
         print(line(rows[-1]), flush=True)
-        if not quick:  # as it grows: a whole run takes hours
-            write(rows, names if only else [str(row["fault"]) for row in rows], seed)
     return 1 if any(map(bad, rows)) else 0
 
 
-def _play(scenario: Scenario, runs: int, mails: int, rng: random.Random) -> Row:
+class Report:
+    """The file: a row is written again with every result of its scenario."""
+
+    def __init__(self, faults: Sequence[str], *, silent: bool) -> None:
+        self._faults, self._silent = faults, silent
+        self._rows = kept()
+        self._before = dict(self._rows) if os.environ.get("ADD") else {}
+
+    def tell(self, row: Row) -> None:
+        fault = str(row["fault"])
+        self._rows[fault] = added(self._before.get(fault), row)
+        if not self._silent:
+            write([self._rows[name] for name in self._faults if name in self._rows])
+
+
+def _play(scenario: Scenario, runs: int, mails: int, rng: random.Random, report: Report) -> Row:
     """All runs of a scenario; what broke a promise that has no column is told as `broken`."""
     results: list[Result] = []
     broken = ""
@@ -56,12 +71,15 @@ def _play(scenario: Scenario, runs: int, mails: int, rng: random.Random) -> Row:
     try:
         for result in _results(scenario, runs, mails, rng):
             results.append(result)
+            report.tell(row_of(scenario.name, results, ""))
             for detail in result.details:
                 print(f"    {scenario.name}: {detail}", file=sys.stderr)
     except AssertionError as error:
         broken = str(error) or repr(error)
     print(f"    {len(results)} runs in {time.monotonic() - started:.0f} s", file=sys.stderr)
-    return row_of(scenario.name, results, broken)
+    row = row_of(scenario.name, results, broken)
+    report.tell(row)
+    return row
 
 
 def _results(scenario: Scenario, runs: int, mails: int, rng: random.Random) -> Iterator[Result]:

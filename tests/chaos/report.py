@@ -22,7 +22,8 @@ _SUMS = (
 _MUST_BE_ZERO = ("lost", "duplicated", "unexplained", "events_missing", "events_doubled")
 _INTRODUCTION = """# What a crash costs
 
-Made by `make chaos` with seed {seed}. A run is a campaign of up to 1,000 mails with one fault in it.
+Made by `make chaos`, which has a seed (`SEED`, 1 by default); `ADD=1 SEED=2 make chaos` adds the runs of
+another to each row. A run is a campaign of up to 1,000 mails with one fault in it.
 `duplicated` are second acceptances by the mail world; `unexplained` those of deliveries that
 were never in doubt (RFC 1047). `unknown` deliveries were in doubt and settled by evidence.
 
@@ -45,19 +46,31 @@ def line(row: Row) -> str:
     return "  ".join(f"{name} {value}" for name, value in row.items())
 
 
-def write(new: Sequence[Row], faults: Sequence[str], seed: int) -> None:
-    """Rows of these faults, in their order; one that was not played now keeps the row it had."""
+def added(old: Row | None, new: Row) -> Row:
+    """Both rows of a fault as one: sums, and the longest time to recover."""
+    if old is None:
+        return new
+    told = "; ".join(str(row["broken"]) for row in (old, new) if "broken" in row)
+    sums = {name: int(str(old[name])) + int(str(new[name])) for name in ("runs", *_SUMS)}
+    longest = max(float(str(row["recover_seconds_max"])) for row in (old, new))
+    row = {"fault": new["fault"], **sums, "recover_seconds_max": longest}
+    return row | ({"broken": told} if told else {})
+
+
+def kept() -> dict[str, Row]:
+    """The rows of the report by their fault."""
+    path = _REPORT / "report.json"
+    rows = json.loads(path.read_text()) if path.exists() else []
+    return {row["fault"]: row for row in rows}
+
+
+def write(rows: Sequence[Row]) -> None:
     _REPORT.mkdir(parents=True, exist_ok=True)
-    kept = _REPORT / "report.json"
-    found = {row["fault"]: row for row in (json.loads(kept.read_text()) if kept.exists() else [])}
-    found |= {row["fault"]: row for row in new}
-    rows = [found[fault] for fault in faults if fault in found]
-    kept.write_text(json.dumps(rows, indent=1) + "\n")
+    (_REPORT / "report.json").write_text(json.dumps(rows, indent=1) + "\n")
     header = list(dict.fromkeys(name for row in rows for name in row))
     table = [
         f"| {' | '.join(header)} |",
         f"|{'---|' * len(header)}",
         *(f"| {' | '.join(str(row.get(name, '')) for name in header)} |" for row in rows),
     ]
-    text = _INTRODUCTION.format(seed=seed) + "\n".join(table) + "\n"
-    (_REPORT / "report.md").write_text(text)
+    (_REPORT / "report.md").write_text(_INTRODUCTION + "\n".join(table) + "\n")
