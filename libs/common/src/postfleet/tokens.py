@@ -6,12 +6,12 @@ base32: a local part has 64 octets, and not everybody keeps its case.
 """
 
 import hmac
-from base64 import b32decode, b32encode, urlsafe_b64decode
+from base64 import b32decode, b32encode
 from binascii import Error as Base64Error
-from binascii import b2a_base64
-from dataclasses import dataclass
+from binascii import a2b_base64, b2a_base64
 from enum import StrEnum
 from hashlib import sha256
+from typing import NamedTuple
 
 from postfleet.secrets import KeyRing
 
@@ -20,6 +20,11 @@ _REPLY_MAC_BYTES = 8
 _DELIVERY_BYTES = 16
 _LINK_BYTES = 8
 _URL_SAFE = bytes.maketrans(b"+/", b"-_")  # RFC 4648 §5
+_FROM_URL_SAFE = bytes.maketrans(b"-_+/=", b"+/!!!")
+_ALPHABET = "ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789-_"
+#: By the characters of the last group: which one may be the last, its spare bits being zero.
+_LAST = (_ALPHABET, "", _ALPHABET[::16], _ALPHABET[::4])
+_PADDING = (b"", b"", b"==", b"=")
 _LEAD_BYTES = 12
 
 
@@ -33,8 +38,7 @@ class Purpose(StrEnum):
     WARMUP = "warmup"  # in a header field of warm-up mails; a second 01 asks for an answer
 
 
-@dataclass(frozen=True, slots=True)
-class TokenContent:
+class TokenContent(NamedTuple):
     delivery_id: str  # 32 hexadecimal digits
     link_id: str = ""  # 16 hexadecimal digits, for clicks; 24, a lead, for confirmations; or 2
 
@@ -56,26 +60,24 @@ class TokenKeys:
 
     def make(self, purpose: Purpose, delivery_id: str, link_id: str = "") -> str:
         payload = self._newest + bytes.fromhex(delivery_id) + bytes.fromhex(link_id)
-        if len(payload) != _size(purpose):
+        if len(payload) != _SIZES[purpose]:
             raise ValueError(f"a token to {purpose} holds other ids: {delivery_id!r}, {link_id!r}")
         mac = self._keys[purpose][0][1].of(payload)
         if purpose is Purpose.REPLY:
-            return b32encode(payload + mac[:_REPLY_MAC_BYTES]).rstrip(b"=").decode().lower()
+            return b32encode(payload + mac[: _MAC_SIZES[purpose]]).rstrip(b"=").decode().lower()
         return _base64(payload + mac)
 
     def read(self, purpose: Purpose, token: str) -> TokenContent | None:
         """What the token holds, or None if it is not ours, not for this purpose, or damaged."""
-        size = _size(purpose)
-        mac_size = _REPLY_MAC_BYTES if purpose is Purpose.REPLY else _MAC_BYTES
         raw = _decode_base32(token) if purpose is Purpose.REPLY else _decode(token)
-        if raw is None or len(raw) != size + mac_size:
+        size = _SIZES[purpose]
+        if raw is None or len(raw) != size + _MAC_SIZES[purpose]:
             return None
         payload, mac = raw[:size], raw[size:]
-        keys = [key for name, key in self._keys[purpose] if name == payload[:1]]
-        if not any(hmac.compare_digest(key.of(payload)[:mac_size], mac) for key in keys):
-            return None
-        split = 1 + _DELIVERY_BYTES
-        return TokenContent(payload[1:split].hex(), payload[split:].hex())
+        for name, key in self._keys[purpose]:
+            if name == raw[:1] and hmac.compare_digest(key.of(payload)[: len(mac)], mac):
+                return TokenContent(payload[1:_SPLIT].hex(), payload[_SPLIT:].hex())
+        return None
 
     def link_id(self, *parts: object) -> str:
         """The id of a tracked link: a keyed SHA-256 over where it stands and where it leads."""
@@ -86,8 +88,9 @@ class TokenKeys:
 _SECOND_BYTES = {Purpose.CLICK: _LINK_BYTES, Purpose.CONFIRM: _LEAD_BYTES, Purpose.WARMUP: 1}
 
 
-def _size(purpose: Purpose) -> int:
-    return 1 + _DELIVERY_BYTES + _SECOND_BYTES.get(purpose, 0)
+_SPLIT = 1 + _DELIVERY_BYTES
+_SIZES = {purpose: _SPLIT + _SECOND_BYTES.get(purpose, 0) for purpose in Purpose}
+_MAC_SIZES = dict.fromkeys(Purpose, _MAC_BYTES) | {Purpose.REPLY: _REPLY_MAC_BYTES}
 
 
 class _Mac:
@@ -113,12 +116,15 @@ def _base64(octets: bytes) -> str:
 
 
 def _decode(token: str) -> bytes | None:
-    try:
-        raw = urlsafe_b64decode(token.encode("ascii") + b"=" * (-len(token) % 4))
-    except (Base64Error, ValueError):
+    """Only the one canonical spelling (RFC 4648 §3.5, §5): a token must not have two forms."""
+    odd = len(token) % 4  # characters of the last, incomplete group
+    if token[-1:] not in _LAST[odd]:
         return None
-    # Only the one canonical spelling: a token must not have two forms.
-    return raw if _base64(raw) == token else None
+    try:
+        octets = token.encode("ascii").translate(_FROM_URL_SAFE)
+        return a2b_base64(octets + _PADDING[odd], strict_mode=True)
+    except ValueError:
+        return None
 
 
 def _decode_base32(token: str) -> bytes | None:

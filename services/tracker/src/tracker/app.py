@@ -37,7 +37,7 @@ from tracker.api.clients import Clients
 from tracker.api.console import Console
 from tracker.api.pages import PACKAGE, build_pages
 from tracker.api.protocol import protocol_for
-from tracker.api.tracking import Tracking, TrackingPaths
+from tracker.api.tracking import Tracking, TrackingPaths, count_answered
 from tracker.consumption import Consumption
 from tracker.corrections import Corrector
 from tracker.dead_letters import DeadLetters
@@ -131,6 +131,7 @@ class Tracker:
             self.bus.put,
             lambda: self.bus.connected,
             Spool(settings.spool_dir, settings.spool_max_bytes),
+            count_answered,
         )
         self.authenticator = Authenticator(
             settings.api_key.get_secret_value(), registry_lookup(self.bus.request)

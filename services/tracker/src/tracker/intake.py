@@ -8,7 +8,8 @@ import asyncio
 import logging
 from collections import deque
 from collections.abc import Awaitable, Callable, Iterable, Iterator, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass
+from os import urandom
 
 from prometheus_client import Counter, Gauge
 
@@ -16,7 +17,7 @@ from postfleet.announcing import Message
 from postfleet.cloudevents import derived_id
 from postfleet.outages import Unavailable
 from postfleet.tasks import end
-from tracker.domain.hits import SUBJECT, Hit, HitKind, UnreadableHit, read_hit
+from tracker.domain.hits import SUBJECT, HitKind, Noted, UnreadableHit, line_of, read_hit
 from tracker.spool import Spool, SpoolFull
 
 log = logging.getLogger(__name__)
@@ -43,51 +44,80 @@ _DRAIN_EVERY = 0.5
 Put = Callable[[Iterable[Message]], Awaitable[dict[str, BaseException | None]]]
 
 
-@dataclass(slots=True)
-class _Waiting:
-    hit: Hit
-    confirmed: asyncio.Future[None] | None = field(default=None)
+#: A hit and, where somebody waits for it, what to tell when it cannot be lost any more.
+_Queued = tuple[Noted, asyncio.Future[None] | None]
+#: A hit's id and its line in a message or on disk.
+_Line = tuple[str, bytes]
+
+
+@dataclass(frozen=True, slots=True)
+class _Taken:
+    """A hit on its way out of memory."""
+
+    kind: HitKind
+    line: _Line
+    confirmed: asyncio.Future[None] | None
 
     def succeed(self) -> None:
         if self.confirmed and not self.confirmed.done():
             self.confirmed.set_result(None)
 
     def fail(self, error: Exception) -> None:
-        hits_dropped.labels(self.hit.kind).inc()
-        if self.confirmed and not self.confirmed.done():
-            self.confirmed.set_exception(Unavailable(str(error)))
+        _fail(self.kind, self.confirmed, error)
+
+
+def _fail(kind: HitKind, confirmed: asyncio.Future[None] | None, error: Exception) -> None:
+    hits_dropped.labels(kind).inc()
+    if confirmed and not confirmed.done():
+        confirmed.set_exception(Unavailable(str(error)))
 
 
 class Intake:
-    """`put` publishes and returns what was not confirmed; `connected` says whether to try at all."""
+    """`put` publishes and returns what was not confirmed; `connected` says whether to try at all.
 
-    def __init__(self, put: Put, connected: Callable[[], bool], spool: Spool) -> None:
+    `tell` hears how many hits of a kind were taken: a batch at a time, which costs a request nothing.
+    """
+
+    def __init__(
+        self,
+        put: Put,
+        connected: Callable[[], bool],
+        spool: Spool,
+        tell: Callable[[HitKind, int], None] = lambda _kind, _count: None,
+    ) -> None:
         self._put = put
         self._connected = connected
         self._spool = spool
-        self._queue: deque[_Waiting] = deque()
+        self._tell = tell
+        self._queue: deque[_Queued] = deque()
         self._wake = asyncio.Event()
         self._stalled: asyncio.Task[set[str]] | None = None
         self._tasks: list[asyncio.Task[None]] = []
 
-    def note(self, hit: Hit) -> None:
+    def note(self, hit: Noted) -> None:
         """Take a hit without waiting."""
-        self._add(_Waiting(hit))
+        self._add(hit, None)
 
-    async def confirm(self, hit: Hit) -> None:
+    async def confirm(self, hit: Noted) -> None:
         """Take a hit; return when it cannot be lost any more. Raises Unavailable."""
-        waiting = _Waiting(hit, asyncio.get_running_loop().create_future())
-        self._add(waiting)
-        if waiting.confirmed is not None:
-            await waiting.confirmed
+        confirmed = asyncio.get_running_loop().create_future()
+        self._add(hit, confirmed)
+        await confirmed
 
-    def _add(self, waiting: _Waiting) -> None:
-        _noted[waiting.hit.kind].inc()
-        if len(self._queue) >= _MAX_QUEUED and waiting.confirmed is None:
-            waiting.fail(SpoolFull("too many hits in memory"))
+    def _add(self, hit: Noted, confirmed: asyncio.Future[None] | None) -> None:
+        if len(self._queue) >= _MAX_QUEUED and confirmed is None:
+            self._count([hit["kind"]])
+            _fail(hit["kind"], None, SpoolFull("too many hits in memory"))
             return
-        self._queue.append(waiting)
-        self._wake.set()
+        if not self._queue:
+            self._wake.set()
+        self._queue.append((hit, confirmed))
+
+    def _count(self, kinds: Sequence[HitKind]) -> None:
+        for kind in set(kinds):
+            number = kinds.count(kind)
+            _noted[kind].inc(number)
+            self._tell(kind, number)
 
     # -- life cycle ------------------------------------------------------------------------------
 
@@ -113,42 +143,51 @@ class Intake:
                 # Shielded: a batch that was taken from the queue is handed over, stop or not.
                 await asyncio.shield(self._hand_over(self._take()))
 
-    def _take(self) -> list[_Waiting]:
-        return [self._queue.popleft() for _ in range(min(_BATCH, len(self._queue)))]
+    def _take(self) -> list[_Taken]:
+        count = min(_BATCH, len(self._queue))
+        queued = [self._queue.popleft() for _ in range(count)]
+        self._count([hit["kind"] for hit, _ in queued])
+        ids = urandom(16 * count).hex()
+        return [
+            _Taken(hit["kind"], (id_, line_of(hit, id_)), confirmed)
+            for number, (hit, confirmed) in enumerate(queued)
+            for id_ in (ids[number * 32 : number * 32 + 32],)
+        ]
 
     # -- to the bus, or to disk ------------------------------------------------------------------
 
-    async def _hand_over(self, batch: list[_Waiting]) -> None:
-        failed = await self._publish([waiting.hit for waiting in batch])
-        left = [waiting for waiting in batch if waiting.hit.id in failed]
-        for waiting in batch:
-            if waiting.hit.id not in failed:
-                waiting.succeed()
-        asked_for = [w for w in left if w.hit.kind in _ASKED_FOR]
-        await self._to_disk(asked_for, precious=True)
-        await self._to_disk([w for w in left if w not in asked_for], precious=False)
+    async def _hand_over(self, batch: list[_Taken]) -> None:
+        failed = await self._publish([taken.line for taken in batch])
+        left = [taken for taken in batch if taken.line[0] in failed]
+        for taken in batch:
+            if taken.confirmed and taken.line[0] not in failed:
+                taken.succeed()
+        await self._to_disk([t for t in left if t.kind in _ASKED_FOR], precious=True)
+        await self._to_disk([t for t in left if t.kind not in _ASKED_FOR], precious=False)
 
-    async def _to_disk(self, batch: list[_Waiting], *, precious: bool) -> None:
+    async def _to_disk(self, batch: list[_Taken], *, precious: bool) -> None:
         if not batch:
             return
         try:
-            await self._spool.append([w.hit.body() for w in batch], precious=precious)
+            await self._spool.append(
+                [line for _, line in (t.line for t in batch)], precious=precious
+            )
         except SpoolFull as error:
             log.error("%d hits are lost: %s", len(batch), error)
-            for waiting in batch:
-                waiting.fail(error)
+            for taken in batch:
+                taken.fail(error)
             return
         spool_bytes.set(self._spool.used_bytes)
-        for waiting in batch:
-            waiting.succeed()
+        for taken in batch:
+            taken.succeed()
 
-    async def _publish(self, hits: Sequence[Hit]) -> set[str]:
+    async def _publish(self, hits: Sequence[_Line]) -> set[str]:
         """The ids that the bus has not confirmed in time.
 
         A publish that hangs is not cancelled, for it may yet arrive: its hits go to disk, and are
         published again under the same ids. Until it ends the bus is not tried.
         """
-        every = {hit.id for hit in hits}
+        every = {id_ for id_, _ in hits}
         if not self._connected() or (self._stalled and not self._stalled.done()):
             return every
         task = asyncio.create_task(self._put_all(hits))
@@ -158,13 +197,13 @@ class Intake:
             return every
         return task.result()
 
-    async def _put_all(self, hits: Sequence[Hit]) -> set[str]:
+    async def _put_all(self, hits: Sequence[_Line]) -> set[str]:
         batches = list(_messages(hits))
         try:
             failed = await self._put(message for message, _ in batches)
         except Exception as error:
             log.warning("hits were not published: %r", error)
-            return {hit.id for hit in hits}
+            return {id_ for id_, _ in hits}
         return {id_ for message, ids in batches if message.id in failed for id_ in ids}
 
     async def _drain(self) -> None:
@@ -193,18 +232,17 @@ class Intake:
         return True
 
 
-def _messages(hits: Sequence[Hit]) -> Iterator[tuple[Message, list[str]]]:
+def _messages(hits: Sequence[_Line]) -> Iterator[tuple[Message, list[str]]]:
     """Many hits to a message, and their ids. The same hits make the same message."""
     lines: list[bytes] = []
     ids: list[str] = []
     size = 0
-    for hit in hits:
-        body = hit.body()
+    for id_, body in hits:
         if lines and size + len(body) > _MESSAGE_BYTES:
             yield _message(lines, ids), ids
             lines, ids, size = [], [], 0
         lines.append(body)
-        ids.append(hit.id)
+        ids.append(id_)
         size += len(body)
     if lines:
         yield _message(lines, ids), ids
@@ -214,10 +252,10 @@ def _message(lines: list[bytes], ids: list[str]) -> Message:
     return Message(SUBJECT, derived_id(*ids), b"\n".join(lines))
 
 
-def _readable(lines: Iterable[bytes]) -> Iterable[Hit]:
+def _readable(lines: Iterable[bytes]) -> Iterable[_Line]:
     """The hits in these lines; a torn one was never confirmed to anybody."""
     for line in lines:
         try:
-            yield read_hit(line)
+            yield read_hit(line).id, line
         except UnreadableHit as error:
             log.warning("a line of the spool is not a hit: %s", error)

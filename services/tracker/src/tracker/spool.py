@@ -11,12 +11,16 @@ import errno
 import fcntl
 import os
 import time
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
+from functools import partial
 from pathlib import Path
+from typing import TypeVar
 from uuid import uuid4
 
 _SEGMENT_BYTES = 8 << 20
 _RESERVED = 0.1  # of the space is for unsubscribes only
+
+T = TypeVar("T")
 
 
 class SpoolFull(Exception):
@@ -43,24 +47,31 @@ class Spool:
 
     async def append(self, lines: Sequence[bytes], *, precious: bool) -> None:
         """Append and fsync. Raises SpoolFull; `precious` lines may use the reserve too."""
-        async with self._lock:
-            await asyncio.to_thread(self._append, lines, precious)
+        await self._alone(partial(self._append, lines, precious))
 
     async def oldest(self) -> tuple[Path, list[bytes]] | None:
         """The oldest segment that nobody else holds, and its lines; it takes no more of them."""
-        async with self._lock:
-            return await asyncio.to_thread(self._oldest)
+        return await self._alone(self._oldest)
 
     async def remove(self, segment: Path) -> None:
         """Delete the segment that `oldest` returned last: its lines are all published."""
-        async with self._lock:
-            await asyncio.to_thread(self._remove, segment)
+        await self._alone(partial(self._remove, segment))
 
     async def close(self) -> None:
         """Leave the segments to whoever comes next."""
+        await self._alone(self._close)
+
+    async def _alone(self, work: Callable[[], T]) -> T:
+        """Work in a thread. It goes on when the caller is cancelled, and the next one waits for it."""
+        return await asyncio.shield(self._locked(work))
+
+    async def _locked(self, work: Callable[[], T]) -> T:
         async with self._lock:
-            self._end_segment()
-            self._release()
+            return await asyncio.to_thread(work)
+
+    def _close(self) -> None:
+        self._end_segment()
+        self._release()
 
     def _append(self, lines: Sequence[bytes], precious: bool) -> None:
         data = b"".join(line + b"\n" for line in lines)

@@ -26,11 +26,15 @@ class Clients:
 
     def of(self, peer: tuple[str, int] | None, headers: Headers) -> str:
         """The client's address; "" where there is none."""
-        client = peer[0] if peer else ""
-        if not self._trusts(client):
-            return client
         named = [value for name, value in headers if name == b"x-forwarded-for"]
-        for entry in reversed(b",".join(named).decode("latin-1").split(",")):
+        return self.behind(peer, b",".join(named).decode("latin-1"))
+
+    def behind(self, peer: tuple[str, int] | None, forwarded_for: str) -> str:
+        """The same, from all that stands in X-Forwarded-For."""
+        client = peer[0] if peer else ""
+        if not forwarded_for or not self._trusts(client):
+            return client
+        for entry in reversed(forwarded_for.split(",")):
             address = entry.strip()
             if not address:
                 continue

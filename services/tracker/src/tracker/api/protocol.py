@@ -5,31 +5,17 @@ requests take uvicorn's own way. A head must be complete in time and may not be 
 """
 
 import asyncio
-import re
 from typing import Any
 
 from uvicorn.protocols.http.httptools_impl import HttpToolsProtocol
 
+from tracker.api import heads
 from tracker.api.tracking import HOT_PATHS, Tracking
 
 _HEAD_SECONDS = 10.0
 _HEAD_BYTES = 32 * 1024
 _TOO_LARGE = b"HTTP/1.1 431 Too Large\r\ncontent-length: 0\r\nconnection: close\r\n\r\n"
-_END = b"\r\n\r\n"
 _HOT_LINES = tuple(b"GET " + path for path in HOT_PATHS)
-_NAME = re.compile(rb"[!#$%&'*+\-.^_`|~0-9a-z]+")
-#: With any of these it is no ordinary GET: the parser knows what to do.
-_UNUSUAL = frozenset(
-    {
-        b"content-length",
-        b"transfer-encoding",
-        b"upgrade",
-        b"expect",
-        b"connection",
-        b"te",
-        b"trailer",
-    }
-)
 _CLOSE = b"connection: close\r\n\r\n"
 
 
@@ -42,6 +28,8 @@ class TrackingProtocol(HttpToolsProtocol):
     _hot = False
     _head_bytes = 0
     _head_timer: asyncio.TimerHandle | None = None
+    _answered_at = 0.0  # by the loop's clock
+    _dated: tuple[object, bytes] = (None, b"")
 
     def data_received(self, data: bytes) -> None:
         if data.startswith(_HOT_LINES) and not self._in_message and self._quick(data):
@@ -70,11 +58,9 @@ class TrackingProtocol(HttpToolsProtocol):
 
     def on_headers_complete(self) -> None:
         self._head_is_read()
-        if self.url.startswith(HOT_PATHS):
-            keep = self.parser.should_keep_alive() and self.parser.get_http_version() == "1.1"
-            if self._answer(self.parser.get_method(), self.url, self.headers, keep=keep):
-                self._hot = True
-                return
+        if self.url.startswith(HOT_PATHS) and self._answer_parsed():
+            self._hot = True
+            return
         url, headers, expects = self.url, self.headers, self.expect_100_continue
         super().on_message_begin()  # makes the scope
         self.url, self.expect_100_continue = url, expects
@@ -98,44 +84,64 @@ class TrackingProtocol(HttpToolsProtocol):
 
     def _quick(self, data: bytes) -> bool:
         """Answer a whole and ordinary GET without the parser; False if it is anything else."""
-        if not data.endswith(_END) or data.count(b"\n") != data.count(b"\r\n"):
+        if (head := heads.read(data)) is None or not self._free():
             return False
-        lines = data[:-4].lower().split(b"\r\n")
-        first = data[: len(lines[0])].split(b" ")
-        if len(first) != 3 or first[2] != b"HTTP/1.1":
+        answer = self.tracking.at_once("GET", head[0], self.client, head[1])
+        if answer is None:
             return False
-        headers = []
-        place = len(lines[0]) + 2
-        for line in lines[1:]:
-            name, colon, _ = line.partition(b":")
-            if not colon or name in _UNUSUAL or not _NAME.fullmatch(name):
-                return False
-            headers.append((name, data[place + len(name) + 1 : place + len(line)].strip(b" \t")))
-            place += len(line) + 2
-        self._unset_keepalive_if_required()
+        self.transport.write(b"".join((answer[0], self._date(), b"\r\n", answer[1])))
         if self._head_timer is not None:
             self._head_is_read()
-        return self._answer(first[0], first[1], headers, keep=True)
+        self._kept_alive()
+        return True
 
-    def _answer(
-        self, method: bytes, url: bytes, headers: list[tuple[bytes, bytes]], *, keep: bool
-    ) -> bool:
-        """Answer a hit from memory; False if it must go the long way."""
-        if self.pipeline or (self.cycle is not None and not self.cycle.response_complete):
+    def _answer_parsed(self) -> bool:
+        """Answer a hit from memory, with a head that needed the parser; False if it must go on."""
+        method, path = self.parser.get_method().decode(), self.url.decode("latin-1")
+        if method not in ("GET", "HEAD") or not self._free():
             return False
-        if self.flow.write_paused or self.transport.is_closing():
+        fields = heads.of_interest(self.headers)
+        if (answer := self.tracking.at_once(method, path, self.client, fields)) is None:
             return False
-        head = self.tracking.at_once(method, url, self.client, headers)
-        if head is None:
-            return False
-        fields, body = head
-        date = b"".join([b"%b: %b\r\n" % pair for pair in self.server_state.default_headers])
-        self.transport.write(b"".join((fields, date, b"\r\n" if keep else _CLOSE, body)))
+        keep = self.parser.should_keep_alive() and self.parser.get_http_version() == "1.1"
+        body = answer[1] if method == "GET" else b""
+        end = b"\r\n" if keep else _CLOSE
+        self.transport.write(b"".join((answer[0], self._date(), end, body)))
         if keep:
-            self.on_response_complete()
+            self._kept_alive()
         else:
             self.transport.close()
         return True
+
+    def _free(self) -> bool:
+        """Whether nothing else is being answered, and the client takes what it gets."""
+        busy = self.pipeline or (self.cycle is not None and not self.cycle.response_complete)
+        return not (busy or self.flow.write_paused or self.transport.is_closing())
+
+    def _date(self) -> bytes:
+        """The fields that uvicorn makes anew each second."""
+        made = self.server_state.default_headers
+        if self._dated[0] is not made:
+            self._dated = made, b"".join([b"%b: %b\r\n" % pair for pair in made])
+        return self._dated[1]
+
+    def _kept_alive(self) -> None:
+        """One timer a connection, not one a request: it looks at the time when it goes off."""
+        self.server_state.total_requests += 1
+        self._answered_at = self.loop.time()
+        if self.timeout_keep_alive_task is None:
+            self._wait(self.timeout_keep_alive)
+
+    def _wait(self, seconds: float) -> None:
+        waiting = self.loop.call_later(seconds, self.timeout_keep_alive_handler)
+        self.timeout_keep_alive_task = waiting
+
+    def timeout_keep_alive_handler(self) -> None:
+        left = self.timeout_keep_alive - (self.loop.time() - self._answered_at)
+        if left > 0:
+            self._wait(left)
+        else:
+            super().timeout_keep_alive_handler()
 
 
 def protocol_for(tracking: Tracking) -> type[TrackingProtocol]:

@@ -14,7 +14,8 @@ from starlette.types import ASGIApp, Receive, Scope, Send
 from postfleet import metrics
 from postfleet.tokens import Purpose, TokenContent, TokenKeys
 from tracker.api.clients import Clients
-from tracker.api.requests import hit_from
+from tracker.api.heads import Fields
+from tracker.api.requests import hit_from, hit_of
 from tracker.destinations import Destinations
 from tracker.domain.hits import HitKind
 from tracker.intake import Intake
@@ -68,8 +69,16 @@ def _redirect(target: str) -> Answer:
     return _answer(302, b"", (b"location", target.encode()), _NO_ROBOTS)
 
 
-_opened = metrics.http_requests.labels("tracker", _ROUTES[_OPEN], "200")
-_clicked = metrics.http_requests.labels("tracker", _ROUTES[_CLICK], "302")
+_answered = {
+    HitKind.OPENED: metrics.http_requests.labels("tracker", _ROUTES[_OPEN], "200"),
+    HitKind.CLICKED: metrics.http_requests.labels("tracker", _ROUTES[_CLICK], "302"),
+}
+
+
+def count_answered(kind: HitKind, count: int) -> None:
+    """Count requests that were noted as hits: they were answered with what they asked for."""
+    if kind in _answered:
+        _answered[kind].inc(count)
 
 
 class Tracking:
@@ -85,32 +94,25 @@ class Tracking:
         self._redirects: dict[str, bytes] = {}  # heads, by destination
 
     def at_once(
-        self,
-        method: bytes,
-        url: bytes,
-        peer: tuple[str, int] | None,
-        headers: list[tuple[bytes, bytes]],
+        self, method: str, path: str, peer: tuple[str, int] | None, fields: Fields
     ) -> tuple[bytes, bytes] | None:
         """Head and body for a good hit; None for all that is not one, or needs more than memory."""
-        if method not in (b"GET", b"HEAD") or b"%" in url or b"?" in url or not url.isascii():
-            return None
-        path = url.decode()
         if path.startswith(_OPEN):
-            content = self._opening(path)
-            head, body, count = _PIXEL_HEAD, PIXEL, _opened
+            content, kind = self._opening(path), HitKind.OPENED
+            head, body = _PIXEL_HEAD, PIXEL
         else:
-            content = self._keys.read(Purpose.CLICK, path[len(_CLICK) :])
+            content, kind = self._keys.read(Purpose.CLICK, path[len(_CLICK) :]), HitKind.CLICKED
             target = self._destinations.known(content.link_id) if content else None
             if target is None:
                 return None
-            head, body, count = self._redirect_head(target), b"", _clicked
-        client = self.clients.of(peer, headers)
-        if content is None or not self.clients.may(client):
+            head, body = self._redirect_head(target), b""
+        if content is None:
             return None
-        kind = HitKind.OPENED if body else HitKind.CLICKED
-        self._intake.note(hit_from(client, method.decode(), headers, kind, content))
-        count.inc()
-        return head, body if method == b"GET" else b""
+        client = self.clients.behind(peer, fields.get("x-forwarded-for", ""))
+        if not self.clients.may(client):
+            return None
+        self._intake.note(hit_of(client, method, fields, kind, content))
+        return head, body
 
     async def answer(self, scope: Scope) -> Answer:
         """The answer to any request of these paths."""
@@ -170,7 +172,8 @@ class TrackingPaths:
         answer = await self._tracking.answer(scope)
         await _send(answer, scope["method"], send)
         route = _ROUTES[path[: len(_OPEN)]]
-        metrics.http_requests.labels("tracker", route, str(answer[0])).inc()
+        if answer[0] >= 400:  # a good one is counted with its hit
+            metrics.http_requests.labels("tracker", route, str(answer[0])).inc()
         metrics.http_seconds.labels("tracker", route).observe(time.perf_counter() - started)
 
 
