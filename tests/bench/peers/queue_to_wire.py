@@ -15,7 +15,15 @@ import uvloop
 from nats.aio.msg import Msg
 
 from dispatcher.domain.message import CompiledMessage, Letter, dot_stuffed
-from dispatcher.transport import Connection, Envelope, Mail, Result, Timeouts, connect
+from dispatcher.transport import (
+    Connection,
+    Envelope,
+    Mail,
+    Result,
+    ResumingContext,
+    Timeouts,
+    connect,
+)
 from postfleet.bus import Bus
 from postfleet.events.senders import MailServer, SmtpSecurity
 from postfleet.pull import PullLimits
@@ -92,9 +100,8 @@ class _Jobs:
             self.over.set_exception(error)
 
 
-async def _open(port: int) -> Connection:
+async def _open(port: int, context: ssl.SSLContext) -> Connection:
     server = MailServer(host="127.0.0.1", port=port, security=SmtpSecurity.NONE, username="")
-    context = ssl.create_default_context()
     hello = "bench.test"
     return await connect(server, "", tls_context=context, local_hostname=hello, timeouts=Timeouts())
 
@@ -109,8 +116,9 @@ async def main() -> None:
     bus = Bus(job["username"], "dispatcher")
     bus.consume_messages("dispatcher-jobs", jobs.on_jobs, PullLimits(prefetch=100, batch=20))
     await bus.connect()
+    context = ResumingContext.like(None)  # one for all connections, as in the dispatcher
     watch = Stopwatch()
-    opening = [_open(job["port"]) for _ in range(job["connections"])]
+    opening = [_open(job["port"], context) for _ in range(job["connections"])]
     jobs.connections = list(await asyncio.gather(*opening))
     for connection in jobs.connections:
         connection.serve(jobs)

@@ -16,6 +16,8 @@ they do not mean it (`Habits`), one command at a time. In both, at most one mail
 between its final dot and the reply, so a lost connection leaves at most one in doubt (RFC 1047).
 """
 
+from dispatcher.transport.connection import Connection
+from dispatcher.transport.deadline import Timeouts
 from dispatcher.transport.habits import Habits
 from dispatcher.transport.mails import (
     Envelope,
@@ -29,7 +31,6 @@ from dispatcher.transport.mails import (
 )
 from dispatcher.transport.opening import connect
 from dispatcher.transport.resuming import ResumingContext
-from dispatcher.transport.transactions import Connection, Timeouts
 
 __all__ = [
     "Connection",

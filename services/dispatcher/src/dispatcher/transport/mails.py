@@ -9,7 +9,7 @@ from dispatcher.domain.outcomes import Phase
 from postfleet.smtp import OutcomeUnknown, SmtpReply
 
 if TYPE_CHECKING:
-    from dispatcher.transport.transactions import Connection
+    from dispatcher.transport.connection import Connection
 
 
 class Envelope(NamedTuple):

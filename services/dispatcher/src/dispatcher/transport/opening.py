@@ -6,9 +6,10 @@ from typing import cast
 
 import aiosmtplib
 
+from dispatcher.transport.connection import Connection
+from dispatcher.transport.deadline import Timeouts
 from dispatcher.transport.habits import Habits
 from dispatcher.transport.resuming import ResumingContext
-from dispatcher.transport.transactions import Connection, Timeouts
 from postfleet.events.senders import MailServer, SmtpSecurity
 from postfleet.smtp import PermanentFailure, SmtpReply, TransientFailure
 

@@ -4,12 +4,19 @@ import re
 
 _MAX_REPLY_OCTETS = 64 * 1024
 _LINE = re.compile(rb"[1-5][0-9]{2}(?:[ -]|\Z)")
+#: How the last line of a reply begins, nearly always.
+_CODES = {b"%d " % code: code for code in range(100, 600)}
 
-Reply = tuple[int, bytes]  # the code of the last line, and the text of all lines
+Reply = tuple[int, bytes]  # the code of the last line, and the text of all lines: see `text_of`
 
 
 class NoReply(ValueError):
     """What came is no SMTP reply, or one without an end."""
+
+
+def text_of(octets: bytes) -> str:
+    """The text of a reply, its lines joined by a newline."""
+    return octets.rstrip(b"\r").decode("utf-8", "replace")
 
 
 class ReplyReader:
@@ -29,20 +36,26 @@ class ReplyReader:
 
     def feed(self, data: bytes) -> list[Reply]:
         lines = (self._tail + data if self._tail else data).split(b"\n")
-        self._tail = lines.pop()
-        if len(self._tail) > _MAX_REPLY_OCTETS:
+        tail = self._tail = lines.pop()
+        if len(tail) > _MAX_REPLY_OCTETS:
             raise NoReply("a line without an end")
         replies: list[Reply] = []
         for line in lines:
-            if not _LINE.match(line.rstrip(b"\r")):
-                raise NoReply(f"no reply: {line[:60]!r}")
-            if line[3:4] == b"-":
-                self._more(line)
-            elif self._text:
-                replies.append(self._whole(line))
-            else:
-                replies.append((int(line[:3]), line[4:].rstrip(b"\r")))
+            code = _CODES.get(line[:4])
+            if code is not None and not self._text:
+                replies.append((code, line[4:]))
+            elif (reply := self._part(line)) is not None:
+                replies.append(reply)
         return replies
+
+    def _part(self, line: bytes) -> Reply | None:
+        """One more line; the reply if it was its last one."""
+        if not _LINE.match(line.rstrip(b"\r")):
+            raise NoReply(f"no reply: {line[:60]!r}")
+        if line[3:4] == b"-":
+            self._more(line)
+            return None
+        return self._whole(line)
 
     def _more(self, line: bytes) -> None:
         self._text.append(line[4:].rstrip(b"\r"))
