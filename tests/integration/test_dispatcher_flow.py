@@ -11,7 +11,7 @@ import pytest
 from postfleet.bus import Bus
 from postfleet.cloudevents import Announcement, derived_id
 from postfleet.events.inbox import ReplyDetected
-from postfleet.events.tracking import EmailClicked, EmailOpened, Verdict
+from postfleet.events.tracking import EmailClicked, EmailOpened, Verdict, VerdictChanged
 from postfleet.instants import now
 from tests.support.dispatcher import Dispatcher, DispatcherWorld, dispatcher_world
 from tests.support.mongo import MongoServer
@@ -62,6 +62,12 @@ class People:
     async def clicked(self, row: dict[str, Any]) -> None:
         hit = {"verdict": Verdict.HUMAN, "first": True, "url": "https://x.test/more"}
         await self.did(EmailClicked, row, **hit)
+
+    async def corrected(self, row: dict[str, Any], kind: str, **moved: Any) -> None:
+        told = {"hit_id": f"h-{row['_id']}", "hit_kind": kind, "rules": 2, **moved}
+        human = "counted" in moved
+        verdicts = [Verdict.BOT, Verdict.HUMAN] if human else [Verdict.HUMAN, Verdict.BOT]
+        await self.did(VerdictChanged, row, old_verdict=verdicts[0], verdict=verdicts[1], **told)
 
     async def replied(self, row: dict[str, Any]) -> None:
         about = {"text": "Yes", "reply_subject": "Re: Hello"}
@@ -152,6 +158,37 @@ async def test_an_open_after_its_step_was_decided_changes_nothing(
         await people.opened(row)
     await completed(world, one, campaign_id)
     assert await subjects(world, campaign_id) == {"late": ["first", "last"]}
+
+
+async def test_a_verdict_that_changes_changes_who_gets_the_next_step(
+    world: DispatcherWorld, one: Dispatcher
+) -> None:
+    steps = [
+        step("always", 0, "first"),
+        step("not_opened", 4, "unread"),
+        step("clicked", 0, "clicked"),
+    ]
+    names = ["machine", "person", "opener"]
+    people_of = [f"{name}@people.test" for name in names]
+    campaign_id = await world.campaign(one, people_of, steps=steps, tracking=TRACKED)
+    rows = {
+        address.split("@")[0]: row for address, row in (await world.settled(campaign_id, 3)).items()
+    }
+    async with People(world) as people:
+        await people.corrected(rows["machine"], "clicked", uncounted=1, uncounted_at=now())
+        await people.clicked(rows["machine"])  # heard late: it is taken back already
+        await people.opened(rows["opener"])
+        await people.opened(rows["person"], Verdict.BOT)
+        await people.corrected(rows["person"], "clicked", counted=1, counted_at=now())
+    await completed(world, one, campaign_id)
+    assert await subjects(world, campaign_id) == {
+        "machine": ["first", "unread"],
+        "person": ["first", "clicked"],
+        "opener": ["first"],
+    }
+    stats = await one.api("GET", f"/campaigns/{campaign_id}/stats")
+    (first,) = stats["steps"][0]["variants"]
+    assert (first["opened"], first["clicked"]) == (1, 1)
 
 
 async def test_a_variant_that_people_open_more_wins_once_and_gets_the_new_leads(

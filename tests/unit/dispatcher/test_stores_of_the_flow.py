@@ -7,6 +7,7 @@ from typing import Any
 import pytest
 
 from dispatcher.domain.campaigns import Campaign, CampaignState, Step, Variant
+from dispatcher.domain.counted_hits import Kind, Standing
 from dispatcher.domain.ledger import Item, Origin, Settled
 from dispatcher.domain.outcomes import Outcome
 from dispatcher.domain.progress import CONDITION, NEVER, Facts
@@ -36,10 +37,9 @@ async def lead(store: Leads, name: str) -> Lead:
 async def test_what_people_did_is_noted_once_and_stays(leads: Leads) -> None:
     jo = await lead(leads, "jo")
     for _ in range(2):
-        await leads.mark_many({jo.key: {"opened_at": 5}, "spring:nobody": {"opened_at": 5}})
-    await leads.mark_many({jo.key: {"clicked_at": 6}})
+        await leads.mark_many({jo.key: {"replied_at": 5}, "spring:nobody": {"replied_at": 5}})
     await leads.mark_many({})
-    assert (await lead(leads, "jo")).facts == Facts(opened=True, clicked=True)
+    assert (await lead(leads, "jo")).facts == Facts(replied=True)
     assert (await lead(leads, "al")).facts == Facts()
     assert await leads.counts("spring") == {"active": 3}
 
@@ -101,11 +101,14 @@ async def test_variants_and_steps_are_counted_from_the_rows(database: Any) -> No
             ("b5", replace(first["A"], campaign_id="summer"), settled(9)),
         ]
     )
-    marks: dict[str, dict[str, Any]] = {"d0": {"opened_at": 9}, "d1": {"opened_at": 9}}
-    marks |= {"d4": {"opened_at": 9, "clicked_at": 9}, "d6": {"bounced_at": 9}}
+    nine = Standing.counted(1, 9)
+    hits: list[tuple[str, Kind]] = [(d, "opened") for d in ("d0", "d1", "d2", "d4")]
+    hits.append(("d4", "clicked"))
     for _ in range(2):
-        await store.mark_many(marks)
-    await store.mark_many({})
+        await store.stand({("d2", "opened"): Standing.taken_back(1)})
+        await store.stand(dict.fromkeys(hits, nine))
+        await store.mark("d6", {"bounced_at": 9})
+    await store.stand({})
     counted = await store.variant_counts("spring", 0, 5000, "opened_at")
     assert counted == {"A": (4, 2), "B": (2, 1)}
     assert await store.variant_counts("spring", 0, 1001, "opened_at") == {"A": (2, 2)}

@@ -145,7 +145,12 @@ DURABLES = (
             "warmup",
         ),
     ),
-    Durable("dispatcher-hits", "EVENTS", "dispatcher", _events("email.opened", "email.clicked")),
+    Durable(
+        "dispatcher-hits",
+        "EVENTS",
+        "dispatcher",
+        _events("email.opened", "email.clicked", "verdict.changed"),
+    ),
     # Jobs without a lane: those of versions that had none, sorted into lanes when they are met.
     Durable("dispatcher-jobs", "JOBS", "dispatcher", ("job.send",), max_ack_pending=2000),
     *_JOB_DURABLES,

@@ -1,7 +1,6 @@
 """Leads that are due: whose step may go now, who waits, who is passed over, who is done."""
 
 from collections.abc import Mapping, Sequence
-from dataclasses import replace
 
 from dispatcher.announcer import Announcer
 from dispatcher.domain.batching import first_item, unsent
@@ -9,7 +8,7 @@ from dispatcher.domain.campaigns import Campaign, LeadState
 from dispatcher.domain.identity import delivery_id
 from dispatcher.domain.ledger import Settled
 from dispatcher.domain.outcomes import Outcome
-from dispatcher.domain.progress import CONDITION, Move, Next, due_after, next_move
+from dispatcher.domain.progress import CONDITION, OF_HITS, Facts, Move, Next, due_after, next_move
 from dispatcher.store.deliveries import Deliveries, Row
 from dispatcher.store.leads import Lead, Leads
 from dispatcher.store.suppressions import Suppressions
@@ -53,7 +52,7 @@ class DueLeads:
         return next_for(campaign, lead, await self._rows_before(campaign, [lead]), moment)
 
     async def _rows_before(self, campaign: Campaign, due: Sequence[Lead]) -> Mapping[str, Row]:
-        ids = [delivery_id(campaign.id, lead.lead_id, lead.step - 1) for lead in due if lead.step]
+        ids = [id_ for lead in due for id_ in _ids_before(campaign, lead)]
         return await self._deliveries.get_many(ids) if ids else {}
 
     async def _pass_over(
@@ -97,10 +96,22 @@ class DueLeads:
         await self._announcer.settle(unsent(campaign, step, items, moment), settled)
 
 
+def _ids_before(campaign: Campaign, lead: Lead) -> list[str]:
+    """The delivery of the step before; for a condition on opens and clicks those of all before."""
+    steps = campaign.steps
+    all_of_them = lead.step < len(steps) and steps[lead.step].condition in OF_HITS
+    first = 0 if all_of_them else max(0, lead.step - 1)
+    return [delivery_id(campaign.id, lead.lead_id, step) for step in range(first, lead.step)]
+
+
 def next_for(campaign: Campaign, lead: Lead, rows: Mapping[str, Row], moment: int) -> Next:
     """`rows` holds the deliveries of the steps before, by id."""
-    row = rows.get(delivery_id(campaign.id, lead.lead_id, lead.step - 1))
-    facts = lead.facts
-    if row is not None and row.document.get("replied_at"):
-        facts = replace(facts, replied=True)
+    ids = _ids_before(campaign, lead)
+    before = [rows[id_].document for id_ in ids if id_ in rows]
+    facts = Facts(
+        replied=lead.facts.replied or any(row.get("replied_at") for row in before),
+        opened=any(row.get("opened_at") for row in before),
+        clicked=any(row.get("clicked_at") for row in before),
+    )
+    row = rows.get(ids[-1]) if ids else None
     return next_move(campaign, lead.step, row.as_before if row else None, facts, moment)

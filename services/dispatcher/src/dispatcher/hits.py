@@ -5,37 +5,33 @@ import time
 from collections.abc import Mapping, Sequence
 from typing import Any
 
+from dispatcher.domain.counted_hits import Kind, Standing, standings
 from dispatcher.evidence import Evidence
 from dispatcher.handlers import RowMissing
 from dispatcher.store.deliveries import Deliveries, Row
-from dispatcher.store.leads import Leads
 from postfleet.cloudevents import Received
-from postfleet.events.tracking import EmailClicked, HitEvent, Verdict
-from postfleet.instants import to_ms
+from postfleet.events.tracking import HitEvent, VerdictChanged
 
 DURABLE = "dispatcher-hits"
 
 _ROWS_WITHIN_SECONDS = 2.0  # a settlement's events are said just before its rows are written
 _LOOK_EVERY_SECONDS = 0.05
 
-Marks = dict[str, dict[str, Any]]  # document id -> fields
-
 
 class Hits:
-    def __init__(self, deliveries: Deliveries, leads: Leads, evidence: Evidence) -> None:
-        self._deliveries, self._leads, self._evidence = deliveries, leads, evidence
+    def __init__(self, deliveries: Deliveries, evidence: Evidence) -> None:
+        self._deliveries, self._evidence = deliveries, evidence
 
     async def apply(self, batch: Sequence[Received[Any]]) -> None:
-        """Mark rows and leads; a rerun writes the same marks. Raises RowMissing after the others."""
-        hits = [received.event for received in batch if isinstance(received.event, HitEvent)]
-        rows = await self._rows({hit.delivery_id for hit in hits})
-        known = [hit for hit in hits if hit.delivery_id in rows]
-        of_rows, of_leads = _marks(known, rows)
-        await self._deliveries.mark_many(of_rows)
-        await self._leads.mark_many(of_leads)
-        for hit in known:
-            await self._evidence.arrived(rows[hit.delivery_id], hit.subject)
-        missing = {hit.delivery_id for hit in hits} - rows.keys()
+        """Mark the rows; a rerun marks nothing more. Raises RowMissing after the others."""
+        told = [r.event for r in batch if isinstance(r.event, HitEvent | VerdictChanged)]
+        rows = await self._rows({event.delivery_id for event in told})
+        known = [event for event in told if event.delivery_id in rows]
+        await self._deliveries.stand(_highest(known))
+        for event in known:
+            if isinstance(event, HitEvent):
+                await self._evidence.arrived(rows[event.delivery_id], event.subject)
+        missing = {event.delivery_id for event in told} - rows.keys()
         if missing:
             raise RowMissing(", ".join(sorted(missing)))
 
@@ -48,17 +44,11 @@ class Hits:
         return rows
 
 
-def _marks(hits: Sequence[HitEvent], rows: Mapping[str, Row]) -> tuple[Marks, Marks]:
-    """What people's first hits say about the row and about the lead; machines say nothing."""
-    of_rows: Marks = {}
-    of_leads: Marks = {}
-    for hit in hits:
-        if hit.verdict is not Verdict.HUMAN or not hit.first:
-            continue
-        row = rows[hit.delivery_id]
-        name = "clicked_at" if isinstance(hit, EmailClicked) else "opened_at"
-        mark = {name: to_ms(hit.occurred_at)}
-        of_rows.setdefault(hit.delivery_id, {}).update(mark)
-        if row.origin.campaign_id:
-            of_leads.setdefault(row.lead_key, {}).update(mark)
-    return of_rows, of_leads
+def _highest(told: Sequence[HitEvent | VerdictChanged]) -> Mapping[tuple[str, Kind], Standing]:
+    """How each delivery stands by these events alone."""
+    found: dict[tuple[str, Kind], Standing] = {}
+    for event in told:
+        for kind, standing in standings(event):
+            key = event.delivery_id, kind
+            found[key] = max(standing, found.get(key, standing), key=lambda one: one.rank)
+    return found

@@ -176,7 +176,7 @@ class Parts:
         self.warmup = WarmupExchange(
             self.stores.senders, self.intake, self.keys, self.bus.request, _warmup_times(settings)
         )
-        self.hits = Hits(self.stores.deliveries, self.stores.leads, self.evidence)
+        self.hits = Hits(self.stores.deliveries, self.evidence)
         self.variant_choice = VariantChoice(
             self.stores.campaigns,
             self.stores.deliveries,

@@ -11,6 +11,10 @@ from enum import StrEnum
 from dispatcher.domain.campaigns import Campaign, Condition
 from dispatcher.domain.outcomes import Outcome
 
+#: What asks for opens and clicks of the mails before.
+OF_HITS = frozenset(
+    {Condition.OPENED, Condition.NOT_OPENED, Condition.CLICKED, Condition.NOT_CLICKED}
+)
 NEVER = 1 << 60  # a due time that does not come
 CONDITION = "condition"  # the `meaning` of a delivery that was passed over
 

@@ -8,6 +8,7 @@ from pymongo import InsertOne, UpdateOne
 from pymongo.errors import BulkWriteError
 
 from dispatcher.domain.auto_pause import Figures, PauseRules, enough_sends
+from dispatcher.domain.counted_hits import Kind, Standing
 from dispatcher.domain.ledger import Item, Origin, Settled
 from dispatcher.domain.outcomes import Outcome
 from dispatcher.domain.progress import CONDITION, Before
@@ -184,9 +185,13 @@ class Deliveries:
         result = await self._collection.update_one({"_id": delivery_id}, {"$set": fields})
         return bool(result.matched_count)
 
-    async def mark_many(self, marks: Mapping[str, dict[str, Any]]) -> None:
-        """As `mark`, for many rows that are there."""
-        updates = [UpdateOne({"_id": id_}, {"$set": fields}) for id_, fields in marks.items()]
+    async def stand(self, standings: Mapping[tuple[str, Kind], Standing]) -> None:
+        """How the opens and clicks of rows stand; what a row has by a higher rank stays."""
+        updates = [
+            UpdateOne({"_id": id_, f"{kind}_rank": before}, {"$set": _standing(kind, standing)})
+            for (id_, kind), standing in standings.items()
+            for before in ({"$lt": standing.rank}, {"$exists": False})
+        ]
         if updates:
             await self._collection.bulk_write(updates, ordered=False)
 
@@ -231,6 +236,10 @@ class Deliveries:
             {"$group": {"_id": "$state", "n": {"$sum": 1}}},
         ]
         return {row["_id"]: row["n"] async for row in self._collection.aggregate(pipeline)}
+
+
+def _standing(kind: Kind, standing: Standing) -> Document:
+    return {f"{kind}_rank": standing.rank, f"{kind}_at": standing.at}
 
 
 def _count(condition: Document) -> Document:

@@ -31,7 +31,10 @@ OPEN = (LeadState.ACTIVE, LeadState.PAUSED, LeadState.UNCONFIRMED)
 
 @dataclass(frozen=True, slots=True)
 class Lead:
-    """`step` is the next one to plan, `due` its time. `sender_id` mailed the earlier steps."""
+    """`step` is the next one to plan, `due` its time. `sender_id` mailed the earlier steps.
+
+    `facts` knows of replies; opens and clicks are the deliveries'.
+    """
 
     campaign_id: str
     lead_id: str
@@ -230,7 +233,7 @@ class Leads:
         await self._collection.delete_many(_all_of(campaign_id))
 
     async def mark_many(self, marks: Mapping[str, dict[str, Any]]) -> None:
-        """Note what people did (`opened_at`, …), by the lead's key; unknown leads are left out."""
+        """Note what people did (`replied_at`), by the lead's key; unknown leads are left out."""
         updates = [UpdateOne({"_id": key}, {"$set": fields}) for key, fields in marks.items()]
         if updates:
             await self._collection.bulk_write(updates, ordered=False)
@@ -406,11 +409,7 @@ def _lead(document: Document) -> Lead:
         due=document["due"],
         sender_id=document.get("sender_id"),
         fields=orjson.loads(document["fields"]),
-        facts=Facts(
-            replied=bool(document.get("replied_at")),
-            opened=bool(document.get("opened_at")),
-            clicked=bool(document.get("clicked_at")),
-        ),
+        facts=Facts(replied=bool(document.get("replied_at"))),
         consent=_consent(document),
         reason=document.get("reason", ""),
         changed_at=document.get("changed_at", 0),
