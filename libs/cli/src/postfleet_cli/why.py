@@ -27,7 +27,7 @@ def why(
 ) -> None:
     """Explain a mail: why it went when it went, or why it has not and when it would.
 
-    With an address: every campaign that knows it, what it was sent, and what comes next.
+    With an address: every campaign that knows it, all it was sent, and what comes next.
     """
     api = Api.from_environment()
     if "@" in what:
@@ -109,7 +109,8 @@ def of_person(found: Document) -> Iterator[str]:
         yield f"  campaign {lead['campaign'] or lead['campaign_id']}: {_standing(lead)}"
     for item in found["items"]:
         about = item.get("mail_subject") or item.get("reason") or ""
-        when = clock(item.get("accepted_at") or item.get("updated_at"))
+        at = item.get("accepted_at") or item.get("updated_at") or item.get("next_attempt_at")
+        when = clock(at)
         yield f"  {when}  {item['state']:<9} {item['id']}  {about}"
 
 

@@ -92,7 +92,11 @@ def build(settings: Settings) -> FastAPI:
                 )
             ),
             build_recipients(
-                stores.deliveries, stores.leads, stores.campaigns, stores.suppressions
+                stores.deliveries,
+                parts.messages,
+                stores.leads,
+                stores.campaigns,
+                stores.suppressions,
             ),
             build_suppressions(stores.suppressions, parts.suppressing),
             build_pauses(parts.pauses, parts.relays[2].wake),

@@ -7,7 +7,7 @@ from fastapi import APIRouter
 
 from dispatcher.api.plan import shown_reasons
 from dispatcher.domain.ledger import Batch
-from dispatcher.domain.mail import message_of
+from dispatcher.domain.mail import Mail, message_of
 from dispatcher.domain.outcomes import Outcome
 from dispatcher.store.attempts import Attempts
 from dispatcher.store.batches import Batches
@@ -122,13 +122,23 @@ async def _scheduled(messages: Messages, delivery_id: str) -> dict[str, Any] | N
     if delivery_id not in recipients:
         return None
     return {
-        "id": delivery_id,
+        **scheduled(stored.mail, delivery_id, recipients[delivery_id]),
         "state": stored.state,
-        "campaign_id": "",
-        "sender_id": stored.mail.sender_id,
-        "recipient": recipients[delivery_id],
-        "category": stored.mail.category,
         "next_attempt_at": rfc3339(stored.mail.due_at) if stored.state == SCHEDULED else None,
+    }
+
+
+def scheduled(mail: Mail, delivery_id: str, recipient: str) -> dict[str, Any]:
+    """A delivery of a mail whose time has not come."""
+    return {
+        "id": delivery_id,
+        "state": SCHEDULED,
+        "campaign_id": "",
+        "sender_id": mail.sender_id,
+        "recipient": recipient,
+        "mail_subject": mail.subject or None,
+        "category": mail.category,
+        "next_attempt_at": rfc3339(mail.due_at),
     }
 
 

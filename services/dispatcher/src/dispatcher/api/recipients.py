@@ -4,12 +4,13 @@ from typing import Any
 
 from fastapi import APIRouter, Query
 
-from dispatcher.api.deliveries import shown
-from dispatcher.domain.identity import lead_id
+from dispatcher.api.deliveries import scheduled, shown
+from dispatcher.domain.identity import lead_id, person_of
 from dispatcher.domain.progress import NEVER
 from dispatcher.store.campaigns import Campaigns
 from dispatcher.store.deliveries import Deliveries
 from dispatcher.store.leads import Lead, Leads
+from dispatcher.store.messages import Messages
 from dispatcher.store.suppressions import Suppressions
 from postfleet.addresses import InvalidAddress, canonical
 from postfleet.api_keys import Scope, require
@@ -18,10 +19,15 @@ from postfleet.instants import rfc3339
 from postfleet.problems import invalid
 
 _MOST = 500
+_SCHEDULED_MOST = 5000  # mails whose time has not come that are looked through
 
 
 def build_recipients(
-    deliveries: Deliveries, leads: Leads, campaigns: Campaigns, suppressions: Suppressions
+    deliveries: Deliveries,
+    messages: Messages,
+    leads: Leads,
+    campaigns: Campaigns,
+    suppressions: Suppressions,
 ) -> APIRouter:
     router = APIRouter(prefix=f"{API}/deliveries", tags=["deliveries"])
 
@@ -29,20 +35,29 @@ def build_recipients(
     async def of_recipient(
         recipient: str = Query(max_length=320), limit: int = Query(100, ge=1, le=_MOST)
     ) -> dict[str, Any]:
-        """The campaign mail of one address, the newest first; where it stands in each campaign."""
+        """All mail to one address, whoever made it, the newest first; where it stands in each campaign.
+
+        Mails that are to go at a later time come before those that went.
+        """
         try:
             address = canonical(recipient)
         except InvalidAddress as error:
             raise invalid("recipient", "bad_address", str(error)) from error
         person = lead_id(address)
-        rows = await deliveries.of_lead(person, limit)
-        rows.sort(key=lambda row: row.document["updated_at"], reverse=True)
+        rows = await deliveries.to_person(person, limit)
+        known = {row.item.delivery_id for row in rows}
+        waiting = [
+            scheduled(mail, id_, recipient)
+            for mail in await messages.waiting_for(person, _SCHEDULED_MOST)
+            for id_, recipient in mail.deliveries
+            if id_ not in known and person_of(recipient) == person
+        ]
         suppressed = await suppressions.of([address])
         return {
             "recipient": address,
             "suppressed": suppressed.get(address),
             "leads": [await _lead(lead) for lead in await leads.everywhere(person)],
-            "items": [shown(row) for row in rows],
+            "items": [*waiting, *map(shown, rows)][:limit],
             "next_cursor": None,
         }
 

@@ -3,12 +3,17 @@
 import hmac
 from hashlib import sha256
 
-from postfleet.addresses import domain_of
+from postfleet.addresses import canonical, domain_of
 
 
 def lead_id(address: str) -> str:
     """From the canonical address: the same person is the same lead in every campaign."""
     return sha256(f"lead\x1f{address}".encode()).hexdigest()[:24]
+
+
+def person_of(address: str) -> str:
+    """The lead that this address, in whatever spelling, is in every campaign. Raises InvalidAddress."""
+    return lead_id(canonical(address))
 
 
 def delivery_id(campaign_id: str, lead: str, step: int) -> str:

@@ -9,6 +9,7 @@ from pymongo.errors import BulkWriteError
 
 from dispatcher.domain.auto_pause import Figures, PauseRules, enough_sends
 from dispatcher.domain.counted_hits import Kind, Standing
+from dispatcher.domain.identity import person_of
 from dispatcher.domain.ledger import Item, Origin, Settled
 from dispatcher.domain.outcomes import Outcome
 from dispatcher.domain.progress import CONDITION, Before
@@ -69,7 +70,8 @@ class Deliveries:
         await ensure_indexes(
             self._collection, "campaign_id", "lead_id", "state", "next_attempt_at", "updated_at"
         )
-        for name in ("bounced_at", "complained_at"):  # few rows have them
+        # Few rows have the first two; those of mails of their own alone have the third.
+        for name in ("bounced_at", "complained_at", "person"):
             await self._collection.create_index(name, sparse=True)
 
     async def write(self, rows: Sequence[tuple[str, Origin, Settled]]) -> None:
@@ -110,6 +112,14 @@ class Deliveries:
         found = self._collection.find({"lead_id": lead_id}).limit(limit)
         return [_row(document) async for document in found]
 
+    async def to_person(self, person: str, limit: int) -> list[Row]:
+        """What went to a person, the newest first: of campaigns, whose lead it is, and all other mail."""
+        rows = await self.of_lead(person, limit)
+        found = self._collection.find({"person": person}).limit(limit)
+        rows += [_row(document) async for document in found]
+        rows.sort(key=lambda row: row.document["updated_at"], reverse=True)
+        return rows[:limit]
+
     async def look_again(self, delivery_ids: Sequence[str], at: int) -> None:
         """These wait longer: nothing about them is worth a new settlement."""
         await self._relaxed.update_many(
@@ -145,15 +155,17 @@ class Deliveries:
         return await self._collection.find_one(query) is not None
 
     async def of_person(self, lead: str, address: str) -> list[Row]:
-        """All rows of a lead, and those of mails of their own to the address; looks at every row."""
-        of_lead = [d async for d in self._collection.find({"lead_id": lead}).limit(_MOST)]
-        mails = self._collection.find({"recipient": address, "campaign_id": ""}).limit(_MOST)
-        return [_row(document) for document in [*of_lead, *[d async for d in mails]]]
+        """As `to_person`, and those that older versions wrote; looks at every row."""
+        older = {"recipient": address, "campaign_id": ""}
+        found = {row.item.delivery_id: row for row in await self.to_person(lead, _MOST)}
+        mails = self._collection.find(older).limit(_MOST)
+        return [*({d["_id"]: _row(d) async for d in mails} | found).values()]
 
     async def end_waiting(self, lead: str, address: str) -> None:
         """What waits for its next attempt gets none."""
         ended = {"state": Outcome.SKIPPED.value, "next_attempt_at": 0}
-        for who in ({"lead_id": lead}, {"recipient": address, "campaign_id": ""}):
+        older = {"recipient": address, "campaign_id": ""}
+        for who in ({"lead_id": lead}, {"person": lead}, older):
             waiting = {**who, "state": {"$in": [*_WAITING, QUEUED]}}
             await self._collection.update_many(waiting, {"$set": ended})
 
@@ -162,7 +174,7 @@ class Deliveries:
         nothing = {"recipient": "", "mail_subject": "", "reply_text": ""}
         for start in range(0, len(delivery_ids), _CHUNK):
             some = list(delivery_ids[start : start + _CHUNK])
-            fields = {**nothing, "reason": "erased", "lead_id": "erased"}
+            fields = {**nothing, "reason": "erased", "lead_id": "erased", "person": "erased"}
             await self._collection.update_many({"_id": {"$in": some}}, {"$set": fields})
 
     async def figures(self, campaign_id: str, since: int, rules: PauseRules) -> Figures:
@@ -275,6 +287,8 @@ def _document(batch_id: str, origin: Origin, settled: Settled) -> Document:
         "reason": settled.reason,
         "next_attempt_at": settled.retry_at or 0,
     }
+    if not origin.campaign_id and item.recipient:
+        document["person"] = person_of(item.recipient)
     if settled.outcome is Outcome.ACCEPTED:
         document["accepted_at"] = settled.at
     return document

@@ -11,6 +11,7 @@ from dataclasses import dataclass
 
 from pymongo.errors import BulkWriteError
 
+from dispatcher.domain.identity import person_of
 from dispatcher.domain.mail import Mail
 from postfleet.instants import now_ms
 from postfleet.mongo import Collection, Document, duplicates, ensure_indexes
@@ -102,6 +103,16 @@ class Messages:
         query = {"state": SCHEDULED, "due_at": {"$lte": now}}
         found = self._collection.find(query, {"contents": 0}).sort("due_at", 1)
         return [pack async for pack in _packs(found.limit(limit))]
+
+    async def waiting_for(self, person: str, limit: int) -> list[Mail]:
+        """Mails to a person whose time has not come; looks at `limit` of them, the next ones first."""
+        found = self._collection.find({"state": SCHEDULED}, {"contents": 0}).sort("due_at", 1)
+        return [
+            mail
+            async for pack in _packs(found.limit(limit))
+            for mail in pack.mails
+            if any(person_of(recipient) == person for _, recipient in mail.deliveries)
+        ]
 
     async def planned(self, names: Iterable[str]) -> None:
         """From now on they cannot be canceled."""

@@ -122,14 +122,14 @@ async def _one(asking: Asking, delivery: str) -> Page:
 
 
 async def _of_recipient(asking: Asking, recipient: str) -> Page:
-    title, intro = "Deliveries", "All campaign mail of one person, newest first."
+    title, intro = "Deliveries", "All mail to one person, newest first."
     try:
         found = await asking.get("/deliveries", recipient=recipient, limit=ROWS)
     except NotAnswered as error:
         return Page(title, intro, [_search(recipient, str(error))])
     columns = ("Changed", "State", "Sender and subject", "Answer", "")
     rows = [_row(one) for one in found["items"]]
-    empty = f"No campaign wrote to {recipient}."
+    empty = f"Nothing was sent to {recipient}."
     blocks: list[Block] = [_search(recipient), Table(f"To {recipient}", columns, rows, empty)]
     suppressed = found.get("suppressed")
     told = Noted("Suppressed", str(suppressed)) if suppressed else "Not suppressed"
@@ -141,7 +141,7 @@ async def _of_recipient(asking: Asking, recipient: str) -> Page:
 def _row(one: dict[str, Any]) -> list[Any]:
     answer = f"{one.get('reply_code') or ''} {one.get('reply_text') or ''}".strip()
     return [
-        moment(one.get("updated_at")),
+        moment(one.get("updated_at") or one.get("next_attempt_at")),
         State(one["state"]),
         Noted(one.get("sender_id") or "", one.get("mail_subject") or ""),
         Noted(answer, one.get("reason") or ""),
