@@ -5,12 +5,14 @@ import base64
 import email
 import email.policy
 from collections.abc import AsyncIterator
+from datetime import timedelta
 from email.message import EmailMessage
 from pathlib import Path
 from typing import Any
 
 import pytest
 
+from postfleet.instants import now
 from tests.support.dispatcher import SENDER, Dispatcher, DispatcherWorld, dispatcher_world
 from tests.support.mongo import MongoServer
 
@@ -122,6 +124,29 @@ async def test_a_scheduled_mail_waits_and_can_be_canceled(world: DispatcherWorld
     assert (late.status_code, late.json()["code"]) == (409, "TOO_LATE")
     assert (await one.http.delete("/messages/none")).status_code == 404
     assert sum(world.accepted().values()) == 1
+
+
+async def test_all_mail_to_a_person_is_found_by_the_address_in_any_spelling(
+    world: DispatcherWorld,
+) -> None:
+    one = await started(world)
+    later = (now() + timedelta(hours=1)).isoformat()
+    sent = await one.api("POST", "/messages", json=mail(to=["x@people.test", "Ann@People.Test"]))
+    await state(world, one, sent["id"], "accepted")
+    await one.api("POST", "/messages", json=mail(to="Ann@people.test", send_at=later))
+    await one.api("POST", "/messages", json=mail(to="other@people.test", send_at=later))
+
+    async def gone() -> Any:
+        params = {"recipient": "Ann@PEOPLE.test"}
+        found = await one.api("GET", "/deliveries", params=params)
+        return found if len(found["items"]) == 2 else None
+
+    found = await world.until(gone, "both mails are found", one.tail)
+    scheduled, accepted = found["items"]
+    assert (scheduled["state"], scheduled["mail_subject"]) == ("scheduled", "Hello")
+    assert accepted["id"] == sent["deliveries"][1]["id"]
+    assert accepted["state"] == "accepted"
+    assert found["leads"] == []
 
 
 async def test_what_could_not_go_in_time_is_skipped_and_its_content_removed(

@@ -85,6 +85,8 @@ async def test_a_mail_program_hands_in_and_each_recipient_gets_it_once(
     row = await row_of(world, people[1])
     assert row["message_id"] == mail["Message-ID"]
     assert (row["campaign_id"], row["sender_id"], row["category"]) == ("", "s1", "transactional")
+    found = await relay.one.api("GET", "/deliveries", params={"recipient": people[1]})
+    assert [item["id"] for item in found["items"]] == [row["_id"]]
     wrong = await swaks(
         relay.submission,
         *("--to", people[0], "--tls", "--auth", "PLAIN", "--auth-user", LOGIN),

@@ -1,4 +1,4 @@
-"""Debian's Chromium under Playwright, logged in to a tracker's dashboard."""
+"""Debian's Chromium under Playwright; also logged in to a tracker's dashboard."""
 
 import contextlib
 import os
@@ -6,7 +6,7 @@ import shutil
 from collections.abc import AsyncIterator
 from typing import Any
 
-from playwright.async_api import Page, async_playwright
+from playwright.async_api import Browser, Page, async_playwright
 
 from tests.support.tracker import API_KEY
 
@@ -15,12 +15,19 @@ MISSING = None if CHROMIUM else "chromium not found: install it, or set CHROMIUM
 
 
 @contextlib.asynccontextmanager
-async def logged_in(url: str, **options: Any) -> AsyncIterator[Page]:
-    """A page on the overview."""
+async def chromium() -> AsyncIterator[Browser]:
     async with async_playwright() as playwright:
         browser = await playwright.chromium.launch(
             executable_path=CHROMIUM, args=["--no-sandbox", "--disable-gpu"]
         )
+        yield browser
+        await browser.close()
+
+
+@contextlib.asynccontextmanager
+async def logged_in(url: str, **options: Any) -> AsyncIterator[Page]:
+    """A page on the overview."""
+    async with chromium() as browser:
         options.setdefault("viewport", {"width": 1280, "height": 800})
         page = await (await browser.new_context(**options)).new_page()
         await page.goto(url)
@@ -28,7 +35,6 @@ async def logged_in(url: str, **options: Any) -> AsyncIterator[Page]:
         await page.get_by_role("button", name="Log in").click()
         await page.get_by_role("heading", name="Overview").wait_for()
         yield page
-        await browser.close()
 
 
 def complaints(page: Page) -> list[str]:

@@ -15,7 +15,8 @@ from postfleet.tokens import Purpose, TokenContent, TokenKeys, _Mac
 DELIVERY = "5f0c2e9d7a41b3c86e1f2a3b4c5d6e7f"
 LINK = "a1b2c3d4e5f60718"
 LEAD = "a1b2c3d4e5f60718293a4b5c"
-SECOND = {Purpose.CLICK: LINK, Purpose.CONFIRM: LEAD, Purpose.WARMUP: "01"}
+ASKED = LEAD + "65432100"
+SECOND = {Purpose.CLICK: LINK, Purpose.CONFIRM: ASKED, Purpose.WARMUP: "01"}
 
 
 def _key(number: int) -> str:
@@ -31,7 +32,7 @@ TOKENS = {
     Purpose.OPEN: KEYS.make(Purpose.OPEN, DELIVERY),
     Purpose.CLICK: KEYS.make(Purpose.CLICK, DELIVERY, LINK),
     Purpose.UNSUBSCRIBE: KEYS.make(Purpose.UNSUBSCRIBE, DELIVERY),
-    Purpose.CONFIRM: KEYS.make(Purpose.CONFIRM, DELIVERY, LEAD),
+    Purpose.CONFIRM: KEYS.make(Purpose.CONFIRM, DELIVERY, ASKED),
     Purpose.REPLY: KEYS.make(Purpose.REPLY, DELIVERY),
     Purpose.DELIVERY: KEYS.make(Purpose.DELIVERY, DELIVERY),
     Purpose.WARMUP: KEYS.make(Purpose.WARMUP, DELIVERY, "01"),

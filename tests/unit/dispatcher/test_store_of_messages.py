@@ -1,10 +1,12 @@
 """What the store of mails promises; the embedded server and mongomock must both keep it."""
 
 import asyncio
+from dataclasses import replace
 from typing import Any
 
 import pytest
 
+from dispatcher.domain.identity import person_of
 from dispatcher.domain.mail import Mail, delivery_of, new_id
 from dispatcher.mail_intake import MailIntake, MailTimes
 from dispatcher.store.messages import CANCELED, PLANNED, Messages, Pack
@@ -104,3 +106,17 @@ async def test_large_mails_are_not_packed_beyond_what_a_document_holds(
     sizes = [len(pack.mails) for pack in await messages.due(2**50, 100)]
     assert sum(sizes) == 7
     assert max(sizes) <= 2
+
+
+async def test_mails_that_wait_for_a_person_are_found_the_next_ones_first(
+    messages: Messages,
+) -> None:
+    late, early, gone, other = mail(due_at=9, people=2), mail(due_at=5), mail(due_at=1), mail()
+    other = replace(other, deliveries=((other.id, "somebody@people.test"),))
+    alone = [(Pack(one.id, (one,)), [b"x"]) for one in (late, early, gone)]
+    await messages.insert([*alone, (Pack("pack", (other, late)), [b"y", b"z"])], 0)
+    await messages.planned([gone.id])
+    waiting = await messages.waiting_for(person_of("P0@People.test"), 10)
+    assert [one.due_at for one in waiting] == [5, 9, 9]
+    assert await messages.waiting_for(person_of("p0@people.test"), 1) == [early]
+    assert await messages.waiting_for(person_of("nobody@people.test"), 10) == []

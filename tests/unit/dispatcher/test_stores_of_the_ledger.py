@@ -5,6 +5,7 @@ from typing import Any
 
 import pytest
 
+from dispatcher.domain.identity import person_of
 from dispatcher.domain.ledger import Batch, Item, Origin, Settled
 from dispatcher.domain.outcomes import Outcome
 from dispatcher.store.attempts import Attempt, Attempts
@@ -285,3 +286,26 @@ async def test_a_campaign_with_only_final_rows_has_nothing_open(deliveries: Deli
     outcomes = (Outcome.ACCEPTED, Outcome.FAILED, Outcome.SKIPPED)
     await write(deliveries, *(settled(i, o) for i, o in zip(ITEMS, outcomes, strict=True)))
     assert not await deliveries.any_open("spring")
+
+
+async def test_a_person_is_found_by_what_campaigns_and_others_sent(database: Any) -> None:
+    store = Deliveries(database.deliveries)
+    await store.ensure_indexes()
+    person = person_of("ann@x.test")
+    own = Origin("", 0, "", "s1", "transactional")
+    rows = [
+        (ORIGIN, Item("d1", person, "ann@x.test"), 10),
+        (own, Item("d2", "m2", "Ann@X.test"), 30),
+        (own, Item("d3", "m3.4", "ann@x.test"), 20),
+        (own, Item("d4", "m4", "bob@x.test"), 40),
+    ]
+    await store.write(
+        [("b", origin, Settled(item, Outcome.ACCEPTED, at)) for origin, item, at in rows]
+    )
+    found = await store.to_person(person, 10)
+    assert [row.item.delivery_id for row in found] == ["d2", "d3", "d1"]
+    assert [row.item.delivery_id for row in await store.to_person(person, 2)] == ["d2", "d3"]
+    of_person = await store.of_person(person, "ann@x.test")
+    assert {row.item.delivery_id for row in of_person} == {"d1", "d2", "d3"}
+    await store.erase(["d1", "d2", "d3"])
+    assert await store.to_person(person, 10) == []

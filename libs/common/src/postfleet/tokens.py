@@ -25,14 +25,16 @@ _ALPHABET = "ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789-_"
 #: By the characters of the last group: which one may be the last, its spare bits being zero.
 _LAST = (_ALPHABET, "", _ALPHABET[::16], _ALPHABET[::4])
 _PADDING = (b"", b"", b"==", b"=")
-_LEAD_BYTES = 12
+_LEAD_BYTES, _TIME_BYTES = 12, 4
 
 
 class Purpose(StrEnum):
     OPEN = "open"
     CLICK = "click"
     UNSUBSCRIBE = "unsubscribe"
-    CONFIRM = "confirm"  # a lead confirms its opt-in: the campaign, then the lead
+    CONFIRM = (
+        "confirm"  # a lead confirms its opt-in: the campaign, then the lead and when it was asked
+    )
     REPLY = "reply"  # behind the + of an address to reply to
     DELIVERY = "delivery"  # in a header field of ours
     WARMUP = "warmup"  # in a header field of warm-up mails; a second 01 asks for an answer
@@ -40,7 +42,7 @@ class Purpose(StrEnum):
 
 class TokenContent(NamedTuple):
     delivery_id: str  # 32 hexadecimal digits
-    link_id: str = ""  # 16 hexadecimal digits, for clicks; 24, a lead, for confirmations; or 2
+    link_id: str = ""  # hexadecimal: 16 digits for clicks; 24 and 8 for confirmations; or 2
 
 
 class TokenKeys:
@@ -85,7 +87,11 @@ class TokenKeys:
         return hmac.digest(self._links, text, sha256)[:_LINK_BYTES].hex()
 
 
-_SECOND_BYTES = {Purpose.CLICK: _LINK_BYTES, Purpose.CONFIRM: _LEAD_BYTES, Purpose.WARMUP: 1}
+_SECOND_BYTES = {
+    Purpose.CLICK: _LINK_BYTES,
+    Purpose.CONFIRM: _LEAD_BYTES + _TIME_BYTES,
+    Purpose.WARMUP: 1,
+}
 
 
 _SPLIT = 1 + _DELIVERY_BYTES

@@ -76,7 +76,7 @@ def build(settings: Settings) -> FastAPI:
             build_campaigns(campaigns),
             build_preview(PreviewParts(campaigns, parts.attachments, parts.intake)),
             build_leads(stores.campaigns, parts.lead_stores, stores.suppressions, parts.revival),
-            build_opt_in(stores.campaigns, stores.senders, parts.opt_in, parts.keys),
+            build_opt_in(stores.campaigns, stores.senders, parts.opt_in),
             build_plan(stores.campaigns, stores.leads, parts.outlook),
             build_deliveries(
                 stores.deliveries, stores.batches, parts.attempts, parts.settlements, parts.messages

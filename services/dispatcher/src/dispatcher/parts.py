@@ -191,7 +191,12 @@ class Parts:
             self.planner.wake,
         )
         self.opt_in = OptIn(
-            self.stores.leads, self.intake, self.keys, settings.public_url, self.revival
+            self.stores.leads,
+            self.intake,
+            self.keys,
+            settings.public_url,
+            self.revival,
+            within_ms=int(settings.confirm_within_seconds * 1000),
         )
         self.recovery = self._recovery(settings)
         self.holding = Holding(

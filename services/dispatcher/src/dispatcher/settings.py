@@ -68,6 +68,8 @@ class Settings(ServiceSettings):
     # Batches that are done, their attempts and settlements; longer than the stream keeps events,
     # which `postfleet ledger announce` says again.
     ledger_keep_seconds: float = Field(31 * 24 * 3600, ge=3600)
+    # A link of a double opt-in may be used so long; then it may be asked for again.
+    confirm_within_seconds: float = Field(14 * 24 * 3600, gt=0, le=10 * 365 * 24 * 3600)
     unknown_after_seconds: float = Field(24 * 3600, gt=0)  # then the policy decides
 
     # Mails of their own (POST /messages, SMTP in)

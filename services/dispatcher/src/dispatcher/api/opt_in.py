@@ -5,10 +5,10 @@ GET and HEAD change nothing, whoever sends them: scanners follow every link.
 
 from typing import Annotated, Any
 
-from fastapi import APIRouter, Response
-from fastapi.responses import HTMLResponse
+from fastapi import APIRouter, Request, Response
 from pydantic import Field, field_validator
 
+from dispatcher.api.confirm_page import Said, answer
 from dispatcher.domain.mail import CannotCompose
 from dispatcher.opt_in import PLACE, Invitation, OptIn
 from dispatcher.store.campaigns import Campaigns
@@ -16,27 +16,8 @@ from dispatcher.store.senders import Senders
 from postfleet.addresses import check_text
 from postfleet.api_keys import Scope, require
 from postfleet.http import API, Strict
+from postfleet.instants import now_ms
 from postfleet.problems import invalid, not_found
-from postfleet.tokens import Purpose, TokenKeys
-
-_HEADERS = {
-    "Cache-Control": "no-store",
-    "Referrer-Policy": "no-referrer",
-    "X-Robots-Tag": "noindex",
-    "Content-Security-Policy": (
-        "default-src 'none'; form-action 'self'; frame-ancestors 'none'; base-uri 'none'"
-    ),
-}
-_PAGE = (
-    '<!doctype html><html lang="en"><meta charset="utf-8"><title>{title}</title>'
-    '<meta name="viewport" content="width=device-width"><h1>{title}</h1>{body}</html>'
-)
-_ASK = _PAGE.format(
-    title="Confirm your subscription",
-    body='<form method="post"><button type="submit">Yes, send me these mails</button></form>',
-)
-_DONE = _PAGE.format(title="Thank you", body="<p>Your subscription is confirmed.</p>")
-_UNKNOWN = _PAGE.format(title="Not found", body="<p>This link is not valid any more.</p>")
 
 
 class OptInBody(Strict):
@@ -59,9 +40,7 @@ class OptInBody(Strict):
         return value
 
 
-def build_opt_in(
-    campaigns: Campaigns, senders: Senders, opt_in: OptIn, keys: TokenKeys
-) -> APIRouter:
+def build_opt_in(campaigns: Campaigns, senders: Senders, opt_in: OptIn) -> APIRouter:
     router = APIRouter()
 
     @router.post(
@@ -71,7 +50,10 @@ def build_opt_in(
         dependencies=[require(Scope.SEND)],
     )
     async def ask(campaign_id: str, body: OptInBody) -> dict[str, Any]:
-        """Ask every unconfirmed lead to confirm, by a transactional mail; each once in 30 days."""
+        """Ask every unconfirmed lead to confirm, by a transactional mail.
+
+        Who has a link that is still good is not asked again.
+        """
         campaign = await campaigns.get(campaign_id)
         if campaign is None:
             raise not_found("campaign", campaign_id)
@@ -86,18 +68,20 @@ def build_opt_in(
         return {"campaign_id": campaign_id, "mails": made}
 
     @router.api_route("/confirm/{token}", methods=["GET", "HEAD"], tags=["public"])
-    async def show(token: str) -> Response:
+    async def show(token: str, request: Request) -> Response:
         """A page with a button. Changes nothing."""
-        if keys.read(Purpose.CONFIRM, token) is None:
-            return HTMLResponse(_UNKNOWN, 404, headers=_HEADERS)
-        return HTMLResponse(_ASK, headers=_HEADERS)
+        question = opt_in.question(token)
+        if question is None:
+            return answer(request, Said.UNKNOWN)
+        return answer(request, Said.EXPIRED if question.expires_at < now_ms() else Said.ASK)
 
     @router.post("/confirm/{token}", tags=["public"])
-    async def confirm(token: str) -> Response:
+    async def confirm(token: str, request: Request) -> Response:
         """The button was pressed. The token is the authority; pressing twice changes nothing."""
-        content = keys.read(Purpose.CONFIRM, token)
-        if content is None or not await opt_in.confirm(content):
-            return HTMLResponse(_UNKNOWN, 404, headers=_HEADERS)
-        return HTMLResponse(_DONE, headers=_HEADERS)
+        question = opt_in.question(token)
+        if question is not None and question.expires_at < now_ms():
+            return answer(request, Said.EXPIRED)
+        known = question is not None and await opt_in.confirm(question.lead_key)
+        return answer(request, Said.DONE if known else Said.UNKNOWN)
 
     return router

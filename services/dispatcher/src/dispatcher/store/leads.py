@@ -48,6 +48,7 @@ class Lead:
     consent: Consent = NO_CONSENT
     reason: str = ""  # why it is paused
     changed_at: int = 0
+    asked_at: int = 0  # when it was last asked to confirm
 
     @property
     def key(self) -> str:
@@ -233,7 +234,7 @@ class Leads:
         await self._collection.delete_many(_all_of(campaign_id))
 
     async def mark_many(self, marks: Mapping[str, dict[str, Any]]) -> None:
-        """Note what people did (`replied_at`), by the lead's key; unknown leads are left out."""
+        """Note when something happened (`replied_at`, …), by the lead's key; unknown leads are left out."""
         updates = [UpdateOne({"_id": key}, {"$set": fields}) for key, fields in marks.items()]
         if updates:
             await self._collection.bulk_write(updates, ordered=False)
@@ -413,6 +414,7 @@ def _lead(document: Document) -> Lead:
         consent=_consent(document),
         reason=document.get("reason", ""),
         changed_at=document.get("changed_at", 0),
+        asked_at=document.get("asked_at", 0),
     )
 
 

@@ -2,6 +2,8 @@
 
 from dataclasses import dataclass
 
+from postfleet.languages import best_liked
+
 
 @dataclass(frozen=True, slots=True)
 class Words:
@@ -201,21 +203,4 @@ LANGUAGES = {words.code: words for words in _ALL}
 
 def words_for(accept_language: str) -> Words:
     """The words in the language the reader likes best of those there are; else English."""
-    wanted: list[tuple[float, str]] = []
-    for entry in accept_language.split(",")[:20]:
-        name, _, parameter = entry.partition(";")
-        wanted.append((-_quality(parameter), name.strip().lower().partition("-")[0]))
-    for quality, name in sorted(wanted, key=lambda item: item[0]):
-        if name in LANGUAGES and quality < 0:
-            return LANGUAGES[name]
-    return LANGUAGES["en"]
-
-
-def _quality(parameter: str) -> float:
-    name, _, value = parameter.strip().partition("=")
-    if name.strip() != "q":
-        return 1.0
-    try:
-        return min(1.0, max(0.0, float(value)))
-    except ValueError:
-        return 0.0
+    return LANGUAGES[best_liked(accept_language, LANGUAGES)]
