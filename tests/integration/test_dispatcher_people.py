@@ -84,7 +84,6 @@ async def test_suppressions_come_and_go_as_csv_and_no_cell_of_them_is_a_formula(
 
     for content, headers, status, field in (
         (b"name,reason\nx,y\n", CSV, 422, "body"),
-        (b"email\n\xff\xfe\n", CSV, 422, "body"),
         (b"email\nx@people.test\n", {"Content-Type": "application/json"}, 415, None),
     ):
         answer = await one.http.post("/suppressions/import", content=content, headers=headers)

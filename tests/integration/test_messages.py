@@ -149,6 +149,59 @@ async def test_all_mail_to_a_person_is_found_by_the_address_in_any_spelling(
     assert found["leads"] == []
 
 
+async def test_a_mail_is_made_from_a_template_and_keeps_the_version_it_was_made_from(
+    world: DispatcherWorld,
+) -> None:
+    one = await started(world)
+    texts = {
+        "subject": "Welcome {{ name }}",
+        "text": "Dear {{ name }}",
+        "html": "<p>{{ name }}</p>",
+    }
+    kept = await one.api("POST", "/templates", json={"id": "welcome", "name": "Welcome", **texts})
+    assert (kept["version"], kept["fields"], kept["required"]) == (1, ["name"], ["name"])
+    changed = await one.api("PATCH", "/templates/welcome", json={"subject": "Hi {{ name }}"})
+    assert (changed["version"], changed["text"]) == (2, "Dear {{ name }}")
+    same = await one.api("PATCH", "/templates/welcome", json={"name": "Welcome"})
+    assert same["version"] == 2
+    data = {"data": {"name": "Ann & Bo"}}
+    shown = await one.api("POST", "/templates/welcome/preview", params={"version": 1}, json=data)
+    assert (shown["subject"], shown["html"]) == ("Welcome Ann & Bo", "<p>Ann &amp; Bo</p>")
+    both = await one.api("GET", "/templates/welcome/versions")
+    assert [v["subject"] for v in both["items"]] == ["Hi {{ name }}", "Welcome {{ name }}"]
+
+    given = {"from": "s1", "template_id": "welcome", **data}
+    new = await one.api("POST", "/messages", json={**given, "to": "accept+1@people.test"})
+    old = {**given, "to": "accept+2@people.test", "template_version": 1}
+    first = await one.api("POST", "/messages", json=old)
+    for taken, label in ((new, "welcome:2"), (first, "welcome:1")):
+        assert (await state(world, one, taken["id"], "accepted"))["template"] == label
+    subjects = {
+        m["To"]: m["Subject"] for m in (received(world, f"accept+{n}@people.test") for n in (1, 2))
+    }
+    assert subjects == {
+        "accept+1@people.test": "Hi Ann & Bo", "accept+2@people.test": "Welcome Ann & Bo",
+    }  # fmt: skip
+    for wrong, field in (
+        ({**old, "data": {}}, "data.name"),
+        ({**old, "data": {"name": "A", "x": "B"}}, "data.x"),
+        ({**old, "template_version": 9}, "template_version"),
+        ({**old, "template_id": "nobody"}, "template_id"),
+    ):
+        refused = await one.http.post("/messages", json=wrong)
+        assert refused.status_code == 422, refused.text
+        assert [error["field"] for error in refused.json()["errors"]] == [field]
+    again = await one.http.post("/templates", json={"id": "welcome", "name": "W", **texts})
+    loop = await one.http.post(
+        "/templates", json={"name": "L", **texts, "text": "{% for a in b %}"}
+    )
+    assert (again.status_code, loop.status_code) == (409, 422)
+    assert loop.json()["errors"][0]["field"] == "text"
+    assert (await one.http.delete("/templates/welcome")).status_code == 204
+    assert (await one.http.get("/templates/welcome")).status_code == 404
+    assert (await one.api("GET", "/templates"))["items"] == []
+
+
 async def test_what_could_not_go_in_time_is_skipped_and_its_content_removed(
     world: DispatcherWorld,
 ) -> None:

@@ -212,6 +212,50 @@ def test_send_sends_what_was_said_and_nothing_else(
     assert printed.splitlines() == ["m1  a@b.test", "m1-2  c@d.test"]
 
 
+def test_send_fills_a_template_of_the_version_that_is_named(scripted: ScriptedPlatform) -> None:
+    scripted.answers["POST", "/messages"] = {"id": "m1", "deliveries": []}
+    mail = ("send", "--to", "a@b.test", "--from", "s1")
+    scripted.run(*mail, "--template", "welcome:3", "--data", "name=Ada=L", "--data", "city=")
+    assert json.loads(scripted.requests[0].content) == {
+        "to": ["a@b.test"],
+        "from": "s1",
+        "category": "transactional",
+        "template_id": "welcome",
+        "template_version": 3,
+        "data": {"name": "Ada=L", "city": ""},
+    }
+    for words in (
+        ["--template", "welcome:x"],
+        ["--template", "w", "--data", "name"],
+        ["--data", "a=b"],
+    ):
+        with pytest.raises(Refused) as refused:
+            scripted.run(*mail, *words)
+        assert refused.value.code is ExitCode.USAGE
+
+
+def test_templates_are_kept_changed_and_shown(scripted: ScriptedPlatform, tmp_path: Path) -> None:
+    kept = {"id": "w", "version": 2, "name": "W", "subject": "Hi", "fields": ["name"]}
+    scripted.answers["POST", "/templates"] = {**kept, "version": 1}
+    scripted.answers["PATCH", "/templates/w"] = kept
+    scripted.answers["GET", "/templates"] = {"items": [kept], "next_cursor": None}
+    scripted.answers["POST", "/templates/w/preview"] = {"subject": "Hi Ada"}
+    (tmp_path / "w.txt").write_text("Hi {{ name }}")
+    made = scripted.run(
+        "templates", "create", "w", "--subject", "Hi", "--text", str(tmp_path / "w.txt")
+    )
+    assert made == "w version 1; fields: name\n"
+    body = {"id": "w", "name": "w", "subject": "Hi", "text": "Hi {{ name }}"}
+    assert json.loads(scripted.requests[-1].content) == body
+    assert "version 2" in scripted.run("templates", "change", "w", "--subject", "Hello")
+    assert json.loads(scripted.requests[-1].content) == {"subject": "Hello"}
+    assert "name" in scripted.run("templates", "list")
+    assert "Hi Ada" in scripted.run(
+        "templates", "preview", "w", "--data", "name=Ada", "--version", "2"
+    )
+    assert scripted.requests[-1].url.params["version"] == "2"
+
+
 @pytest.mark.parametrize(
     ("text", "expected"),
     [

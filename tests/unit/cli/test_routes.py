@@ -6,7 +6,10 @@ from postfleet_cli.routes import SERVICES, service_of, url_variable
 
 _TABLE = {
     "sender-registry": ("sender-accounts", "sender-requests", "api-keys"),
-    "dispatcher": ("campaigns", "messages", "deliveries", "suppressions", "pauses"),
+    "dispatcher": (
+        *("campaigns", "messages", "templates", "deliveries"),
+        *("suppressions", "pauses"),
+    ),
     "inbox-watcher": ("inbound",),
     "tracker": ("analytics", "webhooks"),
     "mail-provisioner": (

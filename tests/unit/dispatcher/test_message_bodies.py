@@ -11,6 +11,7 @@ from pydantic import ValidationError
 
 from dispatcher.api.message_bodies import MessageBody
 from dispatcher.domain.mail import addressed, compose
+from dispatcher.domain.message_templates import MessageTemplate, Texts
 from postfleet.problems import Problem
 from tests.unit.dispatcher.test_planning import sender
 
@@ -35,6 +36,12 @@ def attachment(**fields: Any) -> dict[str, Any]:
         pytest.param({"to": "a@b.test\r\nBcc: c@d.test"}, ["to"], id="a line end in an address"),
         pytest.param({"reply_to": "Ann <a@b.test>"}, ["reply_to"], id="a name in reply_to"),
         pytest.param({"text": " "}, ["text"], id="no body"),
+        pytest.param({"subject": ""}, ["subject"], id="no subject"),
+        pytest.param({"data": {"a": "b"}}, ["data"], id="data without a template"),
+        pytest.param({"template_version": 2}, ["template_version"], id="a version of nothing"),
+        pytest.param(
+            {"fields": {}, "html": "<a href='javascript:x()'>x</a>"}, ["html"], id="a bad link"
+        ),
         pytest.param({"subject": "a\r\nBcc: x@y.test"}, ["subject"], id="a line end in a subject"),
         pytest.param({"subject": "a\u2028b"}, ["subject"], id="a line separator"),
         pytest.param({"headers": {"From": "x@y.test"}}, ["headers.From"], id="our own field"),
@@ -89,7 +96,8 @@ def test_every_wrong_field_is_named(fields: dict[str, Any], wrong: list[str]) ->
         pytest.param({"to": []}, "to", id="nobody"),
         pytest.param({"to": ["a@b.test"] * 51}, "to", id="51 recipients"),
         pytest.param({"send_at": "2026-12-01T10:00:00"}, "send_at", id="a time without zone"),
-        pytest.param({"subject": ""}, "subject", id="no subject"),
+        pytest.param({"template_id": "A B"}, "template_id", id="an id that is none"),
+        pytest.param({"data": {"a": 1}}, "data", id="a value that is no text"),
         pytest.param({"cc": "a@b.test"}, "cc", id="an unknown field"),
         pytest.param({"category": "A B"}, "category", id="a category that is no word"),
         pytest.param({"fields": {"a": 1}}, "fields", id="a field that is no text"),
@@ -112,6 +120,65 @@ def test_a_template_fills_each_place_by_its_own_rules() -> None:
     assert parts.html == "<p>Tom &amp; &lt;Ann&gt;</p>"
     literal = body(text="{{ name }}").parts(sender(), MAX_BYTES)
     assert literal.text == "{{ name }}"
+
+
+WELCOME = MessageTemplate(
+    "welcome",
+    "Welcome",
+    Texts(
+        "Welcome {{ name }}",
+        "Dear {{ name }} from {{ city | default: 'afar' }}",
+        '<p title="{{ name }}">{{ name }}</p><a href="https://x.test/?q={{ name }}">Go</a>',
+    ),
+    version=3,
+)
+
+
+def of_template(**fields: Any) -> MessageBody:
+    given = {"to": "a@people.test", "from": "s1", "template_id": "welcome", **fields}
+    return MessageBody.model_validate(given)
+
+
+def test_a_stored_template_is_filled_with_data_and_no_value_leaves_its_place() -> None:
+    name = 'Tom" onload="x & <b>'
+    parts = of_template(data={"name": name}).parts(sender(), MAX_BYTES, WELCOME)
+    assert parts.subject == f"Welcome {name}"
+    assert parts.text == f"Dear {name} from afar"
+    assert parts.html == (
+        '<p title="Tom&#34; onload=&#34;x &amp; &lt;b&gt;">Tom&#34; onload=&#34;x &amp; &lt;b&gt;</p>'
+        '<a href="https://x.test/?q=Tom%22%20onload%3D%22x%20%26%20%3Cb%3E">Go</a>'
+    )
+
+
+@pytest.mark.parametrize(
+    ("fields", "wrong"),
+    [
+        pytest.param({}, ["data.name"], id="a value is missing"),
+        pytest.param(
+            {"data": {"name": "A", "nmae": "B"}}, ["data.nmae"], id="one is not asked for"
+        ),
+        pytest.param({"data": {"nam": "A"}}, ["data.name", "data.nam"], id="one is misspelt"),
+        pytest.param(
+            {"data": {"name": "A\r\nBcc: x@y.test"}}, ["data"], id="a line end in a subject"
+        ),
+        pytest.param({"data": {"name": "A"}, "text": "Hi"}, ["text"], id="texts beside it"),
+        pytest.param({"data": {"name": "A"}, "fields": {}}, [], id="no fields are none"),
+        pytest.param(
+            {"data": {"name": "A"}, "subject": "x", "fields": {"a": "b"}},
+            ["subject", "fields"],
+            id="a subject and fields beside it",
+        ),
+    ],
+)
+def test_what_a_template_is_not_filled_with_is_named(
+    fields: dict[str, Any], wrong: list[str]
+) -> None:
+    if not wrong:
+        assert of_template(**fields).parts(sender(), MAX_BYTES, WELCOME)
+        return
+    with pytest.raises(Problem) as refused:
+        of_template(**fields).parts(sender(), MAX_BYTES, WELCOME)
+    assert [error.field for error in refused.value.errors] == wrong
 
 
 def test_what_is_composed_is_7_bit_in_short_lines_and_reads_the_same() -> None:

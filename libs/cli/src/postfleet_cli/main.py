@@ -25,6 +25,7 @@ from postfleet_cli import (
     pauses,
     people,
     senders,
+    templates,
     tracker,
     webhooks,
 )
@@ -82,6 +83,7 @@ app.add_typer(mailboxes.app, name="mailboxes")
 app.add_typer(filters.app, name="filters")
 app.add_typer(fleet.app, name="fleet")
 app.add_typer(campaigns.app, name="campaigns")
+app.add_typer(templates.app, name="templates")
 app.add_typer(pauses.app, name="pauses")
 app.add_typer(event_log.app, name="events")
 app.add_typer(dead_letters.app, name="dead-letters")

@@ -19,6 +19,7 @@ API_RESOURCES: Final = {
     "api-keys": "sender-registry",
     "campaigns": "dispatcher",
     "messages": "dispatcher",
+    "templates": "dispatcher",
     "deliveries": "dispatcher",
     "suppressions": "dispatcher",
     "ledger": "dispatcher",

@@ -13,6 +13,7 @@ from postfleet_cli.api import Api
 from postfleet_cli.exits import ExitCode, Refused
 from postfleet_cli.output import AsJson, console, print_json
 from postfleet_cli.periods import instant_to_come
+from postfleet_cli.templates import Data, data_of
 
 
 def send(
@@ -20,13 +21,20 @@ def send(
     author: Annotated[
         str, typer.Option("--from", metavar="SENDER", help="A sender's id or address.")
     ],
-    subject: Annotated[str, typer.Option(help="The subject line.")],
+    subject: Annotated[
+        str | None, typer.Option(help="The subject line; a template brings its own.")
+    ] = None,
     text: Annotated[
         str | None, typer.Option(help="The text; - reads it from standard input.")
     ] = None,
     html: Annotated[
         Path | None, typer.Option(help="A file with the HTML part.", exists=True, dir_okay=False)
     ] = None,
+    template: Annotated[
+        str | None,
+        typer.Option(metavar="ID[:VERSION]", help="The texts, as `postfleet templates` has them."),
+    ] = None,
+    data: Data = None,
     attach: Annotated[
         list[Path] | None,
         typer.Option(help="A file to attach; repeat it.", exists=True, dir_okay=False),
@@ -52,9 +60,14 @@ def send(
 
     \b
     postfleet send --to ada@example.org --from me@example.org --subject Hello --text "How are you?"
+    postfleet send --to ada@example.org --from me@example.org --template welcome --data name=Ada
     postfleet why <the id that was printed>
     """
-    body: dict[str, Any] = {"to": to, "from": author, "subject": subject, "category": category}
+    if data and not template:
+        raise Refused(ExitCode.USAGE, "--data fills a --template; there is none")
+    body: dict[str, Any] = {"to": to, "from": author, "category": category}
+    body |= {"subject": subject} if subject is not None else {}
+    body |= _template(template) | {"data": data_of(data)} if template else {}
     body |= {"text": _text(text)} if text is not None else {}
     body |= {"html": html.read_text()} if html else {}
     body |= {"headers": dict(map(_field, header))} if header else {}
@@ -68,6 +81,13 @@ def send(
     deliveries = taken.get("deliveries") or [{"id": taken["id"], "recipient": to[0]}]
     for one in deliveries:
         console.print(f"{one['id']}  {one['recipient']}", markup=False, soft_wrap=True)
+
+
+def _template(text: str) -> dict[str, Any]:
+    id_, colon, version = text.partition(":")
+    if colon and not version.isdecimal():
+        raise Refused(ExitCode.USAGE, f"--template {text!r}: write it as ID or ID:VERSION")
+    return {"template_id": id_} | ({"template_version": int(version)} if colon else {})
 
 
 def _text(text: str) -> str:

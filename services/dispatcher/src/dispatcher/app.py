@@ -19,6 +19,7 @@ from dispatcher.api.plan import build_plan
 from dispatcher.api.preview import PreviewParts, build_preview
 from dispatcher.api.recipients import build_recipients
 from dispatcher.api.suppressions import build_suppressions
+from dispatcher.api.templates import build_templates
 from dispatcher.hits import DURABLE as HITS
 from dispatcher.life import Running
 from dispatcher.parts import SERVICE, Parts
@@ -87,10 +88,12 @@ def build(settings: Settings) -> FastAPI:
                     deliveries=stores.deliveries,
                     batches=stores.batches,
                     senders=stores.senders,
+                    templates=parts.templates,
                     intake=parts.intake,
                     max_bytes=settings.message_max_bytes,
                 )
             ),
+            build_templates(parts.templates),
             build_recipients(
                 stores.deliveries,
                 parts.messages,

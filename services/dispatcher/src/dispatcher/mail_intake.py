@@ -74,6 +74,7 @@ class MailIntake:
         category: str = TRANSACTIONAL,
         due_at: int | None = None,
         digest: str = "",
+        template: str = "",
     ) -> tuple[Mail, bool]:
         """Write a mail, one delivery to each valid address, and take it in. Raises CannotCompose.
 
@@ -88,6 +89,7 @@ class MailIntake:
             category=category,
             subject=parts.subject,
             digest=digest,
+            template=template,
         )
         return mail, await self.accept(mail, content)
 

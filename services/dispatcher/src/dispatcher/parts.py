@@ -60,6 +60,7 @@ from dispatcher.store.senders import Senders
 from dispatcher.store.settlements import Settlements
 from dispatcher.store.sights import Sights
 from dispatcher.store.suppressions import Suppressions
+from dispatcher.store.templates import Templates
 from dispatcher.store.turns import Turns
 from dispatcher.suppressing import Suppressing
 from dispatcher.transport import ResumingContext, Timeouts
@@ -105,6 +106,7 @@ class Parts:
             turns=Turns(relaxed.turns),
         )
         self.messages = Messages(database.messages)
+        self.templates = Templates(database.templates, database.template_versions)
         grouped, flush = self.mongo.grouped, self.mongo.flush
         self.attempts = Attempts(grouped.attempts, flush)
         self.settlements = Settlements(grouped.settlements, relaxed.settlements, flush)
@@ -350,6 +352,7 @@ class Parts:
             stores.suppressions,
             self.settlements,
             self.messages,
+            self.templates,
             self.leases,
         ):
             await store.ensure_indexes()

@@ -38,6 +38,7 @@ INDEXES: dict[str, dict[str, tuple[str, ...]]] = {
             "complained_at",
             "lead_id",
             "next_attempt_at",
+            "person",
             "state",
             "updated_at",
         ),
@@ -48,6 +49,8 @@ INDEXES: dict[str, dict[str, tuple[str, ...]]] = {
         "settlements": ("at", "batch_id", "state"),
         "sights": ("at",),
         "suppressions": ("created_at", "entry", "outbox_at", "outbox_size"),
+        "template_versions": ("template_id",),
+        "templates": ("key",),
     },
     "inbox-watcher": {
         "inbound": (

@@ -8,11 +8,13 @@ from fastapi import APIRouter, Header, Request, Response
 
 from dispatcher.api.message_bodies import HORIZON, MessageBody
 from dispatcher.domain.mail import CannotCompose, Mail, keyed_id, new_id
+from dispatcher.domain.message_templates import MessageTemplate
 from dispatcher.mail_intake import MailIntake
 from dispatcher.store.batches import Batches
 from dispatcher.store.deliveries import Deliveries, Row
 from dispatcher.store.messages import CANCELED, Messages, Stored
 from dispatcher.store.senders import Senders
+from dispatcher.store.templates import Templates
 from postfleet.api_keys import Scope, require
 from postfleet.events.senders import SenderSnapshot
 from postfleet.http import API
@@ -26,6 +28,7 @@ class MessageParts:
     deliveries: Deliveries
     batches: Batches
     senders: Senders
+    templates: Templates
     intake: MailIntake
     max_bytes: int
 
@@ -45,7 +48,8 @@ def build_messages(parts: MessageParts) -> APIRouter:
         from the key.
         """
         sender = await _sender(parts.senders, body.from_)
-        content = body.parts(sender, parts.max_bytes)
+        template = await _template(parts.templates, body)
+        content = body.parts(sender, parts.max_bytes, template)
         caller = sha256(request.headers.get("x-api-key", "").encode()).hexdigest()
         id_ = keyed_id(caller, idempotency_key) if idempotency_key else new_id()
         digest = sha256(body.model_dump_json().encode()).hexdigest()
@@ -58,6 +62,7 @@ def build_messages(parts: MessageParts) -> APIRouter:
                 category=body.category,
                 due_at=_due_at(body),
                 digest=digest,
+                template=template.label if template else "",
             )
         except CannotCompose as error:
             raise invalid(error.field, "invalid", str(error)) from error
@@ -115,6 +120,18 @@ async def _sender(senders: Senders, name: str) -> SenderSnapshot:
     return sender
 
 
+async def _template(templates: Templates, body: MessageBody) -> MessageTemplate | None:
+    if body.template_id is None:
+        return None
+    found = await templates.get(body.template_id, body.template_version)
+    if found is None and body.template_version and await templates.get(body.template_id):
+        raise invalid("template_version", "unknown_version", "the template has no such version")
+    if found is None:
+        remedy = "there is no such template; GET /templates lists them"
+        raise invalid("template_id", "unknown_template", remedy)
+    return found
+
+
 def _due_at(body: MessageBody) -> int | None:
     if body.send_at is None:
         return None
@@ -159,6 +176,7 @@ def _shown(stored: Stored, rows: dict[str, Row]) -> dict[str, Any]:
         "created_at": rfc3339(mail.created_at),
         "send_at": rfc3339(mail.due_at),
         "expires_at": rfc3339(mail.expires_at),
+        "template": mail.template or None,
         "deliveries": deliveries,
     }
 

@@ -4,7 +4,7 @@ import binascii
 import re
 from base64 import b64decode
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from hashlib import sha256
 from urllib.parse import quote
 
@@ -12,7 +12,7 @@ from postfleet.addresses import check_text
 
 MAX_FILES = 20  # of a step
 MAX_TOTAL_BYTES = 7 * 1024 * 1024  # with base64 below the 10 MiB that the strictest servers take
-MAX_NAME_OCTETS = 200
+MAX_NAME_OCTETS = 255
 _LINE_OCTETS = 57  # 76 characters of base64
 _TYPE = re.compile(
     r"(application|audio|font|image|model|text|video)/[a-z0-9][a-z0-9!#$&^_.+-]{0,99}"
@@ -26,12 +26,12 @@ class BadAttachment(ValueError):
 
     def __init__(self, field: str, reason: str) -> None:
         super().__init__(f"{field}: {reason}" if field else reason)
-        self.field = field
+        self.field, self.reason = field, reason
 
 
 @dataclass(frozen=True, slots=True)
 class Attachment:
-    """What a step says of a file; `id` is the SHA-256 of its content, under which it is stored.
+    """What a mail says of a file; `id` is the SHA-256 of its content, under which it is stored.
 
     With a `content_id` it is an image inside the HTML part (`<img src="cid:…">`, RFC 2392).
     """
@@ -41,6 +41,14 @@ class Attachment:
     content_type: str
     size_bytes: int
     content_id: str = ""
+
+
+@dataclass(frozen=True, slots=True)
+class Enclosed:
+    """A file with its content."""
+
+    file: Attachment
+    content: bytes = field(repr=False)
 
 
 def attachment(
@@ -55,9 +63,9 @@ def attachment(
     try:
         check_text(name, max_octets=MAX_NAME_OCTETS)
     except ValueError as error:
-        raise BadAttachment("name", str(error)) from error
+        raise BadAttachment("filename", str(error)) from error
     if not name.strip() or "/" in name or "\\" in name:
-        raise BadAttachment("name", "give a file name without a path")
+        raise BadAttachment("filename", "give a file name without a path")
     if content_id and not _CONTENT_ID.fullmatch(content_id):
         raise BadAttachment("content_id", "use letters, digits and . _ + @ - (at most 100)")
     if content_id and not kind.startswith("image/"):

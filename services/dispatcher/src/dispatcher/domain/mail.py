@@ -12,13 +12,13 @@ from email.policy import SMTP
 from email.utils import format_datetime
 from hashlib import sha256
 
+from dispatcher.domain.attachments import Enclosed
 from dispatcher.domain.eligibility import Exclusion, in_cooldown
 from postfleet.addresses import check_text
 from postfleet.events.senders import SenderSnapshot, SenderStatus
 
 _NOT_TEXT = re.compile(r"[\x00-\x08\x0b\x0c\x0e-\x1f\x7f]")
 _FIELD_NAME = re.compile(r"[A-Za-z0-9-]{1,76}")
-_MEDIA_TYPE = re.compile(r"[a-z0-9][a-z0-9!#$&^_.+-]{0,63}/[a-z0-9][a-z0-9!#$&^_.+-]{0,63}")
 #: What callers may add; everything else is ours to write, or changes who seems to have written.
 _ALLOWED_FIELDS = re.compile(
     r"x-(?!postfleet-).+|list-[a-z-]+|in-reply-to|references|auto-submitted|precedence|importance"
@@ -56,6 +56,7 @@ class Mail:
     copies: int = 0
     via: str = "api"
     digest: str = ""  # of the request that made it
+    template: str = ""  # `welcome:3`, the third version of what it was made from
 
     def to(self, delivery: str) -> str:
         """The To field of one delivery; "" where the content has it."""
@@ -69,13 +70,6 @@ class Mail:
 
 
 @dataclass(frozen=True, slots=True)
-class Attachment:
-    filename: str
-    content_type: str
-    content: bytes = field(repr=False)
-
-
-@dataclass(frozen=True, slots=True)
 class Parts:
     """What a mail is composed from; every text is final."""
 
@@ -86,7 +80,7 @@ class Parts:
     html: str = ""
     reply_to: str = ""
     headers: Mapping[str, str] = field(default_factory=dict)
-    attachments: Sequence[Attachment] = ()
+    attachments: Sequence[Enclosed] = ()
 
 
 def new_id() -> str:
@@ -156,19 +150,6 @@ def check_headers(headers: Mapping[str, str]) -> None:
         raise CannotCompose("headers", "a field is there twice")
 
 
-def check_attachment(attachment: Attachment, where: str) -> None:
-    """Raises CannotCompose for a name or media type that no header may carry."""
-    try:
-        check_text(attachment.filename, max_octets=255)
-    except ValueError as error:
-        raise CannotCompose(f"{where}.filename", str(error)) from error
-    if not attachment.filename.strip() or any(c in attachment.filename for c in "/\\"):
-        raise CannotCompose(f"{where}.filename", "a file name without / and \\")
-    media = attachment.content_type
-    if not _MEDIA_TYPE.fullmatch(media) or media.startswith(("multipart/", "message/")):
-        raise CannotCompose(f"{where}.content_type", "a media type such as application/pdf")
-
-
 def compose(parts: Parts, date: datetime) -> bytes:
     """The mail without To and Message-ID. Raises CannotCompose."""
     check_headers(parts.headers)
@@ -227,8 +208,8 @@ def _body(parts: Parts) -> bytes:
         for subtype, body in more:
             mail.add_alternative(body, subtype=subtype, cte="quoted-printable")
         for one in parts.attachments:
-            kind, _, subtype = one.content_type.partition("/")
-            mail.add_attachment(one.content, kind, subtype, filename=one.filename)
+            kind, _, subtype = one.file.content_type.partition("/")
+            mail.add_attachment(one.content, kind, subtype, filename=one.file.name)
         return mail.as_bytes()
     except (MessageError, UnicodeError) as error:
         raise CannotCompose("text", str(error)) from error

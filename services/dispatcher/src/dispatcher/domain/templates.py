@@ -115,8 +115,8 @@ def template(source: str, *, html: bool = False) -> "Template":
 class Template:
     """A parsed text. Raises BadTemplate for what can be known to fail before any lead is known.
 
-    `tree` is None for a text that takes Liquid. `required`: fields that the text cannot do without,
-    as far as that is known.
+    `tree` is None for a text that takes Liquid. `fields`: those that it names. `required`: those that
+    it cannot do without, as far as that is known.
     """
 
     def __init__(self, nodes: Sequence[Node], *, html: bool = False) -> None:
@@ -127,6 +127,7 @@ class Template:
         if len(slots) + len(self._spins) > _MAX_PLACES:
             self.tree = None
         self.required = frozenset(slot.name for slot in slots if slot.fallback is None)
+        self.fields = frozenset(slot.name for slot in slots)
         self._liquid = None if self.tree is not None else self._parsed(liquid_source(self.nodes))
 
     def _parsed(self, source: str) -> BoundTemplate:
@@ -140,6 +141,7 @@ class Template:
         for name, uses in variables.items():
             if any(len(use.segments) > 1 for use in uses):
                 raise BadTemplate(f"{name!r} is a text and has no attributes; use filters instead")
+        self.fields = frozenset(variables) - self._drawn("").keys()
         self._try(parsed, variables)
         return parsed
 

@@ -178,6 +178,7 @@ def _row(mail: Mail) -> list[object]:
         mail.copies,
         mail.via,
         mail.digest,
+        mail.template,
     ]
 
 
@@ -199,6 +200,7 @@ def _mail(
     copies: int,
     via: str,
     digest: str,
+    template: str = "",  # rows of older versions have none
 ) -> Mail:
     return Mail(
         id=id_,
@@ -214,4 +216,5 @@ def _mail(
         copies=copies,
         via=via,
         digest=digest,
+        template=template,
     )
