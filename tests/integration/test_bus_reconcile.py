@@ -114,6 +114,6 @@ async def test_a_renamed_consumer_of_a_work_queue_takes_over(world: BusWorld) ->
     renamed = replace(durable("dispatcher-jobs"), name="dispatcher-work")
     others = [d for d in DURABLES if d.name != "dispatcher-jobs"]
     done = await reconcile.apply(world.jetstream, durables=[renamed, *others])
-    assert "durable dispatcher-jobs deleted" in done
+    assert "durable dispatcher-jobs deleted" in map(str, done)
     info = await world.jetstream.consumer_info("JOBS", "dispatcher-work")
     assert info.num_pending == 1

@@ -63,7 +63,7 @@ async def _run(
         input=text,
         capture_output=True,
         text=True,
-        timeout=30,
+        timeout=120,
     )
 
 

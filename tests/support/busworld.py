@@ -70,7 +70,7 @@ class BusWorld:
         """Make streams and durables, perhaps with a shorter `ack_wait` in seconds."""
         span = timedelta(seconds=ack_wait or 0)
         durables = [replace(d, ack_wait=span) for d in DURABLES] if ack_wait else DURABLES
-        return await reconcile.apply(self.jetstream, durables=durables)
+        return [str(one) for one in await reconcile.apply(self.jetstream, durables=durables)]
 
     async def service(
         self, name: str = SERVICE, register: Callable[[Bus], None] = lambda _: None

@@ -71,8 +71,8 @@ async def _connect_once(url: str, causes: list[Exception], options: dict[str, An
     )
 
 
-async def apply(client: Client, replicas: int = 1) -> list[str]:
-    """Make NATS look as declared; a line for each thing that was touched."""
+async def apply(client: Client, replicas: int = 1) -> list[reconcile.Touched]:
+    """Make NATS look as declared; each thing that was touched."""
     try:
         return await reconcile.apply(client.jetstream(timeout=20), replicas=replicas)
     except (TimeoutError, NatsError) as error:

@@ -3,7 +3,7 @@
 import asyncio
 import secrets
 from dataclasses import asdict, dataclass
-from typing import Annotated
+from typing import Annotated, Any
 
 import typer
 from nats.aio.client import Client
@@ -25,7 +25,7 @@ app = typer.Typer(
 Number = Annotated[int, typer.Argument(metavar="NUMBER", help="As `dead-letters list` shows it.")]
 Numbers = Annotated[list[int] | None, typer.Argument(metavar="NUMBER...")]
 AllOf = Annotated[str | None, typer.Option("--durable", help="Every dead letter of this consumer.")]
-_NO_MESSAGE = 10037  # JetStream's code: it is gone already
+_DELETE_FAILED = 10057  # JetStream's code: the message is gone, or cannot be deleted
 
 
 @dataclass(frozen=True, slots=True)
@@ -68,7 +68,7 @@ def list_letters(
     """Show them, oldest first: number, consumer, subject and the reason."""
     letters = asyncio.run(_list(f"dead.{durable}.>" if durable else "dead.>", limit))
     if as_json:
-        print_json([asdict(letter) for letter in letters])
+        print_json(_plain(letters))
         return
     table = Table("number", "since", "consumer", "subject", "reason")
     for letter in letters:
@@ -92,16 +92,17 @@ def show(number: Number, as_json: AsJson = False) -> None:
 
 
 @app.command()
-def replay(numbers: Numbers = None, all_of: AllOf = None) -> None:
+def replay(numbers: Numbers = None, all_of: AllOf = None, as_json: AsJson = False) -> None:
     """Publish them again where they came from, then remove them from the dead letters.
 
     Every consumer of the subject hears the event again under its old id; those that have applied
-    it do nothing. Mend the cause first, or it comes back with five more deliveries.
+    it do nothing. Mend the cause first, or it comes back with five more deliveries. At the first
+    that cannot be replayed it ends, with 1 (or 69 if NATS is away); those before it are replayed.
+    With --json: {"replayed": [...], "left": [...]}, each as `dead-letters list` shows it.
     """
     if not numbers and not all_of:
         raise typer.BadParameter("name the NUMBERs to replay, or --durable NAME for all of one")
-    for line in asyncio.run(_replay(numbers or [], all_of)):
-        console.print(line, markup=False)
+    asyncio.run(_replay(numbers or [], all_of, as_json))
 
 
 @app.command()
@@ -109,18 +110,40 @@ def drop(
     numbers: Numbers = None,
     all_of: AllOf = None,
     yes: Annotated[bool, typer.Option("--yes", help="Do not ask.")] = False,
+    as_json: AsJson = False,
 ) -> None:
-    """Remove them for good: nobody will hear of them again. Asks first."""
+    """Remove them for good: nobody will hear of them again. Asks first.
+
+    With --json, which asks nothing and wants --yes: {"dropped": [...], "gone": [...]}; `gone` are
+    those that somebody else removed meanwhile.
+    """
     if not numbers and not all_of:
         raise typer.BadParameter("name the NUMBERs to drop, or --durable NAME for all of one")
+    if as_json and not yes:
+        raise typer.BadParameter("--json asks nothing: add --yes to drop them for good")
     letters = asyncio.run(_find(numbers or [], all_of))
+    if not as_json:
+        _ask(letters, yes)
+    dropped, gone = asyncio.run(_drop(letters))
+    if as_json:
+        print_json({"dropped": _plain(dropped), "gone": _plain(gone)})
+        return
+    console.print(f"dropped {len(dropped)} dead letters", markup=False)
+    if gone:
+        console.print(f"{len(gone)} were gone already", markup=False)
+
+
+def _ask(letters: list[DeadLetter], yes: bool) -> None:
+    """Show them, and ask unless it was said that nothing is to be asked."""
     for letter in letters:
         line = f"{letter.number}: {letter.subject} for {letter.durable}: {letter.reason}"
         console.print(line, markup=False, soft_wrap=True)
     if letters and not yes:
         typer.confirm(f"Drop {len(letters)} dead letters for good?", abort=True)
-    asyncio.run(_drop(letters))
-    console.print(f"dropped {len(letters)} dead letters", markup=False)
+
+
+def _plain(letters: list[DeadLetter]) -> list[dict[str, Any]]:
+    return [asdict(letter) for letter in letters]
 
 
 async def _list(subject: str, limit: int) -> list[DeadLetter]:
@@ -148,11 +171,22 @@ async def _named(client: Client, numbers: list[int], durable: str | None) -> lis
     return messages
 
 
-async def _replay(numbers: list[int], durable: str | None) -> list[str]:
+async def _replay(numbers: list[int], durable: str | None, as_json: bool) -> None:
+    """Says what was replayed also when one cannot be."""
+    replayed: list[DeadLetter] = []
     async with bus_apply.connection() as client:
         messages = await _named(client, numbers, durable)
-        jetstream = client.jetstream(timeout=20)
-        return [await _replay_one(jetstream, message) for message in messages]
+        try:
+            for message in messages:
+                letter = await _replay_one(client.jetstream(timeout=20), message)
+                replayed.append(letter)
+                if not as_json:
+                    line = f"replayed {letter.number}: {letter.subject} for {letter.durable}"
+                    console.print(line, markup=False)
+        finally:
+            if as_json:
+                left = [DeadLetter.of(message) for message in messages[len(replayed) :]]
+                print_json({"replayed": _plain(replayed), "left": _plain(left)})
 
 
 async def _find(numbers: list[int], durable: str | None) -> list[DeadLetter]:
@@ -160,21 +194,41 @@ async def _find(numbers: list[int], durable: str | None) -> list[DeadLetter]:
         return [DeadLetter.of(message) for message in await _named(client, numbers, durable)]
 
 
-async def _drop(letters: list[DeadLetter]) -> None:
-    """Those that are gone meanwhile are no error."""
+async def _drop(letters: list[DeadLetter]) -> tuple[list[DeadLetter], list[DeadLetter]]:
+    """Dropped by us, and gone meanwhile, which is no error."""
+    dropped: list[DeadLetter] = []
+    gone: list[DeadLetter] = []
     async with bus_apply.connection() as client:
-        jetstream = client.jetstream(timeout=20)
         for letter in letters:
-            try:
-                await jetstream.delete_msg(DEAD_LETTERS.name, letter.number)
-            except APIError as error:
-                if error.err_code != _NO_MESSAGE:
-                    raise _refused(letter, error) from error
-            except (TimeoutError, NatsError) as error:
-                raise _refused(letter, error) from error
+            was_there = await _delete(client.jetstream(timeout=20), letter)
+            (dropped if was_there else gone).append(letter)
+    return dropped, gone
 
 
-async def _replay_one(jetstream: JetStreamContext, message: RawStreamMsg) -> str:
+async def _delete(jetstream: JetStreamContext, letter: DeadLetter) -> bool:
+    """False if it was gone already. Raises Refused if NATS does not delete it."""
+    try:
+        await jetstream.delete_msg(DEAD_LETTERS.name, letter.number)
+    except APIError as error:
+        if error.err_code == _DELETE_FAILED and not await _is_there(jetstream, letter):
+            return False
+        raise _refused(letter, error) from error
+    except (TimeoutError, NatsError) as error:
+        raise _refused(letter, error) from error
+    return True
+
+
+async def _is_there(jetstream: JetStreamContext, letter: DeadLetter) -> bool:
+    try:
+        await jetstream.get_msg(DEAD_LETTERS.name, seq=letter.number)
+    except NotFoundError:
+        return False
+    except (TimeoutError, NatsError) as error:
+        raise _refused(letter, error) from error
+    return True
+
+
+async def _replay_one(jetstream: JetStreamContext, message: RawStreamMsg) -> DeadLetter:
     letter = DeadLetter.of(message)
     if not letter.subject or not letter.stream:
         raise Refused(
@@ -187,10 +241,10 @@ async def _replay_one(jetstream: JetStreamContext, message: RawStreamMsg) -> str
     body = await _whole_body(jetstream, message, letter)
     try:
         await jetstream.publish(letter.subject, body, stream=letter.stream, headers=headers)
-        await jetstream.delete_msg(DEAD_LETTERS.name, letter.number)
     except (TimeoutError, NatsError) as error:
         raise _refused(letter, error) from error
-    return f"replayed {letter.number}: {letter.subject} for {letter.durable}"
+    await _delete(jetstream, letter)
+    return letter
 
 
 async def _whole_body(

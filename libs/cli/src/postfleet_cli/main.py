@@ -1,15 +1,13 @@
 """The command `postfleet`."""
 
-import asyncio
 import sys
 from importlib.metadata import version as installed
-from typing import Annotated, Any
+from typing import Any
 
 import typer
 
 from postfleet_cli import (
-    bus_apply,
-    bus_rebuild,
+    bus_commands,
     campaign_plan,
     campaigns,
     dead_letters,
@@ -32,7 +30,6 @@ from postfleet_cli import (
 from postfleet_cli.backup.command import backup, restore
 from postfleet_cli.doctor.command import doctor
 from postfleet_cli.exits import EXIT_CODES_HELP, Refused
-from postfleet_cli.output import console
 from postfleet_cli.send import send
 from postfleet_cli.simulate.command import simulate
 from postfleet_cli.up import up
@@ -65,7 +62,6 @@ app = _Commands(
         "at NATS_URL (nats://127.0.0.1:4222) as NATS_USER with NATS_PASSWORD."
     ),
 )
-bus = typer.Typer(no_args_is_help=True, help="Streams and durable consumers on NATS.")
 
 app.command()(up)
 app.command()(doctor)
@@ -92,48 +88,7 @@ app.add_typer(inbox.app, name="inbox")
 app.add_typer(people.app, name="people")
 app.add_typer(tracker.app, name="tracker")
 app.add_typer(webhooks.app, name="webhooks")
-app.add_typer(bus, name="bus")
-
-
-@bus.command("apply")
-def apply_bus(
-    replicas: Annotated[
-        int, typer.Option(min=1, max=5, help="Copies of every stream: 3 in a cluster of three.")
-    ] = 1,
-) -> None:
-    """Make NATS have the streams and durables that this version declares; safe to repeat."""
-
-    async def apply() -> list[str]:
-        async with bus_apply.connection(patience_s=30) as client:
-            return await bus_apply.apply(client, replicas)
-
-    for line in asyncio.run(apply()):
-        console.print(line, markup=False)
-
-
-@bus.command("rebuild")
-def rebuild_from_the_stream(
-    name: Annotated[
-        str, typer.Argument(metavar="NAME", help="A service (tracker) or one durable of it.")
-    ],
-) -> None:
-    """Let a service hear everything again that the stream keeps (30 days).
-
-    Into an empty database this makes its state again; a state that is there stays as it
-    is, for every event is applied once. To rebuild: stop the service, drop its database, run this,
-    start the service.
-    """
-    durables = bus_rebuild.chosen(name)
-
-    async def rebuild() -> list[str]:
-        async with bus_apply.connection() as client:
-            return [
-                f"{one.name} hears {await bus_rebuild.rebuild(client, one)} events again"
-                for one in durables
-            ]
-
-    for line in asyncio.run(rebuild()):
-        console.print(line, markup=False)
+app.add_typer(bus_commands.app, name="bus")
 
 
 @app.command()

@@ -51,9 +51,14 @@ class Announcement:
             "ce-type": self.event.subject,
             "ce-source": f"/{service}",
             "ce-time": iso(self.event.occurred_at),
-            "ce-subject": quote(self.event.aggregate_id, safe=_PLAIN),
+            "ce-subject": _quoted(self.event.aggregate_id),
             "content-type": "application/json",
         }
+
+
+def _quoted(text: str) -> str:
+    """Ids of ours have nothing to quote; addresses of people may."""
+    return text if text.isascii() and text.isalnum() else quote(text, safe=_PLAIN)
 
 
 @dataclass(frozen=True, slots=True)

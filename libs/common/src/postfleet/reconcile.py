@@ -5,6 +5,7 @@ and deletes durables of ours that are declared no more; it never deletes a strea
 """
 
 from collections.abc import Iterable
+from dataclasses import dataclass
 from datetime import timedelta
 
 from nats.js import JetStreamContext
@@ -20,6 +21,21 @@ from nats.js.api import (
 from nats.js.errors import NotFoundError
 
 from postfleet.topology import DURABLES, SERVICES, STREAMS, Durable, Stream
+
+
+@dataclass(frozen=True, slots=True)
+class Touched:
+    """A stream or durable that was made as declared: `created`, `updated`, `deleted`, `applied`.
+
+    JetStream does not tell of a durable whether it is new: it is `applied`.
+    """
+
+    kind: str
+    name: str
+    change: str
+
+    def __str__(self) -> str:
+        return " ".join((self.kind, self.name, self.change))
 
 
 def _stream_config(stream: Stream, replicas: int) -> StreamConfig:
@@ -60,8 +76,8 @@ async def apply(
     replicas: int = 1,
     streams: Iterable[Stream] = STREAMS,
     durables: Iterable[Durable] = DURABLES,
-) -> list[str]:
-    """Create or update; return a line for each thing that was touched."""
+) -> list[Touched]:
+    """Create or update; return each thing that was touched, in order."""
     done = []
     wanted = list(durables)
     for stream in streams:
@@ -71,22 +87,22 @@ async def apply(
         for info in await jetstream.consumers_info(stream.name):
             if info.name not in here and _is_ours(info.name):
                 await jetstream.delete_consumer(stream.name, info.name)
-                done.append(f"durable {info.name} deleted")
+                done.append(Touched("durable", info.name, "deleted"))
         for durable in here.values():
             await jetstream.add_consumer(stream.name, consumer_config(durable))
-            done.append(f"durable {durable.name}")
+            done.append(Touched("durable", durable.name, "applied"))
     return done
 
 
-async def _apply_stream(jetstream: JetStreamContext, stream: Stream, replicas: int) -> str:
+async def _apply_stream(jetstream: JetStreamContext, stream: Stream, replicas: int) -> Touched:
     config = _stream_config(stream, replicas)
     try:
         await jetstream.stream_info(stream.name)
     except NotFoundError:
         await jetstream.add_stream(config)
-        return f"stream {stream.name} created"
+        return Touched("stream", stream.name, "created")
     await jetstream.update_stream(config)
-    return f"stream {stream.name} updated"
+    return Touched("stream", stream.name, "updated")
 
 
 def _is_ours(name: str) -> bool:

@@ -163,11 +163,8 @@ def _events(origin: Origin, settled: Settled) -> list[Event]:
     }
     if settled.outcome is Outcome.ACCEPTED:
         sent = {"author": settled.author, "category": _category(origin)}
-        said = {**reply, **sent, "mail_subject": settled.mail_subject}
-        if sent["category"] in _CATEGORIES:
-            # One per mail: our own values, of the types that the class has, are not checked again.
-            return [EmailSent.model_construct(None, **said)]
-        return [EmailSent.model_validate(said)]
+        # Checking takes half the time of pydantic's `model_construct`, which is Python.
+        return [EmailSent.model_validate({**reply, **sent, "mail_subject": settled.mail_subject})]
     failure = {**reply, "category": settled.meaning, "fault": settled.fault}
     if settled.outcome is Outcome.DEFERRED:
         retry_at = from_ms(settled.retry_at or settled.at)
