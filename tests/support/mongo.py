@@ -3,8 +3,9 @@
 import os
 import secrets
 import shutil
-import sysconfig
+import sys
 import tempfile
+from importlib.util import find_spec
 from pathlib import Path
 from types import TracebackType
 from typing import Any, Self
@@ -31,7 +32,7 @@ class MongoServer:
     @staticmethod
     def missing() -> str | None:
         """Why no server can be had here, or None."""
-        if os.environ.get("MONGODB_URL") or _binary():
+        if os.environ.get("MONGODB_URL") or find_spec("nx_27017"):
             return None
         return "nx-27017 not found: install the wheel nx-27017, or set MONGODB_URL"
 
@@ -59,12 +60,12 @@ class MongoServer:
         """Start, or start again on the same port and files; return when it answers a ping."""
         if not self.embedded or (self._server and self._server.running):
             return
-        binary = _binary()
-        if binary is None:
-            raise RuntimeError(self.missing())
+        if reason := self.missing():
+            raise RuntimeError(reason)
         if self._root is None:
             self._root = Path(tempfile.mkdtemp(prefix="mongo"))
-        argv = [binary, "--host", "127.0.0.1", "--port", str(self.port)]
+        argv = [sys.executable, "-m", "postfleet_cli.quiet_database"]  # as `postfleet up` runs it
+        argv += ["--host", "127.0.0.1", "--port", str(self.port)]
         argv += ["--data-dir", str(self._root / "data")]
         # Both default to one fixed name in the temporary directory, shared by all servers.
         argv += ["--pid-file", str(self._root / "pid"), "--log-file", str(self._root / "nx.log")]
@@ -115,7 +116,3 @@ class MongoServer:
     def _client(self, timeout_ms: int) -> MongoClient[dict[str, Any]]:
         return MongoClient(self.url, serverSelectionTimeoutMS=timeout_ms)
 
-
-def _binary() -> str | None:
-    beside = Path(sysconfig.get_path("scripts")) / "nx-27017"
-    return str(beside) if beside.exists() else shutil.which("nx-27017")
