@@ -9,6 +9,7 @@ import pytest
 
 from dispatcher.domain.ledger import CRASHED
 from dispatcher.store.attempts import Attempts
+from dispatcher.store.packed import unpacked
 from postfleet.failpoints import POINTS
 from tests.support.dispatcher import DispatcherWorld, dispatcher_world
 from tests.support.mongo import MongoServer
@@ -56,7 +57,7 @@ async def _explain(world: DispatcherWorld, rows: dict[str, Any], accepted: Count
         facts = [
             item["outcome"]
             async for document in settlements.find({"batch_id": row["batch_id"]}).limit(1000)
-            for item in document["items"]
+            for item in unpacked(document["items"])
             if item["item"][0] == row["_id"]
         ]
         assert set(facts) == {"unknown"}

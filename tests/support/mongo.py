@@ -115,4 +115,3 @@ class MongoServer:
 
     def _client(self, timeout_ms: int) -> MongoClient[dict[str, Any]]:
         return MongoClient(self.url, serverSelectionTimeoutMS=timeout_ms)
-

@@ -11,6 +11,7 @@ import postfleet.instants
 from dispatcher import announcer, delivery
 from dispatcher.domain.campaigns import LeadState
 from dispatcher.store.leads import queue_key
+from dispatcher.store.packed import unpacked
 from tests.unit.dispatcher.steps import LEASE_MS, Life, World, new_world
 
 
@@ -241,4 +242,4 @@ async def test_two_jobs_of_one_batch_at_the_same_moment_are_one_run(stage: Stage
     await stage.finish(life)
     assert stage.sent == 1
     facts = [d async for d in stage.world.database.settlements.find({})]
-    assert [item["outcome"] for d in facts for item in d["items"]] == ["accepted"]
+    assert [item["outcome"] for d in facts for item in unpacked(d["items"])] == ["accepted"]

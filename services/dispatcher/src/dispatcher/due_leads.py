@@ -9,7 +9,8 @@ from dispatcher.domain.identity import delivery_id
 from dispatcher.domain.ledger import Settled
 from dispatcher.domain.outcomes import Outcome
 from dispatcher.domain.progress import CONDITION, OF_HITS, Facts, Move, Next, due_after, next_move
-from dispatcher.store.deliveries import Deliveries, Row
+from dispatcher.store.deliveries import Deliveries
+from dispatcher.store.delivery_rows import Row
 from dispatcher.store.leads import Lead, Leads
 from dispatcher.store.suppressions import Suppressions
 

@@ -4,7 +4,8 @@ from dispatcher.announcer import Announcer
 from dispatcher.domain.campaigns import LeadState
 from dispatcher.domain.ledger import Batch, Settled
 from dispatcher.domain.outcomes import Outcome
-from dispatcher.store.deliveries import Deliveries, Row
+from dispatcher.store.deliveries import Deliveries
+from dispatcher.store.delivery_rows import Row
 from dispatcher.store.leads import Leads
 from postfleet.instants import now_ms
 

@@ -12,7 +12,8 @@ from dispatcher.domain.ledger import Batch, Item, Settled
 from dispatcher.domain.outcomes import Outcome
 from dispatcher.grouped import joined
 from dispatcher.mail_gate import MailContext, MailGate
-from dispatcher.store.deliveries import Deliveries, Row
+from dispatcher.store.deliveries import Deliveries
+from dispatcher.store.delivery_rows import Row
 from dispatcher.store.leads import Lead, Leads
 from dispatcher.store.senders import Senders
 from dispatcher.store.suppressions import Suppressions

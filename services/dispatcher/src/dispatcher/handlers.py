@@ -9,7 +9,8 @@ from dispatcher.domain.suppression import LIFTED_BY_RESUBSCRIBING, Kind
 from dispatcher.evidence import Evidence
 from dispatcher.policies import Policies
 from dispatcher.store.campaigns import Campaigns
-from dispatcher.store.deliveries import Deliveries, Row
+from dispatcher.store.deliveries import Deliveries
+from dispatcher.store.delivery_rows import Row
 from dispatcher.store.erasure import Erasure
 from dispatcher.store.leads import Leads
 from dispatcher.store.senders import Senders

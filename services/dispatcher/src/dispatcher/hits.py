@@ -8,7 +8,8 @@ from typing import Any
 from dispatcher.domain.counted_hits import Kind, Standing, standings
 from dispatcher.evidence import Evidence
 from dispatcher.handlers import RowMissing
-from dispatcher.store.deliveries import Deliveries, Row
+from dispatcher.store.deliveries import Deliveries
+from dispatcher.store.delivery_rows import Row
 from postfleet.cloudevents import Received
 from postfleet.events.tracking import HitEvent, VerdictChanged
 

@@ -13,7 +13,8 @@ from dispatcher.domain.mail import barred
 from dispatcher.domain.outcomes import Outcome
 from dispatcher.mail_gate import look_again
 from dispatcher.store.batches import Batches, job
-from dispatcher.store.deliveries import Deliveries, Row
+from dispatcher.store.deliveries import Deliveries
+from dispatcher.store.delivery_rows import Row
 from dispatcher.store.messages import Messages
 from dispatcher.store.senders import Senders
 from postfleet.bus import Bus

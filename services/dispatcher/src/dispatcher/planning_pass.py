@@ -16,7 +16,8 @@ from dispatcher.domain.reasons import reasons
 from dispatcher.domain.recipient_hours import RecipientHours
 from dispatcher.fleet import Fleet, View
 from dispatcher.store.batches import Batches, job
-from dispatcher.store.deliveries import Deliveries, Row
+from dispatcher.store.deliveries import Deliveries
+from dispatcher.store.delivery_rows import Row
 from dispatcher.store.leads import Lead, Leads
 from dispatcher.store.turns import Turns
 from postfleet import tracing

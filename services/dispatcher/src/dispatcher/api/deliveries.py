@@ -11,7 +11,8 @@ from dispatcher.domain.mail import Mail, message_of
 from dispatcher.domain.outcomes import Outcome
 from dispatcher.store.attempts import Attempts
 from dispatcher.store.batches import Batches
-from dispatcher.store.deliveries import Deliveries, Row
+from dispatcher.store.deliveries import Deliveries
+from dispatcher.store.delivery_rows import Row
 from dispatcher.store.messages import PLANNED, SCHEDULED, Messages
 from dispatcher.store.settlements import Settlements
 from postfleet.api_keys import Scope, require

@@ -11,7 +11,8 @@ from dispatcher.domain.mail import CannotCompose, Mail, keyed_id, new_id
 from dispatcher.domain.message_templates import MessageTemplate
 from dispatcher.mail_intake import MailIntake
 from dispatcher.store.batches import Batches
-from dispatcher.store.deliveries import Deliveries, Row
+from dispatcher.store.deliveries import Deliveries
+from dispatcher.store.delivery_rows import Row
 from dispatcher.store.messages import CANCELED, Messages, Stored
 from dispatcher.store.senders import Senders
 from dispatcher.store.templates import Templates

@@ -9,6 +9,7 @@ from pymongo import UpdateOne
 
 from dispatcher.domain.lanes import subject_of
 from dispatcher.domain.ledger import Batch, Item, Origin
+from dispatcher.store.packed import packed, unpacked
 from postfleet.announcing import Message
 from postfleet.instants import now_ms
 from postfleet.mongo import Collection, Document, ensure_indexes
@@ -53,7 +54,7 @@ class Batches:
 
     async def insert(self, batches: Sequence[Batch]) -> None:
         if batches:
-            await self._collection.insert_many([to_document(batch) for batch in batches])
+            await self._collection.insert_many([_stored(batch) for batch in batches])
 
     async def claim(
         self, batch_ids: Sequence[str], claim_id: str, owner: str, lease_ms: int
@@ -192,6 +193,11 @@ def to_document(batch: Batch) -> Document:
     }
 
 
+def _stored(batch: Batch) -> Document:
+    document = to_document(batch)
+    return {**document, "items": packed(document["items"])}
+
+
 def from_document(document: Document) -> Batch:
     return Batch(
         id=document["_id"],
@@ -202,7 +208,7 @@ def from_document(document: Document) -> Batch:
             document["sender_id"],
             document["category"],
         ),
-        items=tuple(Item(*item) for item in document["items"]),
+        items=tuple(Item(*item) for item in unpacked(document["items"])),
         created_at=document["created_at"],
         reasons=document["reasons"],
     )

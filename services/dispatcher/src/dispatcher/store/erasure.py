@@ -8,6 +8,7 @@ from typing import Any
 
 from dispatcher.store.batches import DONE
 from dispatcher.store.deliveries import Deliveries
+from dispatcher.store.packed import packed, unpacked
 from dispatcher.store.settlements import NEW
 from postfleet.mongo import Collection
 
@@ -43,11 +44,12 @@ class Erasure:
         document = await self._batches.find_one({"_id": batch_id})
         if document is None:
             return True
-        items = [_without_name(item, delivery_ids) for item in document["items"]]
-        if items == document["items"]:
+        stored = unpacked(document["items"])
+        items = [_without_name(item, delivery_ids) for item in stored]
+        if items == stored:
             return True
         result = await self._batches.update_one(
-            {"_id": batch_id, "state": DONE}, {"$set": {"items": items}}
+            {"_id": batch_id, "state": DONE}, {"$set": {"items": packed(items)}}
         )
         return bool(result.matched_count)
 
@@ -56,14 +58,15 @@ class Erasure:
         found = self._settlements.find({"batch_id": batch_id}).limit(10_000)
         done = True
         for document in [one async for one in found]:
-            left = [one for one in document["items"] if one["item"][0] not in delivery_ids]
-            if len(left) == len(document["items"]):
+            stored = unpacked(document["items"])
+            left = [one for one in stored if one["item"][0] not in delivery_ids]
+            if len(left) == len(stored):
                 continue
             if document["state"] == NEW:
                 done = False
             else:
                 await self._settlements.replace_one(
-                    {"_id": document["_id"]}, {**document, "items": left}
+                    {"_id": document["_id"]}, {**document, "items": packed(left)}
                 )
         return done
 

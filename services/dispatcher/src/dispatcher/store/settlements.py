@@ -7,6 +7,7 @@ from dataclasses import asdict, dataclass
 
 from dispatcher.domain.ledger import Batch, Item, Origin, Settled
 from dispatcher.domain.outcomes import Outcome
+from dispatcher.store.packed import packed, unpacked
 from postfleet.instants import now_ms
 from postfleet.mongo import Collection, Document, Flush, each_is_durable, ensure_indexes
 
@@ -93,7 +94,7 @@ def _document(settlement: Settlement) -> Document:
         "state": NEW,
         "at": now_ms(),
         "origin": asdict(settlement.origin),
-        "items": [_item_document(settled) for settled in settlement.settled],
+        "items": packed([_item_document(settled) for settled in settlement.settled]),
     }
 
 
@@ -137,7 +138,7 @@ def _settlement(document: Document) -> Settlement:
         id=document["_id"],
         batch_id=document["batch_id"],
         origin=Origin(**document["origin"]),
-        settled=tuple(_settled(item) for item in document["items"]),
+        settled=tuple(_settled(item) for item in unpacked(document["items"])),
     )
 
 
