@@ -31,6 +31,11 @@ class Sink:
     def running(self) -> bool:
         return self._process is not None and self._process.running
 
+    @property
+    def pid(self) -> int:
+        assert self._process is not None
+        return self._process.pid
+
     def __enter__(self) -> Self:
         self._process = ServerProcess(self._argv, Path(self._folder.name) / "log")
         self._process.wait_until(lambda: listens(self.port), "the sink's greeting")

@@ -7,6 +7,7 @@ import secrets
 import sys
 import tempfile
 import time
+from collections import Counter
 from collections.abc import AsyncIterator, Iterator
 from dataclasses import dataclass
 from pathlib import Path
@@ -25,11 +26,11 @@ from postfleet.events.senders import (
     SenderStatus,
     SmtpSecurity,
 )
-from postfleet.instants import now
+from postfleet.instants import now, now_ms
 from postfleet.mongo import Mongo
 from postfleet.reconcile import apply
 from postfleet.secrets import KeyRing
-from postfleet.topology import RPC_CREDENTIALS
+from postfleet.topology import JOB_PARTITIONS, RPC_CREDENTIALS
 from tests.bench.mails import HTML, TEXT
 from tests.bench.sink import Sink
 from tests.support.mongo import MongoServer
@@ -41,6 +42,7 @@ SENDERS, CONNECTIONS_A_SENDER = 5, 2  # ten connections, as every client of the 
 _API_KEY = "a-key-for-the-bench-of-the-dispatcher"
 _MASTER_KEY = "QUJDREVGR0hJSktMTU5PUFFSU1RVVldYWVowMTIzNDU="
 _PATIENCE_SECONDS = 900.0
+_START_SECONDS = 180.0
 _TICKS = os.sysconf("SC_CLK_TCK")
 
 
@@ -75,18 +77,20 @@ def _family(pid: int) -> Iterator[int]:
 class World:
     """Everything that one campaign needs; the bench plays the sender registry."""
 
-    def __init__(self, nats: NatsServer, mongo: MongoServer | None, sink: Sink, folder: Path):
+    def __init__(
+        self, nats: NatsServer, mongo: MongoServer | None, sink: Sink, folder: Path, workers: int
+    ) -> None:
         self.nats, self.mongo, self._sink, self._folder = nats, mongo, sink, folder
+        self._workers = workers
         self.prefix = f"bench_{secrets.token_hex(4)}_"
         self.bus = Bus(nats.url, "sender-registry")
         self._ring = KeyRing.parse(_MASTER_KEY)
         self._port = 0
         self._process: ServerProcess | None = None
-        self._known: Mongo | None = None
         self.http = httpx.AsyncClient(headers={"X-API-Key": _API_KEY}, timeout=600, trust_env=False)
 
     def pids(self) -> dict[str, int]:
-        """Part -> its process, of those that run on this machine for us."""
+        """Part -> its process, of those that run on this machine for us; not the sink's."""
         assert self._process is not None
         found = {"dispatcher": self._process.pid, "nats": self.nats.pid}
         if self.mongo and self.mongo.pid:
@@ -106,7 +110,9 @@ class World:
         self._process = ServerProcess(
             [sys.executable, "-m", module], self._folder / "dispatcher.log", self._environment()
         )
-        await self._until(self._ready, "the dispatcher is ready", 60)
+        await self._until(self._ready, "the dispatcher is ready", _START_SECONDS)
+        if self.mongo and self._workers > 1:
+            await self._until(self._shared, "the workers share the partitions", _START_SECONDS)
 
     def _environment(self) -> dict[str, str]:
         return {
@@ -120,6 +126,7 @@ class World:
             "POSTFLEET_HTTP_PORT": str(self._port),
             "POSTFLEET_LOG_LEVEL": "WARNING",
             "POSTFLEET_DISPATCHER_INSTANCE": "bench",
+            "POSTFLEET_DISPATCHER_WORKERS": str(self._workers),
             "POSTFLEET_DISPATCHER_EHLO_HOSTNAME": "bench.test",
             "POSTFLEET_DISPATCHER_PLAN_EVERY_SECONDS": "0.1",
             "POSTFLEET_DISPATCHER_CONNECTIONS_PER_SENDER": str(CONNECTIONS_A_SENDER),
@@ -161,6 +168,19 @@ class World:
             answer = await self.http.get(f"http://127.0.0.1:{self._port}/readyz")
             return answer.is_success
         return False
+
+    async def _shared(self) -> bool:
+        """Every partition is held, and no worker has more than its share."""
+        assert self.mongo is not None
+        mongo = Mongo(self.mongo.url, "dispatcher", self.prefix)
+        try:
+            held = {"_id": {"$gte": "partition.", "$lt": "partition/"}, "until": {"$gt": now_ms()}}
+            found = mongo.database.leases.find(held).limit(JOB_PARTITIONS)
+            owners = Counter([lease["owner"] async for lease in found])
+        finally:
+            await mongo.close()
+        most = -(-JOB_PARTITIONS // self._workers)
+        return owners.total() == JOB_PARTITIONS and max(owners.values()) <= most
 
     async def _until(self, true: Any, what: str, seconds: float = _PATIENCE_SECONDS) -> None:
         deadline = time.monotonic() + seconds
@@ -211,6 +231,10 @@ class World:
         info = await self.bus.jetstream.stream_info("EVENTS", subjects_filter="email.sent")
         return int((info.state.subjects or {}).get("email.sent", 0))
 
+    @property
+    def sink_pid(self) -> int:
+        return self._sink.pid
+
     async def stop(self) -> None:
         if self._process is not None:
             self._process.kill()
@@ -234,7 +258,7 @@ async def _csv(leads: int) -> AsyncIterator[bytes]:
 
 
 @contextlib.asynccontextmanager
-async def world(*, database: bool = True) -> AsyncIterator[World]:
+async def world(*, database: bool = True, workers: int = 1) -> AsyncIterator[World]:
     """Servers of its own, gone at the end; nothing is pinned to a core."""
     with (
         tempfile.TemporaryDirectory(prefix="bench") as folder,
@@ -243,7 +267,7 @@ async def world(*, database: bool = True) -> AsyncIterator[World]:
     ):
         mongo = stack.enter_context(MongoServer()) if database else None
         sink = stack.enter_context(Sink(pinned=False))
-        made = World(nats, mongo, sink, Path(folder))
+        made = World(nats, mongo, sink, Path(folder), workers)
         try:
             await made.start()
             yield made
