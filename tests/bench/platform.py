@@ -11,7 +11,10 @@ import httpx
 from tests.bench.figures import Figure, figure
 from tests.support.platform import Platform
 
-SERVICES = ("sender_registry", "dispatcher", "inbox_watcher", "tracker", "mail_provisioner")
+PROGRAMS = (
+    *("sender_registry", "dispatcher", "inbox_watcher", "tracker", "mail_provisioner"),
+    *("tracker.consumer", "postfleet.nursery"),
+)
 _SETTLED_SECONDS = 5.0  # after it is ready: the first looks at everything are over
 
 
@@ -37,7 +40,8 @@ def _start(data: Path) -> tuple[float, float, float]:
         up.wait_until(lambda: _is_ready(up), 120, "readiness")
         seconds = time.monotonic() - began
         time.sleep(_SETTLED_SECONDS)
-        found = [memory(pid) for service in SERVICES for pid in _family(up.pid(service))]
+        found = [memory(pid) for name in PROGRAMS if (pid := up.pid(name)) is not None]
+        assert len(found) == len(PROGRAMS)
     return seconds, sum(rss for rss, _ in found), sum(pss for _, pss in found)
 
 
@@ -53,10 +57,3 @@ def memory(pid: int) -> tuple[float, float]:
     rollup = Path(f"/proc/{pid}/smaps_rollup").read_text()
     found = dict(re.findall(r"(?m)^(Rss|Pss):\s+(\d+) kB", rollup))
     return int(found["Rss"]) / 1024, int(found["Pss"]) / 1024
-
-
-def _family(pid: int | None) -> list[int]:
-    """The process and its children: the tracker's consumer is one."""
-    assert pid is not None
-    children = Path(f"/proc/{pid}/task/{pid}/children").read_text().split()
-    return [pid, *map(int, children)]

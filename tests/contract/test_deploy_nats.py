@@ -21,8 +21,8 @@ from nats.js.api import ConsumerConfig
 
 from postfleet import reconcile
 from postfleet.bus import Bus
-from postfleet.connection import tls_options
 from postfleet.events import EVENTS
+from postfleet.tls import tls_options
 from postfleet.topology import DURABLES, JOBS, RPC_CREDENTIALS, SERVICES, STREAMS, durables_of
 from tests.support.natsdeployed import (
     USERS,

@@ -10,7 +10,7 @@ from pathlib import Path
 
 import pytest
 
-from postfleet.connection import tls_options
+from postfleet.tls import tls_options
 from postfleet_cli import plan
 from postfleet_cli.datadir import DataDir
 from tests.support.natscluster import NatsCluster

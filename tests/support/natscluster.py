@@ -15,7 +15,7 @@ import nats
 from nats.aio.client import Client
 
 from postfleet.bus import Bus
-from postfleet.connection import tls_options
+from postfleet.tls import tls_options
 from tests.support.natsdeployed import (
     DEPLOY,
     USERS,

@@ -12,7 +12,7 @@ from typing import Any, Self
 import nats
 from nats.aio.client import Client
 
-from postfleet.connection import tls_options
+from postfleet.tls import tls_options
 from postfleet.topology import SERVICES
 from tests.support.natsserver import NatsServer
 

@@ -102,7 +102,7 @@ class Platform:
         """The supervisor's child that runs this program, by its command line."""
         assert self._process is not None
         for child in _children(self._process.pid):
-            if _PROGRAMS.get(program, f"-m {program}") in _command(child):
+            if _PROGRAMS.get(program, f" -m {program} ") in f"{_command(child)} ":
                 return child
         return None
 

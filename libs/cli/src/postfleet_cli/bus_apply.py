@@ -1,19 +1,22 @@
-"""`postfleet bus apply`: streams and durables as the code declares them."""
+"""`postfleet bus apply`: streams and durables as the code declares them.
+
+`postfleet up` starts its programs before it imports what speaks to NATS.
+"""
 
 import asyncio
 import os
 import time
 from collections.abc import AsyncIterator, Mapping
 from contextlib import asynccontextmanager
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
-import nats
-from nats.aio.client import Client
-from nats.errors import Error as NatsError
-
-from postfleet import reconcile
-from postfleet.connection import tls_options
+from postfleet.tls import tls_options
 from postfleet_cli.exits import ExitCode, Refused
+
+if TYPE_CHECKING:
+    from nats.aio.client import Client
+
+    from postfleet import reconcile
 
 DEFAULT_URL = "nats://127.0.0.1:4222"
 
@@ -21,7 +24,7 @@ DEFAULT_URL = "nats://127.0.0.1:4222"
 @asynccontextmanager
 async def connection(
     environ: Mapping[str, str] = os.environ, *, patience_s: float = 0, url: str | None = None
-) -> AsyncIterator[Client]:
+) -> AsyncIterator["Client"]:
     """A connection to NATS_URL as NATS_USER. Raises Refused if it does not answer in time."""
     url = url or environ.get("NATS_URL") or DEFAULT_URL
     user = environ.get("NATS_USER")
@@ -37,7 +40,9 @@ async def connection(
         await client.close()
 
 
-async def _connected(url: str, patience_s: float, options: dict[str, Any]) -> Client:
+async def _connected(url: str, patience_s: float, options: dict[str, Any]) -> "Client":
+    from nats.errors import Error as NatsError
+
     deadline = time.monotonic() + patience_s
     while True:
         causes: list[Exception] = []
@@ -54,8 +59,10 @@ async def _connected(url: str, patience_s: float, options: dict[str, Any]) -> Cl
             await asyncio.sleep(0.1)
 
 
-async def _connect_once(url: str, causes: list[Exception], options: dict[str, Any]) -> Client:
+async def _connect_once(url: str, causes: list[Exception], options: dict[str, Any]) -> "Client":
     """The client tries each address twice (0 would mean for ever) and tells only `causes` why."""
+
+    import nats
 
     async def note(error: Exception) -> None:
         causes.append(error)
@@ -71,8 +78,12 @@ async def _connect_once(url: str, causes: list[Exception], options: dict[str, An
     )
 
 
-async def apply(client: Client, replicas: int = 1) -> list[reconcile.Touched]:
+async def apply(client: "Client", replicas: int = 1) -> list["reconcile.Touched"]:
     """Make NATS look as declared; each thing that was touched."""
+    from nats.errors import Error as NatsError
+
+    from postfleet import reconcile
+
     try:
         return await reconcile.apply(client.jetstream(timeout=20), replicas=replicas)
     except (TimeoutError, NatsError) as error:

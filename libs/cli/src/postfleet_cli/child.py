@@ -16,12 +16,14 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 
+from postfleet.forked import Forked, NoNursery, Request, fork
 from postfleet_cli.exits import ExitCode
 
 _LONGEST_PAUSE_S = 30.0
 _LONGEST_PAUSE_WHEN_KILLED_S = 2.0  # somebody killed it: nothing says that it will die again
 _QUICK_S = 20.0  # a child that lived longer than this has not died at its start
 _DEATHS_TO_EXPLAIN = 5
+_NURSERY_S = 120.0  # it listens once it has imported everything
 _LOG_LIMIT_BYTES = 8 * 1024 * 1024  # and one older file of the same size
 _PR_SET_PDEATHSIG = 1
 _libc = ctypes.CDLL(None) if sys.platform == "linux" else None
@@ -31,12 +33,16 @@ Say = Callable[[str], None]
 
 @dataclass(frozen=True, slots=True)
 class Program:
-    """`env` is the whole environment; `stale` are files that a killed run may have left."""
+    """`env` is the whole environment; `stale` are files that a killed run may have left.
+
+    `nursery` is where it may be forked, if it is `python -m MODULE`; else it is a process of its own.
+    """
 
     name: str
     argv: tuple[str, ...]
     env: Mapping[str, str]
     stale: tuple[Path, ...] = ()
+    nursery: str | None = None
 
 
 class Child:
@@ -47,7 +53,7 @@ class Child:
         self.log = logs / f"{program.name}.log"
         self.deaths = 0  # in a row, each soon after a start
         self._program, self._say = program, say
-        self._process: asyncio.subprocess.Process | None = None
+        self._process: asyncio.subprocess.Process | Forked | None = None
         self._keeper: asyncio.Task[None] | None = None
         self._stopping = asyncio.Event()
 
@@ -124,7 +130,7 @@ class Child:
                 return
             await self._spawn()
 
-    def _report(self, code: int, pause_s: float) -> None:
+    def _report(self, code: int | None, pause_s: float) -> None:
         self._say(f"{self.name} {_ending(code)}; starting it again in {pause_s:.0f} s")
         if code == ExitCode.CONFIG or self.deaths % _DEATHS_TO_EXPLAIN == 0:
             self._say(f"the last lines of {self.log}:")
@@ -134,19 +140,35 @@ class Child:
     async def _spawn(self) -> None:
         for file in self._program.stale:
             file.unlink(missing_ok=True)
+        nothing = os.open(os.devnull, os.O_RDONLY)
         log = os.open(self.log, os.O_WRONLY | os.O_CREAT | os.O_APPEND, 0o600)
         try:
-            self._process = await asyncio.create_subprocess_exec(
-                *self._program.argv,
-                stdin=asyncio.subprocess.DEVNULL,
-                stdout=log,
-                stderr=log,
-                env=dict(self._program.env),
-                start_new_session=True,
-                preexec_fn=die_with(os.getpid()),
-            )
+            self._process = await self._forked(nothing, log) or await self._executed(nothing, log)
         finally:
+            os.close(nothing)
             os.close(log)
+
+    async def _forked(self, nothing: int, log: int) -> Forked | None:
+        program = self._program
+        if program.nursery is None:
+            return None
+        streams = (nothing, log, log)
+        request = Request(program.argv[-1], program.env, streams, dies_with_us=True)
+        try:
+            return await fork(request, program.nursery, _NURSERY_S)
+        except NoNursery:
+            return None
+
+    async def _executed(self, nothing: int, log: int) -> asyncio.subprocess.Process:
+        return await asyncio.create_subprocess_exec(
+            *self._program.argv,
+            stdin=nothing,
+            stdout=log,
+            stderr=log,
+            env=dict(self._program.env),
+            start_new_session=True,
+            preexec_fn=die_with(os.getpid()),
+        )
 
     def _signal(self, number: signal.Signals) -> None:
         if pid := self.pid:
@@ -168,7 +190,9 @@ def die_with(parent: int) -> Callable[[], None] | None:
     return prepare
 
 
-def _ending(code: int) -> str:
+def _ending(code: int | None) -> str:
+    if code is None:
+        return "ended"
     if code >= 0:
         return f"ended with exit code {code}"
     with contextlib.suppress(ValueError):

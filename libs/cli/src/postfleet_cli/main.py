@@ -1,10 +1,6 @@
 """The command `postfleet`."""
 
-import sys
 from importlib.metadata import version as installed
-from typing import Any
-
-import typer
 
 from postfleet_cli import (
     bus_commands,
@@ -29,27 +25,14 @@ from postfleet_cli import (
 )
 from postfleet_cli.backup.command import backup, restore
 from postfleet_cli.doctor.command import doctor
-from postfleet_cli.exits import EXIT_CODES_HELP, Refused
+from postfleet_cli.exits import EXIT_CODES_HELP
 from postfleet_cli.send import send
 from postfleet_cli.simulate.command import simulate
+from postfleet_cli.start import Commands
 from postfleet_cli.up import up
 from postfleet_cli.why import why
 
-
-class _Commands(typer.Typer):
-    """Ends a refused command with its exit code and one line for each reason."""
-
-    def __call__(self, *args: Any, **options: Any) -> Any:
-        """Run the command line."""
-        try:
-            return super().__call__(*args, **options)
-        except Refused as refusal:
-            for line in refusal.lines:
-                print(f"postfleet: {line}", file=sys.stderr)
-            sys.exit(refusal.code)
-
-
-app = _Commands(
+app = Commands(
     name="postfleet",
     no_args_is_help=True,
     pretty_exceptions_enable=False,

@@ -132,7 +132,38 @@ def sandbox(data: DataDir, environ: Mapping[str, str]) -> Program:
     return Program("sandbox", tuple(argv), environ)
 
 
-def gateway(where: Addresses, environ: Mapping[str, str]) -> Program:
+#: glibc keeps an arena for each of many threads, and what is freed in it: two of them do.
+_MEMORY = {"MALLOC_ARENA_MAX": "2", "MALLOC_TRIM_THRESHOLD_": "131072"}
+
+#: What the programs below import, all or most of them: imported once and shared (`postfleet.nursery`).
+_SHARED_MODULES = (
+    "postfleet.serving",
+    "postfleet.http",
+    "postfleet.outbox",
+    "postfleet.leash",
+    "postfleet.tokens",
+    "postfleet.reachable",
+    "fastapi.staticfiles",
+    "httpx",
+    "pydantic_settings",
+    "cryptography.hazmat.primitives.ciphers.aead",
+    "dns.asyncresolver",
+    "aiosmtplib",
+    "httptools",
+    "uvloop",
+    "uvicorn.lifespan.on",
+    "uvicorn.loops.uvloop",
+    "uvicorn.protocols.http.httptools_impl",
+)
+
+
+def nursery(name: str, environ: Mapping[str, str]) -> Program:
+    """Whom gateway and services are forked from."""
+    argv = (sys.executable, "-m", "postfleet.nursery", name, *_SHARED_MODULES)
+    return Program("nursery", argv, {**environ, **_MEMORY})
+
+
+def gateway(where: Addresses, environ: Mapping[str, str], nursery: str | None = None) -> Program:
     """The one address of everything."""
     env = {
         **environ,
@@ -140,7 +171,8 @@ def gateway(where: Addresses, environ: Mapping[str, str]) -> Program:
         "POSTFLEET_HTTP_PORT": str(where.http_port),
         **{url_variable(s): f"http://{HOST}:{p}" for s, p in where.service_ports.items()},
     }
-    return Program("gateway", (sys.executable, "-m", "postfleet_cli.gateway"), env)
+    argv = (sys.executable, "-m", "postfleet_cli.gateway")
+    return Program("gateway", argv, env, nursery=nursery)
 
 
 #: In the mail world of the demo a day takes a minute: new senders send all of it at once, and who
@@ -154,10 +186,6 @@ _DEMO_PACE = {
 }
 
 
-#: glibc keeps an arena for each of many threads, and what is freed in it: two of them do.
-_MEMORY = {"MALLOC_ARENA_MAX": "2", "MALLOC_TRIM_THRESHOLD_": "131072"}
-
-
 def services(
     options: Options,
     data: DataDir,
@@ -165,6 +193,7 @@ def services(
     keys: Keys,
     ca_file: str | None,
     environ: Mapping[str, str],
+    nursery: str | None = None,
 ) -> list[Program]:
     """The five services; what the environment says of them otherwise holds."""
     common = {
@@ -183,6 +212,7 @@ def services(
         "POSTFLEET_HTTP_HOST": HOST,
         "POSTFLEET_DATA_DIR": str(data.path),
         "POSTFLEET_DISPATCHER_SMTP_PORT": str(where.smtp_port),
+        **({"POSTFLEET_NURSERY": nursery} if nursery else {}),
     }
     if where.embedded_nats_port:
         common = {k: v for k, v in common.items() if k not in ("NATS_USER", "NATS_PASSWORD")}
@@ -191,6 +221,7 @@ def services(
             service,
             (sys.executable, "-m", module_of(service)),
             {**common, "POSTFLEET_HTTP_PORT": str(port)},
+            nursery=nursery,
         )
         for service, port in where.service_ports.items()
     ]

@@ -3,22 +3,27 @@
 import asyncio
 import contextlib
 import json
+import secrets
 import time
 from collections.abc import Mapping, Sequence
+from typing import TYPE_CHECKING
 
-import httpx
-
+from postfleet import forked
 from postfleet_cli import bus_apply, plan, ports
 from postfleet_cli.child import Child, Program, Say
 from postfleet_cli.datadir import DataDir, Keys
 from postfleet_cli.exits import ExitCode, Refused
 from postfleet_cli.plan import Addresses, Options
 
+if TYPE_CHECKING:
+    import httpx
+
 _SERVER_PATIENCE_S = 60.0  # a stream or database is read back after a crash
 _DRAIN_S = 25.0
 _SERVERS_END_S = 2.0
 _REMIND_EVERY_S = 20.0
 _POLL_S = 0.2
+_SERVER_POLL_S = 0.05
 _HEALTH_EVERY_S = 3.0
 _UNHEALTHY_LOOKS = 3
 
@@ -40,10 +45,13 @@ class Supervisor:
         self._children: dict[str, Child] = {}
         self._housekeeping: list[asyncio.Task[None]] = []
         [self._nats_monitor] = ports.free(1)
+        self._nursery = f"postfleet-{secrets.token_hex(8)}" if forked.possible() else None
 
     async def start(self) -> None:
         """Servers first, side by side; then streams and durables; then the services."""
-        self._housekeeping.append(asyncio.create_task(self._cap_logs()))
+        if self._nursery:
+            forked.adopt()
+        self._housekeeping.append(asyncio.create_task(self._tidy_up()))
         await asyncio.gather(*(self._run(program) for program in self._servers()))
         _, _, ca_file = await asyncio.gather(
             self._apply_bus(), self._database_answers(), self._sandbox_ca_file()
@@ -52,13 +60,21 @@ class Supervisor:
             self._housekeeping.append(asyncio.create_task(self._apply_bus_again()))
             self._housekeeping.append(asyncio.create_task(self._watch_nats()))
         services = plan.services(
-            self._options, self.data, self.where, self.keys, ca_file, self._environ
+            self._options,
+            self.data,
+            self.where,
+            self.keys,
+            ca_file,
+            self._environ,
+            self._nursery,
         )
         await asyncio.gather(*(self._run(program) for program in services))
 
     async def until_ready(self) -> None:
         """Wait until all services are ready, saying who is not every 20 s."""
         remind_at = time.monotonic() + _REMIND_EVERY_S
+        import httpx
+
         async with httpx.AsyncClient(base_url=self.where.url, timeout=5) as client:
             while missing := await _unready(client):
                 if time.monotonic() > remind_at:
@@ -73,7 +89,9 @@ class Supervisor:
         for task in self._housekeeping:
             task.cancel()
         servers = [
-            self._children.pop(n) for n in ("sandbox", "database", "nats") if n in self._children
+            self._children.pop(n)
+            for n in ("nursery", "sandbox", "database", "nats")
+            if n in self._children
         ]
         await self._stop(list(self._children.values()), _DRAIN_S)
         for server in servers:
@@ -89,7 +107,9 @@ class Supervisor:
         return self._children[name].pid
 
     def _servers(self) -> list[Program]:
-        programs = [plan.gateway(self.where, self._environ)]
+        programs = [plan.gateway(self.where, self._environ, self._nursery)]
+        if self._nursery:
+            programs.insert(0, plan.nursery(self._nursery, self._environ))
         if port := self.where.embedded_nats_port:
             programs.append(plan.nats(self.data, port, self._environ, self._nats_monitor))
         if port := self.where.embedded_mongo_port:
@@ -130,6 +150,8 @@ class Supervisor:
 
     async def _watch_nats(self) -> None:
         """Start NATS again when a stream is frozen: after a full disk it does not go on by itself."""
+        import httpx
+
         nats, bad = self._children["nats"], 0
         async with httpx.AsyncClient(timeout=2, trust_env=False) as client:
             while True:
@@ -145,19 +167,15 @@ class Supervisor:
                     bad = 0
 
     async def _database_answers(self) -> None:
-        from postfleet.mongo import Mongo  # takes a while to import: the servers start meanwhile
-
-        mongo = Mongo(self.where.mongodb_url, "postfleet-up")
+        port = self.where.embedded_mongo_port
         try:
             async with asyncio.timeout(_SERVER_PATIENCE_S):
-                await mongo.connect()
+                await (_listens(port) if port else _is_reached(self.where.mongodb_url))
         except TimeoutError:
             refusal = Refused(
                 ExitCode.UNAVAILABLE, "the database does not answer; MONGODB_URL says where it is"
             )
             raise self._explained(refusal, "database") from None
-        finally:
-            await mongo.close()
 
     async def _sandbox_ca_file(self) -> str | None:
         """Wait until this run's sandbox has said where it listens."""
@@ -186,15 +204,19 @@ class Supervisor:
             if not in_time:
                 self._say(f"{child.name} did not end within {grace_s:.0f} s and was killed")
 
-    async def _cap_logs(self) -> None:
+    async def _tidy_up(self) -> None:
         while True:
             await asyncio.sleep(5)
             for child in self._children.values():
                 child.cap_log()
+            if self._nursery:
+                forked.bury_adopted({child.pid for child in self._children.values() if child.pid})
 
 
-async def _unready(client: httpx.AsyncClient) -> list[str]:
+async def _unready(client: "httpx.AsyncClient") -> list[str]:
     """Who is not ready; the gateway itself, while it does not answer."""
+    import httpx
+
     try:
         response = await client.get("/readyz")
         if response.status_code == httpx.codes.OK:
@@ -203,3 +225,23 @@ async def _unready(client: httpx.AsyncClient) -> list[str]:
     except (httpx.HTTPError, ValueError, KeyError):
         return ["gateway"]
     return [name for name, state in services.items() if not state["ready"]]
+
+
+async def _listens(port: int) -> None:
+    """Returns when somebody accepts connections there."""
+    while True:
+        with contextlib.suppress(OSError):
+            _, writer = await asyncio.open_connection(ports.HOST, port)
+            writer.close()
+            return
+        await asyncio.sleep(_SERVER_POLL_S)
+
+
+async def _is_reached(mongodb_url: str) -> None:
+    from postfleet.mongo import Mongo  # takes a while to import: the servers start meanwhile
+
+    mongo = Mongo(mongodb_url, "postfleet-up")
+    try:
+        await mongo.connect()
+    finally:
+        await mongo.close()

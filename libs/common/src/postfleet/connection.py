@@ -4,7 +4,6 @@ import asyncio
 import logging
 import os
 from datetime import timedelta
-from typing import Any
 
 from faststream import AckPolicy
 from faststream.nats import NatsBroker
@@ -15,21 +14,10 @@ from nats.js import JetStreamContext
 
 from postfleet.outages import Unavailable
 from postfleet.publishing import PUBLISH_TIMEOUT
-from postfleet.tls import private_context
+from postfleet.tls import tls_options
 from postfleet.topology import Durable, durables_of
 
 log = logging.getLogger(__name__)
-
-
-def tls_options(url: str, ca_file: str | None) -> dict[str, Any]:
-    """How to reach `tls://` addresses: TLS from the first byte.
-
-    The client would otherwise wait for the server to ask for TLS, and tell its password in clear to
-    one that does not ask. The server's part is `handshake_first` in its configuration.
-    """
-    if "tls://" not in url:
-        return {}
-    return {"tls": private_context(ca_file), "tls_handshake_first": True}
 
 
 def _security(

@@ -2,6 +2,7 @@
 
 import ssl
 from functools import lru_cache
+from typing import Any
 
 
 @lru_cache(maxsize=4)
@@ -20,3 +21,14 @@ def private_context(ca_file: str | None = None) -> ssl.SSLContext:
     context = ssl.create_default_context(cafile=ca_file)
     context.minimum_version = ssl.TLSVersion.TLSv1_2
     return context
+
+
+def tls_options(url: str, ca_file: str | None) -> dict[str, Any]:
+    """How a client of NATS reaches `tls://` addresses: TLS from the first byte.
+
+    The client would otherwise wait for the server to ask for TLS, and tell its password in clear to
+    one that does not ask. The server's part is `handshake_first` in its configuration.
+    """
+    if "tls://" not in url:
+        return {}
+    return {"tls": private_context(ca_file), "tls_handshake_first": True}

@@ -6,7 +6,6 @@ import contextlib
 import logging
 import os
 import secrets
-import sys
 import time
 from collections import defaultdict
 from collections.abc import Awaitable, Callable, Iterable, Iterator
@@ -20,7 +19,7 @@ from pymongo.errors import PyMongoError
 
 from dispatcher import gauges
 from postfleet import metrics
-from postfleet.leash import let_go
+from postfleet.leash import Held, hold
 from postfleet.outages import Unavailable
 
 log = logging.getLogger(__name__)
@@ -28,7 +27,6 @@ log = logging.getLogger(__name__)
 _SILENT_S = 10.0  # then it does not count as running
 _RESTART_S = 1.0
 _DRAIN_S = 170.0  # below the service's own grace: a transaction's last reply takes its time
-_LINE_BYTES = 8 << 20
 #: What is counted by whoever sends or announces.
 _ADDED: tuple[Collector, ...] = (
     metrics.events_consumed,
@@ -82,12 +80,14 @@ class WorkerProcess:
         """Runs until it is cancelled; then the process drains."""
         while True:
             owner = f"{self.name}.{secrets.token_hex(3)}"  # leases: no life is taken for another
-            process = await _spawn(owner)
+            process = await hold(
+                "dispatcher.worker_process", {**os.environ, "POSTFLEET_DISPATCHER_INSTANCE": owner}
+            )
             try:
                 await self._listen(process)
             finally:
                 self._up = False
-                await let_go(process, _DRAIN_S)
+                await process.let_go(_DRAIN_S)
                 self._add_up()
             gauges.worker_restarts.inc()
             log.error("worker %s ended with %s; started again", owner, process.returncode)
@@ -97,10 +97,8 @@ class WorkerProcess:
                 log.warning("what %s held comes back when its lease ends: %s", owner, error)
             await asyncio.sleep(_RESTART_S)
 
-    async def _listen(self, process: asyncio.subprocess.Process) -> None:
-        if process.stdout is None:
-            return
-        async for line in process.stdout:
+    async def _listen(self, process: Held) -> None:
+        async for line in process.lines:
             with contextlib.suppress(orjson.JSONDecodeError, KeyError):
                 said: dict[str, Any] = orjson.loads(line)
                 self._up, self.heard = said["running"], time.monotonic()
@@ -163,13 +161,3 @@ class WorkerProcesses:
                 if name == family.name:
                     added.add_sample(series, dict(labels), value)
             yield added
-
-
-async def _spawn(owner: str) -> asyncio.subprocess.Process:
-    return await asyncio.create_subprocess_exec(
-        *(sys.executable, "-m", "dispatcher.worker_process"),
-        stdin=asyncio.subprocess.PIPE,
-        stdout=asyncio.subprocess.PIPE,
-        limit=_LINE_BYTES,
-        env={**os.environ, "POSTFLEET_DISPATCHER_INSTANCE": owner},
-    )

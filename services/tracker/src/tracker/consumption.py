@@ -3,7 +3,7 @@
 import asyncio
 import contextlib
 import logging
-import sys
+import os
 import time
 from collections.abc import Iterator
 
@@ -12,7 +12,7 @@ from prometheus_client import REGISTRY, Metric
 from prometheus_client.parser import text_string_to_metric_families
 
 from postfleet import metrics
-from postfleet.leash import let_go
+from postfleet.leash import Held, hold
 from tracker.gauges import verdicts
 
 log = logging.getLogger(__name__)
@@ -20,7 +20,6 @@ log = logging.getLogger(__name__)
 _SILENT_S = 10.0  # then it does not count as running
 _RESTART_S = 1.0
 _DRAIN_S = 25.0
-_LINE_BYTES = 8 << 20
 _THEIRS = (
     metrics.events_consumed,
     metrics.events_published,
@@ -72,24 +71,17 @@ class Consumption:
 
     async def _keep(self) -> None:
         while True:
-            process = await asyncio.create_subprocess_exec(
-                *(sys.executable, "-m", "tracker.consumer"),
-                stdin=asyncio.subprocess.PIPE,
-                stdout=asyncio.subprocess.PIPE,
-                limit=_LINE_BYTES,
-            )
+            process = await hold("tracker.consumer", os.environ)
             try:
                 await self._listen(process)
             finally:
                 self._running = False
-                await let_go(process, _DRAIN_S)
+                await process.let_go(_DRAIN_S)
             log.error("the consumer process ended with %s; it is started again", process.returncode)
             await asyncio.sleep(_RESTART_S)
 
-    async def _listen(self, process: asyncio.subprocess.Process) -> None:
-        if process.stdout is None:
-            return
-        async for line in process.stdout:
+    async def _listen(self, process: Held) -> None:
+        async for line in process.lines:
             with contextlib.suppress(orjson.JSONDecodeError, KeyError):
                 said = orjson.loads(line)
                 self._running, self._metrics = said["running"], said["metrics"]
