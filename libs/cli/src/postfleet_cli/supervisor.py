@@ -96,6 +96,8 @@ class Supervisor:
         await self._stop(list(self._children.values()), _DRAIN_S)
         for server in servers:
             await self._stop([server], _SERVERS_END_S)
+        if self._nursery:
+            forked.bury_adopted(())
 
     def kill(self) -> None:
         """End everything at once; the ledger is made for that."""
