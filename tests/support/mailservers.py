@@ -19,11 +19,15 @@ from aiosmtpd.smtp import SMTP, Envelope, Session
 from tests.support import mailpeers, privateroot
 from tests.support.mailconfig import Places, make_queue
 from tests.support.ports import free_ports
+from tests.support.postfixmaster import (
+    QUEUE_MANAGER,
+    listener,
+    master_command,
+    write_master_cf,
+)
 from tests.support.process import ServerProcess, listens
 
 _NODE_SERVER = Path(__file__).parent / "node" / "server.mjs"
-_DAEMONS = "/usr/lib/postfix/sbin:/usr/libexec/postfix:/usr/lib/postfix"
-_LONG_AGO = 1_000_000_000  # Postfix waits a second before it trusts a file written just now
 
 
 @dataclass(frozen=True, slots=True)
@@ -156,29 +160,9 @@ relayhost = [127.0.0.1]:{next_hop}
 smtpd_recipient_restrictions = check_recipient_access regexp:{folder}/refused
 in_flow_delay = 0
 """)
-    (places.postfix / "master.cf").write_text(f"""\
-127.0.0.1:{port} inet n - n - - smtpd
-cleanup unix n - n - 0 cleanup
-qmgr unix n - n 300 1 qmgr
-rewrite unix - - n - - trivial-rewrite
-bounce unix - - n - 0 bounce
-defer unix - - n - 0 bounce
-trace unix - - n - 0 bounce
-smtp unix - - n - - smtp
-relay unix - - n - - smtp
-retry unix - - n - - error
-error unix - - n - - error
-anvil unix - - n - 1 anvil
-scache unix - - n - 1 scache
-tlsmgr unix - - n 1000? 1 tlsmgr
-proxymap unix - - n - - proxymap
-postlog unix-dgram n - n - 1 postlogd
-""")
-    for name in ("main.cf", "master.cf"):
-        os.utime(places.postfix / name, (_LONG_AGO, _LONG_AGO))
+    write_master_cf(places, [listener(port), QUEUE_MANAGER])
     make_queue(places)
-    master = shutil.which("master", path=_DAEMONS) or "master"
-    return [master, "-c", str(places.postfix), "-d"]
+    return master_command(places)
 
 
 def missing_postfix() -> str | None:

@@ -11,10 +11,14 @@ from tests.bench.sink import Sink
 from tests.support.mailconfig import Places, make_queue
 from tests.support.mailpeers import missing_postfix
 from tests.support.ports import free_ports
+from tests.support.postfixmaster import (
+    QUEUE_MANAGER,
+    listener,
+    master_command,
+    write_master_cf,
+)
 from tests.support.process import ServerProcess, listens
 
-_DAEMONS = "/usr/lib/postfix/sbin:/usr/libexec/postfix:/usr/lib/postfix"
-_LONG_AGO = 1_000_000_000  # Postfix waits a second before it trusts a file written just now
 _PATIENCE_SECONDS = 120
 
 
@@ -68,30 +72,8 @@ initial_destination_concurrency = 10
 
 def _master(places: Places, port: int) -> ServerProcess:
     """A `port` listens and nothing is delivered; 0 delivers what is there and listens nowhere."""
-    services = (
-        f"127.0.0.1:{port} inet n - n - - smtpd\n" if port else "qmgr unix n - n 300 1 qmgr\n"
-    )
-    (places.postfix / "master.cf").write_text(f"""\
-{services}cleanup unix n - n - 0 cleanup
-rewrite unix - - n - - trivial-rewrite
-bounce unix - - n - 0 bounce
-defer unix - - n - 0 bounce
-trace unix - - n - 0 bounce
-smtp unix - - n - - smtp
-relay unix - - n - - smtp
-retry unix - - n - - error
-error unix - - n - - error
-anvil unix - - n - 1 anvil
-scache unix - - n - 1 scache
-tlsmgr unix - - n 1000? 1 tlsmgr
-proxymap unix - - n - - proxymap
-postlog unix-dgram n - n - 1 postlogd
-""")
-    for name in ("main.cf", "master.cf"):
-        os.utime(places.postfix / name, (_LONG_AGO, _LONG_AGO))
-    master = shutil.which("master", path=_DAEMONS) or "master"
-    argv = [master, "-c", str(places.postfix), "-d"]
-    return ServerProcess(argv, places.logs / "master.out")
+    write_master_cf(places, [listener(port) if port else QUEUE_MANAGER])
+    return ServerProcess(master_command(places), places.logs / "master.out")
 
 
 def _fill(places: Places, count: int) -> None:
