@@ -8,6 +8,7 @@ import asyncio
 import socket
 import tempfile
 import threading
+from collections.abc import Callable
 from pathlib import Path
 from types import TracebackType
 from typing import Self
@@ -17,6 +18,7 @@ import uvloop
 from postfleet_sandbox import Sandbox
 from tests.bench.mails import REVERSE_PATH
 
+_TO_GREET = 2  # round trips: the handshake, and until the greeting is heard
 PASSWORD = "a password for the bench"
 
 
@@ -52,31 +54,60 @@ class _End(asyncio.Protocol):
 class _Front(_End):
     """The client's side; dials the server when a handshake would be over."""
 
-    def __init__(self, half_seconds: float, upstream: int) -> None:
+    def __init__(self, half_seconds: float, upstream: int, count: Callable[[int], None]) -> None:
         super().__init__(half_seconds)
-        self._upstream = upstream
+        self._upstream, self._count = upstream, count
+        self._answered = False
         self._dialling: asyncio.Task[None] | None = None
+
+    def data_received(self, data: bytes) -> None:
+        if self._answered:  # the client has waited for what it heard
+            self._answered = False
+            self._count(1)
+        super().data_received(data)
+
+    def hears(self) -> None:
+        """What the server says is on its way to the client."""
+        self._answered = True
 
     def connection_made(self, transport: asyncio.BaseTransport) -> None:
         super().connection_made(transport)
+        self._count(_TO_GREET)
         transport.pause_reading()  # type: ignore[attr-defined]
         self._dialling = asyncio.create_task(self._dial())
 
     async def _dial(self) -> None:
         await asyncio.sleep(3 * self._half)
-        back = _End(self._half)
-        back.peer, self.peer = self, back
+        back = _Back(self._half, self)
+        self.peer = back
         loop = asyncio.get_running_loop()
         await loop.create_connection(lambda: back, "127.0.0.1", self._upstream)
         if self.transport is not None and not self.transport.is_closing():
             self.transport.resume_reading()
 
 
+class _Back(_End):
+    """The server's side."""
+
+    def __init__(self, half_seconds: float, front: _Front) -> None:
+        super().__init__(half_seconds)
+        self.peer, self._front = front, front
+
+    def data_received(self, data: bytes) -> None:
+        self._front.hears()
+        super().data_received(data)
+
+
 class FarAway:
-    """`with FarAway(0.02) as server: server.port, server.ca_file`, in a thread of its own."""
+    """`with FarAway(0.02) as server: server.port, server.ca_file`, in a thread of its own.
+
+    `round_trips` counts, over all connections, how often a client has spoken after it had to wait for
+    an answer, and two for each connection: the handshake and the greeting. No clock is in it.
+    """
 
     def __init__(self, round_trip_seconds: float) -> None:
         self.port, self.ca_file = 0, ""
+        self.round_trips = 0
         self.username, self.password = REVERSE_PATH, PASSWORD
         self._half = round_trip_seconds / 2
         self._ready = threading.Event()
@@ -102,6 +133,9 @@ class FarAway:
             self._loop.call_soon_threadsafe(self._over.set)
         self._thread.join(10)
 
+    def _count(self, round_trips: int) -> None:
+        self.round_trips += round_trips
+
     def _run(self) -> None:
         with asyncio.Runner(loop_factory=uvloop.new_event_loop) as runner:
             try:
@@ -117,7 +151,10 @@ class FarAway:
             async with Sandbox(data=Path(folder)) as box:
                 box.add_account(self.username, self.password)
                 front = await self._loop.create_server(
-                    lambda: _Front(self._half, box.smtp_port), "127.0.0.1", 0, backlog=512
+                    lambda: _Front(self._half, box.smtp_port, self._count),
+                    "127.0.0.1",
+                    0,
+                    backlog=512,
                 )
                 self.port = front.sockets[0].getsockname()[1]
                 self.ca_file = str(box.ca_file)

@@ -30,9 +30,9 @@ def results(quick: bool) -> list[Figure]:
     with Sink() as sink, NatsServer() as nats:
         asyncio.run(_streams(nats.url))
         clients: dict[str, Callable[[], Run]] = {
-            _YARDSTICK: partial(smtp_source, Job(sink.port, int(20_000 * share)), True),
-            _PLAIN: partial(_ours, nats.url, sink.port, int(20_000 * share), ""),
-            _TRACKED: partial(_ours, nats.url, sink.port, int(10_000 * share), "tracked"),
+            _YARDSTICK: partial(smtp_source, Job(sink.port, 20_000), True),
+            _PLAIN: partial(_ours, nats.url, sink.port, 20_000, ""),
+            _TRACKED: partial(_ours, nats.url, sink.port, 10_000, "tracked"),
         }
         missing = {}
         if reason := mailpeers.missing_node():

@@ -16,7 +16,8 @@ from tests.unit.dispatcher.scripted import DROP, SILENCE, GivenBack, ScriptedSer
 ENVELOPE = Envelope("ann@fleet.test", "jo@x.test")
 MAIL = b"Subject: hi\r\n\r\nhello\r\n.\r\n"
 PIPELINING = [pytest.param(("PIPELINING",), id="pipelining"), pytest.param((), id="one by one")]
-SHORT = Timeouts(connect=0.3, reply=0.3, final_reply=0.3)
+SHORT = Timeouts(connect=10, reply=0.3, final_reply=0.3)
+HASTY = Timeouts(connect=0.3)
 
 
 async def ours() -> bool:
@@ -391,7 +392,7 @@ async def test_a_server_that_will_not_talk_is_a_transient_failure(greeting: byte
         server.script("GREETING", greeting)
         started = time.monotonic()
         with pytest.raises(TransientFailure):
-            await server.connect(timeouts=SHORT)
+            await server.connect(timeouts=HASTY)
         assert time.monotonic() - started < 1.5
 
 
@@ -399,4 +400,4 @@ async def test_a_port_that_nobody_listens_on_is_a_transient_failure() -> None:
     async with ScriptedServer() as server:
         pass
     with pytest.raises(TransientFailure):
-        await server.connect(timeouts=SHORT)
+        await server.connect(timeouts=HASTY)

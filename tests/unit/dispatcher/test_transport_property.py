@@ -20,7 +20,7 @@ from postfleet.smtp import OutcomeUnknown, SmtpReply
 from postfleet.tls import client_context
 from tests.unit.dispatcher.scripted import one_by_one, send
 
-SHORT = Timeouts(connect=1, reply=0.15, final_reply=0.15)
+SHORT = Timeouts(connect=10, reply=0.15, final_reply=0.15)
 REFUSALS = (b"450 4.2.1 later", b"550 5.1.1 nobody", b"452-full\r\n452 4.3.1 full", b"554 5.7.1 no")
 NUMBER = re.compile(rb"n(\d+)@")
 
