@@ -9,6 +9,7 @@ import uvloop
 from dispatcher.domain.message import dot_stuffed
 from dispatcher.transport import Connection, Envelope, Mail, Result, Timeouts, connect
 from postfleet.events.senders import MailServer, SmtpSecurity
+from postfleet.garbage import collect_seldom
 from postfleet.smtp import SmtpReply
 from tests.bench.peers.stopwatch import Stopwatch, read_content, read_job
 
@@ -62,6 +63,7 @@ async def main() -> None:
     job = read_job()
     content = dot_stuffed(read_content(job))
     context = ssl.create_default_context(cafile=job["ca_file"] or None)
+    collect_seldom()  # as the dispatcher does
     watch = Stopwatch()
     mails = _Mails(job, content)
 

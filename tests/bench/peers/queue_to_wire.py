@@ -26,6 +26,7 @@ from dispatcher.transport import (
 )
 from postfleet.bus import Bus
 from postfleet.events.senders import MailServer, SmtpSecurity
+from postfleet.garbage import collect_seldom
 from postfleet.pull import PullLimits
 from postfleet.smtp import SmtpReply
 from tests.bench.compose import AUTHOR, compiled
@@ -117,6 +118,7 @@ async def main() -> None:
     bus.consume_messages("dispatcher-jobs", jobs.on_jobs, PullLimits(prefetch=100, batch=20))
     await bus.connect()
     context = ResumingContext.like(None)  # one for all connections, as in the dispatcher
+    collect_seldom()  # as the dispatcher does
     watch = Stopwatch()
     opening = [_open(job["port"], context) for _ in range(job["connections"])]
     jobs.connections = list(await asyncio.gather(*opening))

@@ -13,6 +13,7 @@ import uvloop
 from dispatcher.parts import SERVICE, Parts
 from dispatcher.settings import Settings
 from postfleet import leash, logs
+from postfleet.garbage import collect_seldom
 from postfleet.settings import load
 from postfleet.tasks import end
 
@@ -23,6 +24,7 @@ async def _work(settings: Settings) -> None:
     held = await leash.standard_input()
     ended = asyncio.create_task(held.read())
     parts = Parts(settings)
+    collect_seldom()  # a mail makes no cycles
     started = asyncio.create_task(_start(parts))
     await asyncio.wait({started, ended}, return_when=asyncio.FIRST_COMPLETED)
     if not started.done():  # not needed any more before it had found its servers

@@ -1,8 +1,7 @@
 """`python -m tracker`"""
 
-import gc
-
 from postfleet import logs
+from postfleet.garbage import collect_seldom
 from postfleet.serving import serve
 from postfleet.settings import load
 from tracker.app import build
@@ -13,8 +12,7 @@ def main() -> None:
     settings = load(Settings)
     logs.configure(SERVICE, settings.log_level)
     app = build(settings)
-    gc.freeze()
-    gc.set_threshold(50_000, 20, 50)  # a hit makes no cycles: look for them seldom
+    collect_seldom()  # a hit makes no cycles
     serve(app, settings, http=app.state.protocol, proxy_headers=False)
 
 
