@@ -22,7 +22,7 @@ from dispatcher.store.senders import Senders
 from dispatcher.store.suppressions import StillToBeSaid, Suppressions
 from postfleet.cloudevents import Announcement
 from postfleet.events.deliveries import RecipientSuppressed
-from postfleet.instants import now
+from postfleet.instants import now, now_ms
 from postfleet.secrets import KeyRing
 from tests.unit.dispatcher.test_planning import sender
 
@@ -123,10 +123,49 @@ async def test_each_kind_of_reason_is_lifted_by_itself(database: Any) -> None:
     assert [one.entry for one in await store.page(None, 9, Kind.BOUNCE)] == ["jo@x.test"]
     for _ in range(2):
         for person in ("jo@x.test", "al@x.test"):
-            await store.lift(person, LIFTED_BY_RESUBSCRIBING)
+            await store.lift(person, LIFTED_BY_RESUBSCRIBING, now_ms())
     assert set(await store.of(["jo@x.test", "al@x.test"])) == {"jo@x.test"}
     (left,) = await store.page(None, 9)
     assert set(left.kinds) == {Kind.BOUNCE}
+
+
+@pytest.mark.parametrize(
+    ("facts", "suppressed"),
+    [
+        pytest.param("leaves 1, back 2", False, id="who comes back"),
+        pytest.param("leaves 1, back 2, leaves 3", True, id="who leaves again"),
+        pytest.param("leaves 1, back 2, leaves 3, back 2", True, id="the return told once more"),
+        pytest.param("leaves 1, leaves 3, back 2", True, id="the return told late"),
+        pytest.param("leaves 3, leaves 1, back 2", True, id="all the wrong way round"),
+        pytest.param("leaves 1, back 2, leaves 3, back 4", False, id="who comes back twice"),
+    ],
+)
+async def test_the_newest_decision_holds_in_whatever_order_they_are_told(
+    database: Any, facts: str, suppressed: bool
+) -> None:
+    store = Suppressions(database.suppressions)
+    await store.ensure_indexes()
+    for fact in facts.split(", "):
+        what, at = fact.split()
+        if what == "back":
+            await store.lift("jo@x.test", LIFTED_BY_RESUBSCRIBING, int(at))
+        else:
+            await store.add("jo@x.test", "page", "tracker", kind=Kind.UNSUBSCRIBE, at=int(at))
+    assert bool(await store.of(["jo@x.test"])) is suppressed
+
+
+async def test_a_return_is_known_without_the_address_and_as_of_when_it_was(database: Any) -> None:
+    store = Suppressions(database.suppressions, b"k" * 32)
+    await store.ensure_indexes()
+    for at in (2, 1, 2):
+        await store.lift("jo@x.test", LIFTED_BY_RESUBSCRIBING, at)
+    asked = [await store.has_returned("jo@x.test", since) for since in (1, 2, 3)]
+    assert asked == [True, True, False]
+    assert not await store.has_returned("al@x.test", 1)
+    assert await store.page(None, 9) == []
+    assert "jo@x.test" not in str(
+        [document async for document in database.suppressions.find({}).limit(9)]
+    )
 
 
 async def test_of_an_erased_person_a_keyed_hash_still_suppresses(database: Any) -> None:

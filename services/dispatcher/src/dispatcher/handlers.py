@@ -150,12 +150,16 @@ class Feedback:
             key = f"{event.campaign_id}:{event.lead_id}"
             await self._leads.end([key], LeadState.UNSUBSCRIBED)
             return
+        if await self._suppressions.has_returned(
+            canonical(event.recipient), to_ms(event.occurred_at)
+        ):
+            return  # told once more, or late: the person has come back since
         await self._suppress(received, "unsubscribed", Kind.UNSUBSCRIBE)
 
     async def resubscribed(self, received: Received[RecipientResubscribed]) -> None:
         """What the person alone had decided holds no more; a bounce or a complaint still does."""
-        address = canonical(received.event.recipient)
-        await self._suppressions.lift(address, LIFTED_BY_RESUBSCRIBING)
+        address, at = canonical(received.event.recipient), to_ms(received.event.occurred_at)
+        await self._suppressions.lift(address, LIFTED_BY_RESUBSCRIBING, at)
 
     async def erased(self, received: Received[PersonErased]) -> None:
         """Leads and names go; a suppression stays as a keyed hash, so that nobody is mailed again."""
@@ -212,4 +216,5 @@ class Feedback:
             campaign_id=event.campaign_id,
         )
         announcement = Announcement(told, derived_id(received.id, told.subject))
-        await self._suppressing.add(address, reason, received.source, kind, announcement)
+        at = to_ms(event.occurred_at)
+        await self._suppressing.add(address, reason, received.source, kind, announcement, at)

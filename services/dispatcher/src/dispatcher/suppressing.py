@@ -30,14 +30,16 @@ class Suppressing:
         source: str,
         kind: Kind,
         announcement: Announcement | None = None,
+        at: int | None = None,
     ) -> bool:
         """False if it was there for this kind of reason already. May be repeated.
 
+        `at` is when the fact happened, in milliseconds; now if nobody says.
         Leads of a suppressed domain end when they are due.
         """
         event = RecipientSuppressed(occurred_at=now(), recipient=entry, reason=reason)
         said = announcement or Announcement(event)
-        new = await self._suppressions.add(entry, reason, source, [said], kind)
+        new = await self._suppressions.add(entry, reason, source, [said], kind, at)
         if new:
             self._relay.wake()
         if not entry.startswith("@"):

@@ -1,7 +1,8 @@
 """Whom no campaign may mail: addresses and whole domains, with every reason there is.
 
-`kinds` maps each kind to the time since when it holds; `size` is their number. Of an erased person only a
-keyed hash stays (`_id` = `~<hash>`): it is still recognised, and tells nobody who it was.
+`kinds` maps each kind to the time of its newest fact; `size` is their number. Of an erased person only a
+keyed hash stays (`_id` = `~<hash>`): it is still recognised, and tells nobody who it was. Of who came back
+stays when that was, under a hash too (`_id` = `<<hash>`): events come again, and in any order.
 """
 
 import contextlib
@@ -54,9 +55,13 @@ class Suppressions:
         source: str,
         announcements: Sequence[Announcement] = (),
         kind: Kind = Kind.MANUAL,
+        at: int | None = None,
     ) -> bool:
-        """False if it was suppressed for this kind of reason already; the first reason stays."""
-        moment = now_ms()
+        """False if it was suppressed for this kind of reason already; the first reason stays.
+
+        `at` is when the fact happened; now if nobody says.
+        """
+        moment = now_ms() if at is None else at
         document = {
             "_id": entry,
             "entry": entry,
@@ -78,19 +83,40 @@ class Suppressions:
         update = {"$set": {f"kinds.{kind.value}": moment}, "$inc": {"size": 1}}
         guard = {"_id": entry, f"kinds.{kind.value}": {"$exists": False}}
         result = await self.collection.update_one(guard, update_with_events(update, announcements))
+        if not result.modified_count:
+            older = {"_id": entry, f"kinds.{kind.value}": {"$lt": moment}}
+            await self.collection.update_one(older, {"$set": {f"kinds.{kind.value}": moment}})
         return bool(result.modified_count)
 
     async def remove(self, entry: str) -> bool:
         """Whatever the reasons. Raises StillToBeSaid."""
         return await self._delete({"_id": entry})
 
-    async def lift(self, entry: str, kinds: Iterable[Kind]) -> None:
-        """These reasons hold no more; any other goes on. May be repeated. Raises StillToBeSaid."""
+    async def lift(self, entry: str, kinds: Iterable[Kind], at: int) -> None:
+        """These reasons, as of `at`, hold no more; newer ones and others go on. May be repeated.
+
+        Raises StillToBeSaid.
+        """
+        await self._returned(entry, at)
         for kind in kinds:
-            held = {"_id": entry, f"kinds.{kind.value}": {"$exists": True}}
+            held = {"_id": entry, f"kinds.{kind.value}": {"$lte": at}}
             if not await self._delete({**held, "size": 1}):
                 update = {"$unset": {f"kinds.{kind.value}": ""}, "$inc": {"size": -1}}
                 await self.collection.update_one({**held, "size": {"$gt": 1}}, update)
+
+    async def _returned(self, entry: str, at: int) -> None:
+        id_ = self._hash(entry, "<")
+        document = {"_id": id_, "entry": "", "returned_at": at}
+        with contextlib.suppress(DuplicateKeyError):
+            await self.collection.insert_one(with_events(document, ()))
+            return
+        older = {"_id": id_, "returned_at": {"$lt": at}}
+        await self.collection.update_one(older, {"$set": {"returned_at": at}})
+
+    async def has_returned(self, entry: str, since: int) -> bool:
+        """The person came back then or later: what they had decided before holds no more."""
+        query = {"_id": self._hash(entry, "<"), "returned_at": {"$gte": since}}
+        return await self.collection.find_one(query) is not None
 
     async def _delete(self, query: Document) -> bool:
         """The document is also the outbox of its events: it goes when they are said."""
@@ -110,8 +136,8 @@ class Suppressions:
             await self.collection.insert_one(with_events(document, ()))
         await self._delete({"_id": entry})
 
-    def _hash(self, entry: str) -> str:
-        return "~" + hmac.digest(self._key, entry.encode(), sha256).hex()
+    def _hash(self, entry: str, mark: str = "~") -> str:
+        return mark + hmac.digest(self._key, entry.encode(), sha256).hex()
 
     async def of(self, addresses: Iterable[str]) -> dict[str, str]:
         """address -> reason, for those that are suppressed themselves or by their domain."""
