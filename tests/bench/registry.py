@@ -159,10 +159,11 @@ class _Silent:
 
 async def _outcomes(mongo: Mongo, count: int, salt: int) -> float:
     relay: Any = _Silent()
-    changes = Changes(SenderStore(mongo.database["senders"]), relay, RULES, instants.now)
-    applied = AppliedStore(mongo.database["applied"])
+    store = SenderStore(mongo.database["senders"], mongo.grouped["senders"])
+    changes = Changes(store, relay, RULES, instants.now)
+    applied = AppliedStore(mongo.grouped["applied"])
     handle: Callable[[list[Received[Event]]], Awaitable[None]]
-    handle = OutcomeHandler(changes, applied).handle
+    handle = OutcomeHandler(changes, applied, mongo.flush).handle
     choose, now = random.Random(salt), instants.now()
     told: list[Received[Event]] = []
     for number in range(count):
@@ -177,4 +178,5 @@ async def _outcomes(mongo: Mongo, count: int, salt: int) -> float:
     started = time.perf_counter()
     for first in range(0, count, 500):
         await handle(told[first : first + 500])
+        await mongo.flush()  # as the bus does before it acknowledges
     return count / (time.perf_counter() - started)

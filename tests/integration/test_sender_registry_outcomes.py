@@ -2,9 +2,10 @@
 
 import asyncio
 import secrets
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Sequence
 from dataclasses import replace
 from datetime import timedelta
+from functools import partial
 from typing import Any
 
 import pytest
@@ -25,7 +26,7 @@ from sender_registry.domain.sender import Profile, Sender
 from sender_registry.handlers import OutcomeHandler
 from sender_registry.identity import new_id
 from sender_registry.settings import Settings
-from sender_registry.store import SenderStore
+from sender_registry.store import Counted, SenderStore
 from sender_registry.sweep import Chores, Sweep
 from sender_registry.token_keeper import TokenKeeper
 from tests.support.mongo import MongoServer
@@ -252,11 +253,15 @@ class Silent:
         pass
 
 
+def _relay() -> OutboxRelay:
+    silent: Any = Silent()
+    relay: OutboxRelay = silent
+    return relay
+
+
 def handler(mongo: Mongo, store: SenderStore | None = None) -> OutcomeHandler:
-    relay: Any = Silent()
-    found: OutboxRelay = relay
     store = store or SenderStore(mongo.database["senders"])
-    changes = Changes(store, found, RULES, instants.now)
+    changes = Changes(store, _relay(), RULES, instants.now)
     return OutcomeHandler(changes, AppliedStore(mongo.database["applied"]))
 
 
@@ -281,8 +286,8 @@ async def test_a_crash_after_the_write_counts_once(mongo: Mongo) -> None:
     """The marks of a batch are in the sender's document until the next batch settles them."""
 
     class Dies(SenderStore):
-        async def save(self, *arguments: Any, **named: Any) -> bool:
-            await super().save(*arguments, **named)
+        async def save_counted(self, counted: Sequence[Counted]) -> bool:
+            await super().save_counted(counted)
             raise Crash
 
     sender = await stored(mongo, health=50)
@@ -307,6 +312,34 @@ async def test_two_replicas_with_the_same_events_count_once(mongo: Mongo) -> Non
     after = await SenderStore(mongo.database["senders"]).get(sender.id)
     assert after is not None
     assert (after.counts.today, after.health) == (20, 30)
+
+
+async def test_many_senders_in_one_batch_count_exactly_while_others_write_them(
+    mongo: Mongo,
+) -> None:
+    """Replicas with overlapping batches, each come again, and an operator who edits meanwhile."""
+    senders = [await stored(mongo, health=50) for _ in range(6)]
+    now = instants.now()
+    told = batch(*[samples.sent(f"d{n}", senders[n % 6].id, now) for n in range(60)], prefix="many")
+    parts = [told[start : start + 20] for start in range(0, 60, 10)]
+    store = SenderStore(mongo.database["senders"])
+    changes = Changes(store, _relay(), RULES, instants.now)
+
+    async def edit(sender: Sender) -> None:
+        for number in range(4):
+            await changes.change(sender.id, partial(_renamed, f"edit {number}"))
+
+    comings = [handler(mongo).handle(part) for part in parts + parts[::-1]]
+    await asyncio.gather(*comings, *(edit(sender) for sender in senders))
+    for sender in senders:
+        after = await store.get(sender.id)
+        assert after is not None
+        counted = (after.counts.today, after.health, after.profile.name)
+        assert counted == (10, 60, "edit 3")
+
+
+def _renamed(name: str, sender: Sender) -> Sender:
+    return replace(sender, profile=replace(sender.profile, name=name))
 
 
 def chores(mongo: Mongo, changes: Changes) -> Chores:

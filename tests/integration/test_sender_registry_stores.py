@@ -6,7 +6,6 @@ from dataclasses import replace
 from typing import Any
 
 import pytest
-from mongomock_motor import AsyncMongoMockClient
 
 from postfleet import instants
 from postfleet.api_keys import Scope, hash_key
@@ -20,7 +19,8 @@ from sender_registry.domain.presets import InboxType
 from sender_registry.domain.sender import Counts, Profile, Sender, Suspension
 from sender_registry.identity import new_id
 from sender_registry.key_store import KeyStore, StoredKey
-from sender_registry.store import AddressTaken, SenderStore
+from sender_registry.store import AddressTaken, Counted, SenderStore
+from tests.support.mockmongo import mock_database
 from tests.support.mongo import MongoServer
 from tests.unit.sender_registry import samples
 
@@ -51,7 +51,7 @@ async def database(
     request: pytest.FixtureRequest, mongo_server: MongoServer
 ) -> AsyncIterator[Database]:
     if request.param == "double":
-        yield AsyncMongoMockClient()["sender_registry"]
+        yield mock_database("sender_registry")
         return
     prefix = mongo_server.database(f"{secrets.token_hex(4)}_")
     mongo = Mongo(mongo_server.url, "sender-registry", prefix)
@@ -112,10 +112,30 @@ async def test_a_write_on_an_old_revision_changes_nothing(store: SenderStore) ->
     before = await added(store)
     first, second = changed(before, health=50), changed(before, health=60)
     assert await store.save(first)
-    assert not await store.save(second, secrets={"smtp": "other"}, unsettled=["x"])
+    assert not await store.save(second, secrets={"smtp": "other"})
+    assert not await store.save_counted([Counted(second, ("x",))])
     assert await store.get(before.id) == first.after
     assert await store.secrets(before.id) == {"smtp": "sealed"}
-    assert await store.with_unsettled(before.id) == (first.after, [])
+    assert await store.with_unsettled([before.id]) == {before.id: (first.after, [])}
+
+
+async def test_of_what_is_counted_together_only_the_outdated_is_left(store: SenderStore) -> None:
+    """The counts and the proof of having counted are one write for each sender."""
+    fresh, outdated = await added(store), await added(store, profile=Profile("bob@one.test"))
+    assert await store.save(changed(outdated, health=50))
+    both = [
+        Counted(changed(fresh, health=99), ("a", "b")),
+        Counted(changed(outdated, health=60), ("c",)),
+    ]
+    assert not await store.save_counted(both)
+    found = await store.with_unsettled([fresh.id, outdated.id, "nobody"])
+    assert {id_: (sender.health, marks) for id_, (sender, marks) in found.items()} == {
+        fresh.id: (99, ["a", "b"]),
+        outdated.id: (50, []),
+    }
+    assert await store.save(changed(found[fresh.id][0], deleted_ms=9), secrets={})
+    assert set(await store.with_unsettled([fresh.id, outdated.id])) == {outdated.id}
+    assert await store.save_counted([])
 
 
 async def test_an_address_is_taken_until_its_sender_is_deleted(store: SenderStore) -> None:
@@ -156,25 +176,24 @@ async def test_only_pauses_that_are_over_are_found(store: SenderStore) -> None:
     assert [sender.id for sender in await store.cooled_down(10)] == [over.id]
 
 
-async def test_marks_are_known_once_settled_and_for_their_sender_only(database: Database) -> None:
+async def test_marks_are_known_once_settled(database: Database) -> None:
     applied = AppliedStore(database["applied"])
     await applied.ensure_indexes()
     day = 86_400_000
     marks = [event_mark(n * 7 * day + n, f"e:{n}.x") for n in range(5)]
     marks += [event_mark(n * 100, f"f{n}") for n in range(50)]
     for _ in range(2):
-        await applied.settle("a", marks)
+        await applied.settle(marks)
     others = [event_mark(0, "e:1.x"), event_mark(10**12, "new")]
-    assert await applied.known("a", marks + others) == set(marks)
-    assert await applied.known("b", marks) == set()
-    assert await applied.known("a", []) == set()
+    assert await applied.known(marks + others) == set(marks)
+    assert await applied.known([]) == set()
 
 
 async def test_the_worst_punishment_of_a_delivery_is_known(database: Database) -> None:
     applied = AppliedStore(database["applied"])
     marks = [penalty_mark("d:1", -5), penalty_mark("d:1", -15), penalty_mark("d2", -10)]
-    await applied.settle("a", marks)
-    await applied.settle("a", marks)
+    await applied.settle(marks)
+    await applied.settle(marks)
     assert await applied.penalties(["d:1", "d2", "d3"]) == {"d:1": -15, "d2": -10}
     assert await applied.penalties([]) == {}
 
@@ -184,10 +203,10 @@ async def test_marks_are_forgotten_after_the_stream_has_forgotten_the_events(
 ) -> None:
     applied = AppliedStore(database["applied"])
     mark = event_mark(1, "e")
-    await applied.settle("a", [mark])
+    await applied.settle([mark])
     await database["applied"].insert_one({"_id": "old", "at": instants.now_ms() - 36 * 86_400_000})
     assert await applied.forget_old() == 1
-    assert await applied.known("a", [mark]) == {mark}
+    assert await applied.known([mark]) == {mark}
 
 
 async def test_api_keys_are_found_by_their_hash(database: Database) -> None:

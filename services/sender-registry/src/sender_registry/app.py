@@ -60,7 +60,7 @@ def build(settings: Settings) -> FastAPI:
         ca_file=settings.nats_ca_file,
     )
     collection = mongo.database["senders"]
-    senders = SenderStore(collection)
+    senders = SenderStore(collection, mongo.grouped["senders"])
     applied = AppliedStore(mongo.grouped["applied"])
     keys = KeyStore(mongo.database["api_keys"])
     relay = OutboxRelay(collection, bus)

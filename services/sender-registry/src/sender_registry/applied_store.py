@@ -4,8 +4,8 @@ A counting write puts the marks of what it applied into the sender's own documen
 Before the next such write they are inserted here; until then both places hold them. So the counts
 and the proof of having counted are one atomic write, and the proof may grow without bound.
 
-Events are kept many to a document, under the second in which they occurred: an event that comes
-again, however late, carries the same time.
+Events are kept many to a document, of all senders, under the second in which they occurred: an
+event that comes again, however late, carries the same time.
 """
 
 from collections.abc import AsyncIterator, Iterable, Iterator
@@ -19,7 +19,7 @@ from postfleet.mongo import Collection, Document, duplicates, ensure_indexes
 from sender_registry.domain.health import PENALTIES
 
 _KEPT_MS = 35 * 24 * 3600 * 1000  # longer than the stream keeps the events
-_GAP_SECONDS = 60  # times further apart than this are asked for separately
+_GAP_SECONDS = 2  # times further apart than this are asked for separately
 _PAGE = 1000
 _PENALTY = "penalty"
 
@@ -33,7 +33,7 @@ def penalty_mark(delivery_id: str, delta: int) -> str:
 
 
 class AppliedStore:
-    """The collection `applied`: a document per sender, second and write; one per punishment."""
+    """The collection `applied`: a document per second and write; one per punishment."""
 
     def __init__(self, collection: Collection) -> None:
         self._collection = collection
@@ -41,9 +41,9 @@ class AppliedStore:
     async def ensure_indexes(self) -> None:
         await ensure_indexes(self._collection, "at", "key")
 
-    async def settle(self, sender_id: str, marks: Iterable[str]) -> None:
+    async def settle(self, marks: Iterable[str]) -> None:
         """Insert marks; doing it again changes nothing."""
-        rows = list(_rows(sender_id, sorted(marks)))
+        rows = list(_rows(sorted(marks)))
         if not rows:
             return
         try:
@@ -51,13 +51,12 @@ class AppliedStore:
         except BulkWriteError as error:
             duplicates(error)
 
-    async def known(self, sender_id: str, marks: Iterable[str]) -> set[str]:
+    async def known(self, marks: Iterable[str]) -> set[str]:
         """Those of these events' marks that were settled."""
         wanted = set(marks)
         found: set[str] = set()
         for first, last in _spans({int(mark[:12]) for mark in wanted}):
-            start, end = f"{sender_id}:{first:012d}", f"{sender_id}:{last + 1:012d}"
-            async for row in self._between(start, end):
+            async for row in self._between(f"{first:012d}", f"{last + 1:012d}"):
                 found.update(wanted.intersection(row["marks"]))
         return found
 
@@ -91,15 +90,14 @@ class AppliedStore:
             after = {"$gt": page[-1]["_id"], "$lt": end}
 
 
-def _rows(sender_id: str, marks: list[str]) -> Iterator[Document]:
+def _rows(marks: list[str]) -> Iterator[Document]:
     at = now_ms()
     for second, group in groupby(marks, key=lambda mark: mark.partition(":")[0]):
         together = list(group)
         if second == _PENALTY:
             yield from ({"_id": mark, "at": at} for mark in together)
         else:
-            name = derived_id(*together)
-            key = f"{sender_id}:{second}:{name}"
+            key = f"{second}:{derived_id(*together)}"
             yield {"_id": key, "key": key, "at": at, "marks": together}
 
 

@@ -1,9 +1,8 @@
 """Events in: what became of mails, and what became of mailboxes."""
 
-import asyncio
 import logging
 from collections import defaultdict
-from collections.abc import Awaitable, Callable
+from collections.abc import Awaitable, Callable, Iterable, Mapping
 from dataclasses import replace
 
 from postfleet.bus import Bus
@@ -27,15 +26,16 @@ from sender_registry.changing import Changes
 from sender_registry.domain.announcing import Change
 from sender_registry.domain.health import DELTAS
 from sender_registry.domain.outcomes import apply, outcome_of
+from sender_registry.domain.sender import Sender
 from sender_registry.domain.status import MAILBOX_DELETED
 from sender_registry.internal import InternalSenders
+from sender_registry.store import Counted
 
 log = logging.getLogger(__name__)
 
 OUTCOMES = "sender-registry-outcomes"
 MAILBOXES = "sender-registry-mailboxes"
 _ATTEMPTS = 20
-_AT_ONCE = 16  # senders whose writes overlap; more would only wait in the database
 
 
 def subscribe(
@@ -45,8 +45,8 @@ def subscribe(
     internal: InternalSenders,
     flush: Flush = each_is_durable,
 ) -> None:
-    """Register both consumers; call it before `bus.start`. `flush` makes `applied` durable."""
-    outcomes = OutcomeHandler(changes, applied)
+    """Register both consumers; call it before `bus.start`. `flush` makes what they count durable."""
+    outcomes = OutcomeHandler(changes, applied, flush)
     bus.consume_batches(OUTCOMES, outcomes.handle, flush=flush)
     bus.consume(
         MAILBOXES,
@@ -68,11 +68,14 @@ def subscribe(
 
 
 class OutcomeHandler:
-    """Counts outcomes: one guarded write per sender and batch."""
+    """Counts outcomes: one guarded write per sender, one statement for all of a batch."""
 
-    def __init__(self, changes: Changes, applied: AppliedStore) -> None:
+    def __init__(
+        self, changes: Changes, applied: AppliedStore, flush: Flush = each_is_durable
+    ) -> None:
         self._changes = changes
         self._applied = applied
+        self._flush = flush
 
     async def handle(self, batch: list[Received[Event]]) -> None:
         """Apply a batch. Running it again changes nothing: what was applied is known by id."""
@@ -80,53 +83,62 @@ class OutcomeHandler:
         for received in batch:
             if isinstance(received.event, DeliveryEvent):
                 by_sender[received.event.sender_id].append(received)
-        at_once = asyncio.Semaphore(_AT_ONCE)
-        ended = await asyncio.gather(
-            *(self._apply(sender_id, events, at_once) for sender_id, events in by_sender.items()),
-            return_exceptions=True,  # nothing may still be running when the batch comes again
-        )
-        for error in ended:
-            if error is not None:
-                raise error
-
-    async def _apply(
-        self, sender_id: str, events: list[Received[Event]], at_once: asyncio.Semaphore
-    ) -> None:
-        async with at_once:
-            await self._apply_to(sender_id, events)
-
-    async def _apply_to(self, sender_id: str, events: list[Received[Event]]) -> None:
         for _ in range(_ATTEMPTS):
-            if await self._try(sender_id, events):
+            if not by_sender or await self._try(by_sender):
                 return
-        raise Unavailable(f"sender {sender_id} changes too fast")
+        raise Unavailable(f"{len(by_sender)} senders change too fast")
 
-    async def _try(self, sender_id: str, events: list[Received[Event]]) -> bool:
-        """One attempt; False if somebody else wrote the sender meanwhile."""
-        found = await self._changes.store.with_unsettled(sender_id)
-        if found is None:
-            log.debug("%d outcomes of unknown sender %s", len(events), sender_id)
-            return True
-        before, unsettled = found
-        await self._applied.settle(sender_id, unsettled)
-        marked = {_mark(received): received for received in events}
-        known = await self._applied.known(sender_id, marked)
-        new = [received for mark, received in marked.items() if mark not in known]
-        if not new:
-            return True
-        judged = [_delivery(received) for received in new if _may_punish(received)]
-        penalties = await self._applied.penalties(judged)
-        result = apply(before, new, penalties, to_ms(self._changes.clock()))
+    async def _try(self, by_sender: Mapping[str, list[Received[Event]]]) -> bool:
+        """One attempt; False if somebody else wrote one of the senders meanwhile."""
+        senders = await self._changes.store.with_unsettled(list(by_sender))
+        for unknown in by_sender.keys() - senders.keys():
+            log.debug("%d outcomes of unknown sender %s", len(by_sender[unknown]), unknown)
+        await self._applied.settle(mark for _, marks in senders.values() for mark in marks)
+        new = await self._new(by_sender, senders)
+        penalties = await self._applied.penalties(
+            _delivery(received)
+            for marked in new.values()
+            for received in marked.values()
+            if _may_punish(received)
+        )
+        counted = []
+        for sender_id, marked in new.items():
+            one, punished = self._count(senders[sender_id][0], marked, penalties)
+            counted.append(one)
+            penalties |= punished
+        done = await self._changes.store.save_counted(counted)
+        if any(one.change.announcements for one in counted):
+            await self._flush()
+            self._changes.relay.wake()
+        return done
+
+    async def _new(
+        self, by_sender: Mapping[str, list[Received[Event]]], senders: Iterable[str]
+    ) -> dict[str, dict[str, Received[Event]]]:
+        """Sender id -> mark -> event, of those that were not applied yet."""
+        marked = {
+            id_: {_mark(received): received for received in by_sender[id_]} for id_ in senders
+        }
+        known = await self._applied.known(mark for marks in marked.values() for mark in marks)
+        fresh = {
+            id_: {mark: received for mark, received in marks.items() if mark not in known}
+            for id_, marks in marked.items()
+        }
+        return {id_: marks for id_, marks in fresh.items() if marks}
+
+    def _count(
+        self,
+        before: Sender,
+        marked: Mapping[str, Received[Event]],
+        penalties: Mapping[str, int],
+    ) -> tuple[Counted, Mapping[str, int]]:
+        """What is to be written of one sender, and the deliveries that it is punished for now."""
+        result = apply(before, marked.values(), penalties, to_ms(self._changes.clock()))
         change = self._changes.settle(before, result.sender)
         if change is None:  # nothing moved, and yet they must count as applied
             change = Change(before, replace(before, revision=before.revision + 1), ())
-        marks = [mark for mark in marked if mark not in known]
-        marks += [penalty_mark(id_, delta) for id_, delta in result.penalties.items()]
-        if not await self._changes.store.save(change, unsettled=marks):
-            return False
-        if change.announcements:
-            self._changes.relay.wake()
-        return True
+        punished = (penalty_mark(id_, delta) for id_, delta in result.penalties.items())
+        return Counted(change, (*marked, *punished)), result.penalties
 
 
 def _mark(received: Received[Event]) -> str:

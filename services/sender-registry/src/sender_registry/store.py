@@ -4,9 +4,11 @@ Every write is guarded by the revision it was decided on. Flat, with maps and nu
 portable dialect.
 """
 
-from collections.abc import AsyncIterator, Iterable, Mapping
+from collections.abc import AsyncIterator, Mapping, Sequence
+from dataclasses import dataclass
 from typing import Any
 
+from pymongo import UpdateOne
 from pymongo.errors import DuplicateKeyError
 
 from postfleet.instants import now_ms
@@ -24,11 +26,20 @@ class AddressTaken(Exception):
     """A living sender has this address."""
 
 
-class SenderStore:
-    """The collection `senders`."""
+@dataclass(frozen=True, slots=True)
+class Counted:
+    """A change that outcomes made, with the marks of all that it applied."""
 
-    def __init__(self, collection: Collection) -> None:
+    change: Change
+    marks: tuple[str, ...]
+
+
+class SenderStore:
+    """The collection `senders`; `grouped` is the same one, for what is facts only after a flush."""
+
+    def __init__(self, collection: Collection, grouped: Collection | None = None) -> None:
         self._collection = collection
+        self._grouped = collection if grouped is None else grouped
 
     async def ensure_indexes(self) -> None:
         await ensure_indexes(
@@ -53,30 +64,24 @@ class SenderStore:
         except DuplicateKeyError as error:
             raise AddressTaken(sender.profile.email_address) from error
 
-    async def save(
-        self,
-        change: Change,
-        *,
-        secrets: Secrets | None = None,
-        unsettled: Iterable[str] | None = None,
-    ) -> bool:
+    async def save(self, change: Change, *, secrets: Secrets | None = None) -> bool:
         """Write if the sender is still at the revision that was read; False if it is not.
 
         `secrets` replaces all of them (an empty one wipes them); None leaves them.
         """
-        if change.before is None:
-            raise ValueError("a new sender is inserted")
-        old, new = to_document(change.before), to_document(change.after)
-        changes: dict[str, Any] = {key: new[key] for key in new if new[key] != old[key]}
-        if secrets is not None:
-            changes["secrets"] = dict(secrets)
-        if unsettled is not None:
-            changes["unsettled"] = list(unsettled)
-        result = await self._collection.update_one(
-            {"_id": change.before.id, "revision": change.before.revision},
-            update_with_events({"$set": changes}, change.announcements),
-        )
+        more = {} if secrets is None else {"secrets": dict(secrets)}
+        result = await self._collection.update_one(*_guarded(change, more))
         return bool(result.matched_count)
+
+    async def save_counted(self, counted: Sequence[Counted]) -> bool:
+        """Write all of them, each if its sender is as it was read; False if one of them was not."""
+        writes = [
+            UpdateOne(*_guarded(one.change, {"unsettled": list(one.marks)})) for one in counted
+        ]
+        if not writes:
+            return True
+        result = await self._grouped.bulk_write(writes, ordered=False)
+        return bool(result.matched_count == len(writes))
 
     async def get(self, sender_id: str) -> Sender | None:
         """The living sender with this id."""
@@ -110,12 +115,14 @@ class SenderStore:
         )
         return bool(result.matched_count)
 
-    async def with_unsettled(self, sender_id: str) -> tuple[Sender, list[str]] | None:
-        """The living sender, and the keys of what its last counting write applied."""
-        document = await self._collection.find_one({"_id": sender_id, "alive": 1})
-        if document is None:
-            return None
-        return to_sender(document), list(document.get("unsettled") or [])
+    async def with_unsettled(self, ids: Sequence[str]) -> dict[str, tuple[Sender, list[str]]]:
+        """The living senders of these ids, each with the marks of what its last counting applied."""
+        cursor = self._collection.find({"_id": {"$in": list(ids)}}).limit(len(ids))
+        return {
+            document["_id"]: (to_sender(document), list(document.get("unsettled") or []))
+            async for document in cursor
+            if document["alive"]
+        }
 
     async def after(self, sender_id: str, limit: int) -> list[Sender]:
         """Up to `limit` living senders whose id follows, in the order of ids."""
@@ -171,3 +178,13 @@ class SenderStore:
         """Up to `limit` internal senders whose mailbox is not ready yet."""
         query = {"provisioning": {"$in": ["requested", "mailbox_created"]}}
         return [to_sender(document) async for document in self._collection.find(query).limit(limit)]
+
+
+def _guarded(change: Change, more: Mapping[str, Any]) -> tuple[dict[str, Any], dict[str, Any]]:
+    """The query and the update of a write that holds only at the revision that was read."""
+    if change.before is None:
+        raise ValueError("a new sender is inserted")
+    old, new = to_document(change.before), to_document(change.after)
+    changes = {key: new[key] for key in new if new[key] != old[key]}
+    query = {"_id": change.before.id, "revision": change.before.revision}
+    return query, update_with_events({"$set": {**changes, **more}}, change.announcements)
