@@ -1,5 +1,6 @@
 """Runs one service: uvicorn on uvloop, an end within the grace period on SIGTERM."""
 
+import resource
 import signal
 from types import FrameType
 from typing import Any
@@ -15,6 +16,7 @@ def serve(app: Any, settings: ServiceSettings, **options: Any) -> None:
 
     `options` are uvicorn's own and go before ours.
     """
+    leave_no_core()
     tracing.configure(app.title.removeprefix("Postfleet "))
     ours: dict[str, Any] = {"http": "httptools", **options}
     # uvicorn raises the signal again when it has drained: a good end must be exit code 0.
@@ -34,6 +36,11 @@ def serve(app: Any, settings: ServiceSettings, **options: Any) -> None:
         **ours,
     )
     tracing.close()
+
+
+def leave_no_core() -> None:
+    """A process that dies leaves no image of its memory: it would hold opened secrets."""
+    resource.setrlimit(resource.RLIMIT_CORE, (0, 0))
 
 
 def _ended(number: int, frame: FrameType | None) -> None:

@@ -21,6 +21,7 @@ class ServiceSettings(BaseSettings):
         frozen=True,
         extra="ignore",
         populate_by_name=True,
+        hide_input_in_errors=True,  # it holds secrets
         env_ignore_empty=True,  # compose passes an unset variable as an empty one
     )
 

@@ -26,6 +26,7 @@ from aioimaplib.aioimaplib import (  # type: ignore[import-untyped]
 from inbox_watcher.imap_answers import Fetched, fetched_message, grouped, joined
 from inbox_watcher.imap_protocol import GuardedProtocol, Idle, ImapFailure, ImapLimits
 from inbox_watcher.mailbox_names import INBOX, Folder, folder_of
+from postfleet.echoes import without
 
 logging.getLogger("aioimaplib").setLevel(logging.WARNING)  # at DEBUG it can log the password
 
@@ -99,18 +100,25 @@ class ImapConnection:
     # -- commands --------------------------------------------------------------------------------
 
     async def login(self, username: str, secret: str, method: str = "password") -> None:
-        """`secret` is an access token where the method is xoauth2. Raises LoginRefused."""
+        """`secret` is an access token where the method is xoauth2. Raises LoginRefused.
+
+        No error holds what the server echoed of the log-in.
+        """
+        try:
+            await self._logged_in(await self._log_in(username, secret, method))
+        except (LoginRefused, ImapFailure) as error:
+            raise type(error)(without(str(error), username, secret)) from None
+
+    async def _log_in(self, username: str, secret: str, method: str) -> Command:
         capabilities = await self._capabilities()
         if method == "xoauth2":
-            return await self._logged_in(self._xoauth2(capabilities, username, secret))
+            return self._xoauth2(capabilities, username, secret)
         plain = base64.b64encode(f"\0{username}\0{secret}".encode()).decode()
         if {"AUTH=PLAIN", "SASL-IR"} <= capabilities:
-            command = self._command("AUTHENTICATE", "PLAIN", plain)
-        elif "LOGINDISABLED" in capabilities:
+            return self._command("AUTHENTICATE", "PLAIN", plain)
+        if "LOGINDISABLED" in capabilities:
             raise LoginRefused("the server allows no log-in here")
-        else:
-            command = self._command("LOGIN", _quoted(username), _quoted(secret))
-        return await self._logged_in(command)
+        return self._command("LOGIN", _quoted(username), _quoted(secret))
 
     def _xoauth2(self, capabilities: set[str], username: str, token: str) -> Command:
         if "AUTH=XOAUTH2" not in capabilities:

@@ -10,6 +10,7 @@ from dispatcher.transport.connection import Connection
 from dispatcher.transport.deadline import Timeouts
 from dispatcher.transport.habits import Habits
 from dispatcher.transport.resuming import ResumingContext
+from postfleet.echoes import without
 from postfleet.events.senders import MailServer, SmtpSecurity
 from postfleet.smtp import PermanentFailure, SmtpReply, TransientFailure
 
@@ -50,15 +51,14 @@ async def connect(
                 await session.login(server.username, password)
     except aiosmtplib.SMTPAuthenticationError as error:
         session.close()
-        raise _auth_failure(SmtpReply(error.code, error.message)) from None
+        raise _auth_failure(_reply(error, server, password)) from None
     except aiosmtplib.SMTPResponseException as error:
         session.close()
-        raise TransientFailure(
-            "the session was refused", SmtpReply(error.code, error.message)
-        ) from error
+        raise TransientFailure("the session was refused", _reply(error, server, password)) from None
     except (aiosmtplib.SMTPException, OSError, TimeoutError, ValueError) as error:
         session.close()
-        raise TransientFailure(f"{type(error).__name__}: {error}") from error
+        said = without(str(error), server.username, password)
+        raise TransientFailure(f"{type(error).__name__}: {said}") from None
     return Connection(
         # uvloop's transports have the methods of asyncio.Transport without being one.
         cast(asyncio.Transport, session.transport),
@@ -69,6 +69,11 @@ async def connect(
         timeouts=timeouts,
         habits=habits,
     )
+
+
+def _reply(error: aiosmtplib.SMTPResponseException, server: MailServer, password: str) -> SmtpReply:
+    """What the server said, without what it echoed of the log-in."""
+    return SmtpReply(error.code, without(error.message, server.username, password))
 
 
 def _auth_failure(reply: SmtpReply) -> TransientFailure | PermanentFailure:

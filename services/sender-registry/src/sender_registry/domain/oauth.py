@@ -59,6 +59,24 @@ class Tokens:
     grant_until_ms: int
 
 
+#: RFC 6749 §4.1.2.1 and §5.2, OpenID Connect §3.1.2.6: anything else may be an echo of what we sent
+_ERRORS = {
+    "access_denied",
+    "consent_required",
+    "interaction_required",
+    "invalid_client",
+    "invalid_grant",
+    "invalid_request",
+    "invalid_scope",
+    "login_required",
+    "server_error",
+    "temporarily_unavailable",
+    "unauthorized_client",
+    "unsupported_grant_type",
+    "unsupported_response_type",
+}
+
+
 class GrantRefused(Exception):
     """The provider says no, and will say so again. The text is one of RFC 6749's error codes."""
 
@@ -100,7 +118,7 @@ def read_tokens(status: int, body: bytes, now_ms: int) -> Tokens:
         raise ProviderFailed(f"the provider answers {status} and no JSON")
     error = answer.get("error")
     if 400 <= status < 500 and status != 429 and isinstance(error, str):
-        raise GrantRefused(error if error.isidentifier() else "refused")
+        raise GrantRefused(error if error in _ERRORS else "refused")
     access, refresh = answer.get("access_token"), answer.get("refresh_token", "")
     if refresh != "" and not _is_token(refresh):
         raise ProviderFailed("the provider's refresh token is malformed")
