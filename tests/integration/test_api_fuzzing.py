@@ -21,7 +21,7 @@ from tests.support.ports import free_ports
 from tests.support.process import ServerProcess
 
 _KEY = "a-key-for-the-fuzzing-of-apis"
-_SERVICES = ("sender_registry", "dispatcher", "tracker", "inbox_watcher")
+_SERVICES = ("sender_registry", "dispatcher", "tracker", "inbox_watcher", "mail_provisioner")
 _EXAMPLES = 40  # of each kind
 _FAILURES = (500, 501, 502, 504)  # 503 says that somebody else does not answer
 #: Nothing outside is asked, and nothing waits for an answer that cannot come.
@@ -30,6 +30,9 @@ _ALONE = {
     "POSTFLEET_SENDER_REGISTRY_DNS_SERVER": "127.0.0.1:9",
     "POSTFLEET_SENDER_REGISTRY_ISPDB_URL": "",
     "POSTFLEET_DISPATCHER_MX_LOOKUPS": "false",
+    "POSTFLEET_MAIL_PROVISIONER_RESOLVER": "127.0.0.1:9",
+    "POSTFLEET_MAIL_PROVISIONER_OUTBOUND_PROBES": "127.0.0.1:9",
+    "POSTFLEET_MAIL_PROVISIONER_LOGIN_DELAY_SECONDS": "0",
 }
 
 
@@ -50,6 +53,7 @@ async def service(
     """Where the service listens; it runs as a process of its own."""
     await _apply(own_nats.url)
     (port,) = free_ports(1)
+    (tmp_path / "mailserver").mkdir()
     env = {
         **os.environ,
         "NATS_URL": own_nats.url,
@@ -59,6 +63,7 @@ async def service(
         "POSTFLEET_API_KEY": _KEY,
         "POSTFLEET_HTTP_PORT": str(port),
         "POSTFLEET_DATA_DIR": str(tmp_path),
+        "POSTFLEET_MAIL_PROVISIONER_CONFIG_DIR": str(tmp_path / "mailserver"),
         **_ALONE,
     }
     argv = [sys.executable, "-m", request.param]
