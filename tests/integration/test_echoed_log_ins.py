@@ -8,8 +8,8 @@ from collections.abc import AsyncIterator
 
 import pytest
 
-from dispatcher.transport.opening import connect
 from dispatcher.transport.deadline import Timeouts
+from dispatcher.transport.opening import connect
 from inbox_watcher.imap import ImapConnection, LoginRefused, Server
 from inbox_watcher.imap_protocol import ImapFailure, ImapLimits
 from postfleet.events.senders import MailServer, SmtpSecurity
