@@ -173,6 +173,12 @@ async def test_an_address_that_bounced_hard_is_invalid_in_every_list(
     assert set(rows) == {"accept+good@people.test"}
     entries = await one.api("GET", "/suppressions")
     assert [(e["entry"], e["reason"]) for e in entries["items"]] == [(gone, "hard bounce")]
+    # And the person may see all of it, however the address is written.
+    kept = await one.api("GET", f"/deliveries/of/{gone.replace('people.test', 'People.TEST')}")
+    assert (kept["address"], kept["suppressed"]) == (gone, "hard bounce")
+    assert {lead["campaign_id"] for lead in kept["leads"]} == {first, other["id"]}
+    assert {(lead["email"], lead["state"]) for lead in kept["leads"]} == {(gone, "invalid")}
+    assert [(d["campaign_id"], d["recipient"]) for d in kept["deliveries"]] == [(first, gone)]
     # A list that has it again mails it just as little.
     third = await world.campaign(one, [gone, "accept+more@people.test"])
     rows = await world.settled(third, 2)

@@ -95,6 +95,13 @@ class MongoServer:
         """Of the embedded server; None for one that `MONGODB_URL` names."""
         return self._server.pid if self._server else None
 
+    @property
+    def files(self) -> Path:
+        """Where the embedded server keeps its databases, a file each."""
+        if self._root is None:
+            raise RuntimeError("only a started embedded server has files: unset MONGODB_URL")
+        return self._root / "data"
+
     def logs(self) -> str:
         """The end of the embedded server's output, for the message of a failing test."""
         return self._server.tail() if self._server else ""

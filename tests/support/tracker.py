@@ -110,13 +110,16 @@ async def running_tracker(
         settings = Settings(
             nats_url=nats.url,
             mongodb_url=mongodb_url,
-            database_prefix=f"test_{uuid.uuid4().hex[:8]}_",
             master_key=MASTER_KEY,
             api_key=API_KEY,
             public_url=f"http://127.0.0.1:{port}",
             http_port=port,
             spool_dir=tmp_path / "spool",
-            **{"consumer_process": False, **changes},  # one process: a test sees all that happens
+            **{
+                "database_prefix": f"test_{uuid.uuid4().hex[:8]}_",
+                "consumer_process": False,  # one process: a test sees all that happens
+                **changes,
+            },
         )
         bus = Bus(nats.url, "dispatcher")
         await bus.connect()

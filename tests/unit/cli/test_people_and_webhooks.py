@@ -18,6 +18,7 @@ def asked(monkeypatch: pytest.MonkeyPatch) -> list[httpx.Request]:
     requests: list[httpx.Request] = []
     answers = {
         ("GET", "/people/ann@example.org"): {"address": "ann@example.org", "hits": []},
+        ("GET", "/deliveries/of/ann@example.org"): {"deliveries": [], "leads": [{"id": "l1"}]},
         ("DELETE", "/people/ann@example.org"): {"event_id": "e1", "status": "ordered"},
         ("POST", "/webhooks"): {"id": "w1", "secret": "whsec_x"},
         ("POST", "/webhooks/w1/replay"): {"webhook_id": "w1", "messages": 3},
@@ -47,8 +48,12 @@ def test_a_person_is_erased_only_when_that_is_confirmed(asked: list[httpx.Reques
 
 def test_what_is_kept_about_a_person_is_printed_as_json(asked: list[httpx.Request]) -> None:
     done = _runner.invoke(app, ["people", "export", "ann@example.org", "--json"])
-    assert json.loads(done.output) == {"address": "ann@example.org", "hits": []}
-    assert asked[0].method == "GET"
+    assert json.loads(done.output) == {
+        "address": "ann@example.org",
+        "hits": [],
+        "ledger": {"deliveries": [], "leads": [{"id": "l1"}]},
+    }
+    assert {request.method for request in asked} == {"GET"}
 
 
 def test_a_webhook_is_made_replayed_and_removed(asked: list[httpx.Request]) -> None:

@@ -14,8 +14,13 @@ Address = Annotated[str, typer.Argument(metavar="ADDRESS", help="The person's ma
 
 @app.command()
 def export(address: Address, as_json: AsJson = False) -> None:
-    """Show the mails, events, opens and clicks of a person, as far as they are still kept."""
-    found = Api.from_environment().call("GET", f"/people/{quote(address, safe='@')}")
+    """Show the mails, events, opens and clicks of a person, as far as they are still kept.
+
+    `ledger` is what the dispatcher keeps: mails, where the person is a lead, and with which fields.
+    """
+    api, person = Api.from_environment(), quote(address, safe="@")
+    found = api.call("GET", f"/people/{person}")
+    found["ledger"] = api.call("GET", f"/deliveries/of/{person}")
     if as_json:
         print_json(found)
     else:

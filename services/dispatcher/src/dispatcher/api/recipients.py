@@ -5,10 +5,11 @@ from typing import Any
 from fastapi import APIRouter, Query
 
 from dispatcher.api.deliveries import scheduled, shown
+from dispatcher.api.lead_bodies import lead_shown
 from dispatcher.domain.identity import lead_id, person_of
 from dispatcher.domain.progress import NEVER
 from dispatcher.store.campaigns import Campaigns
-from dispatcher.store.deliveries import Deliveries
+from dispatcher.store.deliveries import Deliveries, Row
 from dispatcher.store.leads import Lead, Leads
 from dispatcher.store.messages import Messages
 from dispatcher.store.suppressions import Suppressions
@@ -39,19 +40,10 @@ def build_recipients(
 
         Mails that are to go at a later time come before those that went.
         """
-        try:
-            address = canonical(recipient)
-        except InvalidAddress as error:
-            raise invalid("recipient", "bad_address", str(error)) from error
+        address = _address(recipient)
         person = lead_id(address)
         rows = await deliveries.to_person(person, limit)
-        known = {row.item.delivery_id for row in rows}
-        waiting = [
-            scheduled(mail, id_, recipient)
-            for mail in await messages.waiting_for(person, _SCHEDULED_MOST)
-            for id_, recipient in mail.deliveries
-            if id_ not in known and person_of(recipient) == person
-        ]
+        waiting = await _waiting(person, rows)
         suppressed = await suppressions.of([address])
         return {
             "recipient": address,
@@ -60,6 +52,34 @@ def build_recipients(
             "items": [*waiting, *map(shown, rows)][:limit],
             "next_cursor": None,
         }
+
+    @router.get("/of/{recipient}", dependencies=[require(Scope.ADMIN)])
+    async def export(recipient: str) -> dict[str, Any]:
+        """All that the ledger keeps of a person (GDPR, article 15): mails of campaigns and of their
+        own, where it is a lead with all its fields and consent, and whether it is suppressed."""
+        address = _address(recipient)
+        person = lead_id(address)
+        rows = await deliveries.of_person(person, address)
+        suppressed = await suppressions.of([address])
+        return {
+            "address": address,
+            "suppressed": suppressed.get(address),
+            "leads": [
+                {"campaign_id": lead.campaign_id, **lead_shown(lead)}
+                for lead in await leads.everywhere(person)
+            ],
+            "deliveries": [*await _waiting(person, rows), *map(shown, rows)],
+        }
+
+    async def _waiting(person: str, rows: list[Row]) -> list[dict[str, Any]]:
+        """Mails of their own to a person that have no row yet."""
+        known = {row.item.delivery_id for row in rows}
+        return [
+            scheduled(mail, id_, recipient)
+            for mail in await messages.waiting_for(person, _SCHEDULED_MOST)
+            for id_, recipient in mail.deliveries
+            if id_ not in known and person_of(recipient) == person
+        ]
 
     async def _lead(lead: Lead) -> dict[str, Any]:
         campaign = await campaigns.get(lead.campaign_id)
@@ -73,3 +93,10 @@ def build_recipients(
         }
 
     return router
+
+
+def _address(text: str) -> str:
+    try:
+        return canonical(text)
+    except InvalidAddress as error:
+        raise invalid("recipient", "bad_address", str(error)) from error

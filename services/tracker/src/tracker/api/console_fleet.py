@@ -151,7 +151,7 @@ def _sender_blocks(found: dict[str, Any], counted: dict[str, Any]) -> list[Block
     state += [(name, str(value)) for name, value in told.items() if value]
     state += [("Warm-up", warmup(found))] if found.get("warmup") else []
     warnings = [[_warning(one)] for one in found.get("warnings") or []]
-    figures = [(name.replace("_", " "), f"{n:,}") for name, n in counted.items() if n]
+    figures = [(name.replace("_", " ").capitalize(), f"{n:,}") for name, n in counted.items() if n]
     blocks: list[Block] = [
         Facts("State", state),
         Facts("Limits", limits),

@@ -24,7 +24,7 @@ class DeliveryStore:
 
     async def accept(self, told: Sequence[tuple[Delivery, Entry]]) -> None:
         """Keep deliveries; the first word on one stays, unless it was that nobody knows."""
-        documents = [_document(delivery, entry) for delivery, entry in told]
+        documents = [delivery_document(delivery, entry) for delivery, entry in told]
         if await insert_new(self._deliveries, documents):
             doubted = [
                 ReplaceOne({"_id": d["_id"], "outcome": _UNKNOWN}, d, upsert=False)
@@ -34,7 +34,7 @@ class DeliveryStore:
 
     async def doubt(self, deliveries: Sequence[Delivery]) -> None:
         """Keep deliveries whose outcome is unknown; their hits are evidence that they arrived."""
-        await insert_new(self._deliveries, [_document(delivery) for delivery in deliveries])
+        await insert_new(self._deliveries, [delivery_document(delivery) for delivery in deliveries])
 
     async def find(self, ids: Iterable[str]) -> dict[str, Delivery]:
         """The deliveries that are known, by id."""
@@ -54,7 +54,7 @@ class DeliveryStore:
         return [_entry(document) async for document in found if _ENTRY in document]
 
 
-def _document(delivery: Delivery, entry: Entry | None = None) -> Document:
+def delivery_document(delivery: Delivery, entry: Entry | None = None) -> Document:
     facts = {key: value for key, value in asdict(delivery).items() if value is not None}
     document = {"_id": facts.pop("delivery_id"), **facts, "address": delivery.recipient.lower()}
     if entry is None:
