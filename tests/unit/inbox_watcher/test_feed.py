@@ -1,13 +1,19 @@
 """What the watcher hears ends in its replica and its index, however often it is said."""
 
+from collections.abc import Sequence
 from datetime import UTC, datetime, timedelta
 from typing import Any
 
-from inbox_watcher.handlers import Feed
+import pytest
+
+from inbox_watcher.domain.matching import Match
+from inbox_watcher.domain.understood import Kind, Recipient, Understood
+from inbox_watcher.handlers import Feed, StillWaiting
+from inbox_watcher.inbound_store import InboundStore, Place
 from inbox_watcher.mailbox_store import MailboxStore
 from inbox_watcher.question_store import QuestionStore
 from inbox_watcher.sent_store import SentStore
-from postfleet.cloudevents import Received
+from postfleet.cloudevents import Announcement, Received
 from postfleet.events.deliveries import EmailSent, EmailUnknown
 from postfleet.events.senders import (
     MailServer,
@@ -16,6 +22,7 @@ from postfleet.events.senders import (
     SenderSnapshot,
     SenderUpdated,
 )
+from postfleet.events.tracking import PersonErased
 from postfleet.instants import to_ms
 from tests.support.mockmongo import mock_database
 
@@ -60,12 +67,14 @@ class World:
     """A feed on an empty database; `woken` counts what it told others."""
 
     def __init__(self) -> None:
-        database = mock_database("inbox_watcher")
+        self.database = database = mock_database("inbox_watcher")
         self.sent, self.mailboxes = SentStore(database.sent), MailboxStore(database.mailboxes)
+        self.inbound = InboundStore(database.inbound)
         self.questions = QuestionStore(database.questions)
         self.woken: list[str] = []
         self.feed = Feed(
             self.sent,
+            self.inbound,
             self.mailboxes,
             self.questions,
             1000,
@@ -129,3 +138,55 @@ async def test_a_mail_of_unknown_outcome_is_asked_about_once_and_replies_match_i
     assert (mail.certain, mail.subject) == (True, "Hello")
     await world.hear(doubtful)
     assert (await world.sent.by_message_ids(["m1@one.test"]))["m1@one.test"].certain is True
+
+
+async def test_an_erased_person_is_nowhere_in_what_came_back_and_others_stay() -> None:
+    world = World()
+    one, other = sent(1), sent(2).model_copy(update={"recipient": "bob@lead.test"})
+    ann = one.recipient
+    await world.hear(one, other)
+
+    async def arrive(
+        number: int,
+        author: str,
+        event: EmailSent,
+        state: str = "matched",
+        events: Sequence[Announcement] = (),
+    ) -> None:
+        known = (await world.sent.by_delivery_ids([event.delivery_id]))[event.delivery_id]
+        mail = Understood(
+            Kind.REPLY if "@lead.test" in author else Kind.BOUNCE,
+            "a rule",
+            author,
+            f"Re: {author}",
+            f"m{number}@x",
+            f"key{number}",
+            recipients=(Recipient(event.recipient, "", "5.1.1", None, ""),),
+            text=f"Call me: {author}",
+            tokens=(("reply", "token"),),
+        )
+        place = Place(f"in{number}", "s1", "s1@one.test", "INBOX", 7, number, 2000, 300)
+        match = Match(known, "in_reply_to")
+        said = {"match": match, "raw": b"From: x", "seen_at": number, "events": events}
+        assert await world.inbound.add(place, mail, f"effect{number}", state, **said)
+
+    await arrive(1, ann, one)
+    await arrive(2, "mailer-daemon@mx.test", one)
+    await arrive(3, "bob@lead.test", other)
+    await arrive(4, ann, one, "waiting")
+    erased = PersonErased(occurred_at=_LONG_AGO, recipient=ann)
+    await arrive(5, ann, one, events=[Announcement(erased, "any event")])
+    with pytest.raises(StillWaiting):
+        await world.hear(erased)
+    await world.database.inbound.update_one(
+        {"_id": "in5"}, {"$set": {"outbox_size": 0, "outbox": {}}}
+    )
+    for _ in range(2):  # repeating it is harmless
+        await world.hear(erased)
+    kept = {d["_id"]: str(d) for d in await world.inbound.listed(None, None, None, 10)}
+    assert [id_ for id_, text in kept.items() if ann in text or "Call me: mailer" in text] == []
+    assert "Call me: bob@lead.test" in kept["in3"]
+    assert all([await world.inbound.known(f"in{n}", f"effect{n}") for n in range(1, 6)])
+    assert await world.inbound.waiting(10) == []
+    assert await world.sent.to(ann) == []
+    assert await world.sent.to("bob@lead.test") == [other.delivery_id]

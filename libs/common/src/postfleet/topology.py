@@ -158,7 +158,7 @@ DURABLES = (
         "inbox-watcher-feed",
         "EVENTS",
         "inbox-watcher",
-        _events("sender", "email.sent", "email.unknown"),
+        _events("sender", "email.sent", "email.unknown", "person.erased"),
     ),
     Durable("tracker-events", "EVENTS", "tracker", tuple(sorted(EVENTS))),
     Durable("tracker-webhooks", "EVENTS", "tracker", tuple(sorted(EVENTS))),

@@ -80,7 +80,7 @@ def build(settings: Settings) -> FastAPI:
     sweeps = Sweeps(
         settings, arrivals, copies, mailboxes, inbound, sent, questions, state_relay.wake
     )
-    feed = Feed(sent, mailboxes, questions, after_ms, leases.wake, sweeps.wake)
+    feed = Feed(sent, inbound, mailboxes, questions, after_ms, leases.wake, sweeps.wake)
     bus.consume_batches("inbox-watcher-feed", feed.apply, flush=mongo.flush)
     running = _Running()
 

@@ -4,6 +4,7 @@ from collections.abc import Callable
 from dataclasses import dataclass
 
 from inbox_watcher.domain.matching import Sent
+from inbox_watcher.inbound_store import InboundStore
 from inbox_watcher.mailbox_store import MailboxStore
 from inbox_watcher.question_store import Question, QuestionStore
 from inbox_watcher.sent_store import SentStore
@@ -11,7 +12,12 @@ from postfleet.cloudevents import Received
 from postfleet.events.deliveries import EmailSent, EmailUnknown
 from postfleet.events.event import Event
 from postfleet.events.senders import SenderEvent, SenderSnapshot
+from postfleet.events.tracking import PersonErased
 from postfleet.instants import now_ms, to_ms
+
+
+class StillWaiting(Exception):
+    """It is erased when the event comes again."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -19,6 +25,7 @@ class Feed:
     """Repeating a batch changes nothing: rows have the Message-ID as their key, senders a revision."""
 
     sent: SentStore
+    inbound: InboundStore
     mailboxes: MailboxStore
     questions: QuestionStore
     evidence_after_ms: int
@@ -35,10 +42,19 @@ class Feed:
         senders = [event for event in events if isinstance(event, SenderEvent)]
         for sender, registered_at in _latest(senders):
             await self.mailboxes.apply(sender, registered_at, now_ms())
+        for person in {event.recipient for event in events if isinstance(event, PersonErased)}:
+            await self._erase(person)
         if mails:
             self.mail_sent()
         if senders:
             self.sender_changed()
+
+    async def _erase(self, address: str) -> None:
+        """Mails are forgotten last: by them a repetition finds again what machines said of them."""
+        await self.questions.erase(address)
+        if not await self.inbound.erase(address, await self.sent.to(address)):
+            raise StillWaiting("an event about a mail of this person has yet to be told")
+        await self.sent.erase(address)
 
 
 def _latest(events: list[SenderEvent]) -> list[tuple[SenderSnapshot, int]]:

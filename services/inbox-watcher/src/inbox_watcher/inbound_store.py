@@ -1,7 +1,7 @@
 """What came back, and what lies in Sent without being ours."""
 
 import base64
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -14,6 +14,10 @@ from postfleet.cloudevents import Announcement
 from postfleet.mongo import Collection, Document, ensure_indexes
 from postfleet.outbox import update_with_events, with_events
 from postfleet.smtp_reply import Severity
+
+_MOST = 10_000  # mails of one person
+_OF_PERSON = ("author", "subject", "raw", "lead_id")
+_NO_WORDS = ("kind", "why", "message_id", "key")
 
 
 @dataclass(frozen=True, slots=True)
@@ -129,6 +133,26 @@ class InboundStore:
     async def forget(self, before: int) -> None:
         await self._inbound.delete_many({"seen_at": {"$lt": before}, "outbox_size": 0})
 
+    async def erase(self, address: str, delivery_ids: Sequence[str]) -> bool:
+        """Blank what a person wrote, and what machines said of mails to it; False if an event of it
+        has not been told yet. That there was a mail stays known, so that it is not read again.
+
+        Looks at every row: it is asked for seldom.
+        """
+        done = True
+        for query in ({"author": address}, {"delivery_id": {"$in": list(delivery_ids)}}):
+            async for document in self._inbound.find(query).limit(_MOST):
+                if document["outbox_size"]:
+                    done = False
+                    continue
+                change = {"mail": _blank(document["mail"])} | dict.fromkeys(_OF_PERSON, "")
+                if document["state"] == "waiting":
+                    change["state"] = "unmatched"
+                await self._inbound.update_one(
+                    {"_id": document["_id"], "outbox_size": 0}, {"$set": change}
+                )
+        return done
+
     # -- for readers -----------------------------------------------------------------------------
 
     async def listed(
@@ -177,6 +201,14 @@ def _matched(match: Match | None, events: list[Announcement]) -> Document:
         "event_id": events[0].id if events else "",
         "event": events[0].subject if events else "",
     }
+
+
+def _blank(text: str) -> str:
+    """The same mail without a word of it; of what kind it was stays."""
+    values = orjson.loads(text)
+    empty = {str: "", list: []}
+    said = {k: empty.get(type(v), v) for k, v in values.items() if k not in _NO_WORDS}
+    return orjson.dumps({**values, **said}).decode()
 
 
 def _place(document: Document) -> Place:

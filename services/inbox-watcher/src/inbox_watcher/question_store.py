@@ -39,6 +39,11 @@ class QuestionStore:
         """Remember questions; those already known stay as they are."""
         await insert_new(self._questions, [_document(q, after_ms) for q in questions])
 
+    async def erase(self, address: str) -> None:
+        """Forget whom mails went to; whether they left is still asked, by their Message-ID."""
+        nobody = {"recipient": "", "subject": "", "lead_id": ""}
+        await self._questions.update_many({"recipient": address}, {"$set": nobody})
+
     async def due(self, now: int, sender_ids: Sequence[str], limit: int = 500) -> list[Question]:
         """Open questions to look at now, of these senders only."""
         query = {"state": Ruling.OPEN.value, "next_look": {"$lte": now}}

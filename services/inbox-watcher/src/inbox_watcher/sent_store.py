@@ -11,6 +11,7 @@ from inbox_watcher.inserting import insert_new
 from postfleet.mongo import Collection, Document, ensure_indexes
 
 _RECENT = 5  # mails to one address that the fallback looks at
+_MOST = 10_000  # mails to one address
 _THREAD = 500  # mails of one subject that the last fallback looks at
 
 
@@ -98,6 +99,14 @@ class SentStore:
             return []
         found = [d async for d in self._sent.find({"thread": thread}).limit(_THREAD + 1)]
         return [_sent(document) for document in found] if len(found) <= _THREAD else []
+
+    async def to(self, address: str) -> list[str]:
+        """The deliveries of all mails to an address."""
+        cursor = self._sent.find({"recipient": address.lower()}, {"delivery_id": 1})
+        return [document["delivery_id"] async for document in cursor.limit(_MOST)]
+
+    async def erase(self, address: str) -> None:
+        await self._sent.delete_many({"recipient": address.lower()})
 
     async def forget(self, before: int) -> None:
         await self._sent.delete_many({"sent_at": {"$lt": before}})
