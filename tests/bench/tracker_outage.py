@@ -1,13 +1,15 @@
 """The bus is away while 500 hits a second come: none may be lost, and memory must stay flat.
 
-    python -m tests.bench.tracker_outage
+    python -m tests.bench.tracker_outage [--write]
 
-60 seconds; `OUTAGE_SECONDS=600` is the whole promise. The tracker is a process as it is deployed.
+60 seconds; `OUTAGE_SECONDS=600` is the whole promise. `--write` keeps the result beside the report.
+The tracker is a process as it is deployed.
 """
 
 import asyncio
 import json
 import os
+import sys
 import tempfile
 import time
 from pathlib import Path
@@ -27,7 +29,7 @@ from tests.support.tracker import new_id, sent
 
 _RATE = 500  # hits a second
 _MAILS = 2000
-_PATIENCE = 600.0  # seconds until every hit has come out at the other end
+_PATIENCE = 120.0  # seconds in which at least one more hit comes out at the other end
 
 
 def _resident_mb(pid: int) -> float:
@@ -67,6 +69,17 @@ async def _opened(bus: Bus) -> int:
     return sum((info.state.subjects or {}).values())
 
 
+async def _told(bus: Bus, expected: int) -> int:
+    """Wait for as many events, as long as there come more."""
+    found, deadline = 0, time.monotonic() + _PATIENCE
+    while found < expected and time.monotonic() < deadline:
+        await asyncio.sleep(0.5)
+        before, found = found, await _opened(bus)
+        if found > before:
+            deadline = time.monotonic() + _PATIENCE
+    return found
+
+
 async def run(seconds: int) -> dict[str, float]:
     """What was answered without the bus, what came out of it afterwards, and memory."""
     root, port = Path(tempfile.mkdtemp(prefix="outage")), free_ports(1)[0]
@@ -82,10 +95,7 @@ async def run(seconds: int) -> dict[str, float]:
             await asyncio.to_thread(nats.kill)
             answered, memory = await _hit(port, paths, seconds, tracker.pid)
             await asyncio.to_thread(nats.start)
-            deadline, found = time.monotonic() + _PATIENCE, 0
-            while found < answered and time.monotonic() < deadline:
-                await asyncio.sleep(0.5)
-                found = await _opened(bus)
+            found = await _told(bus, answered)
         finally:
             tracker.kill()
             await bus.stop()
@@ -101,4 +111,7 @@ async def run(seconds: int) -> dict[str, float]:
 
 
 if __name__ == "__main__":
-    print(json.dumps(asyncio.run(run(int(os.environ.get("OUTAGE_SECONDS", "60"))))))
+    result = json.dumps(asyncio.run(run(int(os.environ.get("OUTAGE_SECONDS", "60")))))
+    print(result)
+    if "--write" in sys.argv:
+        Path("docs/benchmarks/tracker-outage.json").write_text(result + "\n")
