@@ -206,7 +206,7 @@ def _matched(match: Match | None, events: list[Announcement]) -> Document:
 def _blank(text: str) -> str:
     """The same mail without a word of it; of what kind it was stays."""
     values = orjson.loads(text)
-    empty = {str: "", list: []}
+    empty: dict[type, Any] = {str: "", list: []}
     said = {k: empty.get(type(v), v) for k, v in values.items() if k not in _NO_WORDS}
     return orjson.dumps({**values, **said}).decode()
 
