@@ -62,7 +62,10 @@ def list_accounts(as_json: AsJson = False) -> None:
 
 
 @app.command()
-def remove(name: Name) -> None:
+def remove(name: Name, as_json: AsJson = False) -> None:
     """Forget an account; the records that are there stay."""
     gone = Api.from_environment().call("DELETE", f"/dns-providers/{name}")
+    if as_json:
+        print_json(gone)
+        return
     console.print(f"{gone['name']}: {gone['state']}", markup=False)

@@ -108,20 +108,28 @@ def remove(
     rule: Annotated[
         int | None, typer.Option(min=1, help="Only this rule, counted from 1 as `show` does.")
     ] = None,
+    as_json: AsJson = False,
 ) -> None:
     """Take a mailbox's filters away, or one rule; a person's own script is left alone."""
     api = Api.from_environment()
-    if rule is not None:
-        there = _there(api, address)
-        if rule > len(there["rules"]):
-            raise Refused(ExitCode.USAGE, f"{address} has {len(there['rules'])} rules")
-        del there["rules"][rule - 1]
-        if there["rules"] or there["vacation"]:
-            api.call("PUT", f"/filters/{address}", json=there)
-            console.print(f"{address}: rule {rule} is gone", markup=False)
-            return
-    gone = api.call("DELETE", f"/filters/{address}")
-    console.print(f"{gone['mailbox']}: {gone['state']}", markup=False)
+    there = _without_rule(api, address, rule) if rule is not None else None
+    if there and (there["rules"] or there["vacation"]):
+        gone, said = api.call("PUT", f"/filters/{address}", json=there), f"rule {rule} is gone"
+    else:
+        gone = api.call("DELETE", f"/filters/{address}")
+        said = gone["state"]
+    if as_json:
+        print_json(gone)
+        return
+    console.print(f"{address}: {said}", markup=False)
+
+
+def _without_rule(api: Api, address: str, rule: int) -> dict[str, Any]:
+    there = _there(api, address)
+    if rule > len(there["rules"]):
+        raise Refused(ExitCode.USAGE, f"{address} has {len(there['rules'])} rules")
+    del there["rules"][rule - 1]
+    return there
 
 
 _UNCHANGED: dict[str, Any] = {}

@@ -44,16 +44,20 @@ def apply(
         str, typer.Option(help="The id that `plan` showed; another plan by now is refused.")
     ] = "",
     prune: Prune = False,
+    as_json: AsJson = False,
 ) -> None:
     """Make the fleet as the file says, after approval. Safe to repeat: it goes on where it ended."""
     api, fleet = Api.from_environment(), load(file)
     made = plan(fleet, read(api), prune=prune)
-    _print(made)
+    if as_json:
+        print_json(_as_json(made))
+    else:
+        _print(made)
     if not made.changes:
         return
     secrets = _secrets(fleet, made)
     _insist_on_approval(made, approve)
-    failed = carry_out(api, made, secrets)
+    failed = carry_out(api, made, secrets, quiet=as_json)
     if failed:
         raise Refused(ExitCode.REFUSED, *failed, "mend these, then apply again")
 
@@ -106,7 +110,9 @@ def _secrets(fleet: Fleet, made: Plan) -> dict[str, str]:
     return {name: secret_of(relays[name]) for name in sorted(wanted)}
 
 
-def carry_out(api: Api, made: Plan, secrets: Mapping[str, str]) -> list[str]:
+def carry_out(
+    api: Api, made: Plan, secrets: Mapping[str, str], *, quiet: bool = False
+) -> list[str]:
     """Make the changes in order; what fails is told, and what needs it is left out."""
     failed: list[str] = []
     unverified: set[str] = set()
@@ -126,7 +132,8 @@ def carry_out(api: Api, made: Plan, secrets: Mapping[str, str]) -> list[str]:
             if change.path.startswith("/domains/") and change.path.endswith("/verify"):
                 unverified.add(change.path.split("/")[2])
         else:
-            console.print(f"done: {change.text}", markup=False, soft_wrap=True)
+            if not quiet:
+                console.print(f"done: {change.text}", markup=False, soft_wrap=True)
     return failed
 
 

@@ -38,10 +38,14 @@ def add_app(
     domain: Annotated[str, typer.Argument(help="A verified domain.")],
     name: Annotated[str, typer.Argument(metavar="APP", help="The application's name.")],
     prefix: Annotated[str, typer.Option(help="Write from this name, not from APP.app.")] = "",
+    as_json: AsJson = False,
 ) -> None:
     """Make a mailbox for an application and print its variables; the password is shown only now."""
     body = {"domain": domain, "app": name, "prefix": prefix}
     made = Api.from_environment().call("POST", "/mailboxes/apps", json=body)
+    if as_json:
+        print_json(made)
+        return
     for variable, value in made["env"].items():
         print(f"{variable}={value}")
 
@@ -69,10 +73,14 @@ def list_mailboxes(
 def remove(
     address: Annotated[str, typer.Argument(help="The mailbox.")],
     yes: Annotated[bool, typer.Option("--yes", help="Do not ask.")] = False,
+    as_json: AsJson = False,
 ) -> None:
     """End a mailbox: no more mail, no more log-ins. The mail that is there stays on the disk."""
     if not yes:
         typer.confirm(f"Remove {address}?", abort=True)
     params = {"confirm": address}
     gone = Api.from_environment().call("DELETE", f"/mailboxes/{address}", params=params)
+    if as_json:
+        print_json(gone)
+        return
     console.print(f"{gone['address']}: {gone['state']}", markup=False)

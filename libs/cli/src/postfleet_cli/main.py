@@ -10,6 +10,7 @@ from postfleet_cli import (
     dns_providers,
     domains,
     event_log,
+    examples,
     filters,
     fleet,
     inbox,
@@ -26,6 +27,7 @@ from postfleet_cli import (
 from postfleet_cli.backup.command import backup, restore
 from postfleet_cli.doctor.command import doctor
 from postfleet_cli.exits import EXIT_CODES_HELP
+from postfleet_cli.output import AsJson, print_json
 from postfleet_cli.send import send
 from postfleet_cli.simulate.command import simulate
 from postfleet_cli.start import Commands
@@ -87,6 +89,13 @@ def gateway() -> None:
 
 
 @app.command()
-def version() -> None:
+def version(as_json: AsJson = False) -> None:
     """Print the version."""
-    print(installed("postfleet-cli"))
+    number = installed("postfleet-cli")
+    if as_json:
+        print_json({"version": number})
+        return
+    print(number)
+
+
+examples.attach(app)

@@ -66,6 +66,7 @@ def delete(
     confirm: Annotated[
         str | None, typer.Option(help="Its e-mail address again, in place of the question.")
     ] = None,
+    as_json: AsJson = False,
 ) -> None:
     """Delete a sender for good: queued mail is not sent, its secrets are wiped."""
     api = Api.from_environment()
@@ -73,6 +74,9 @@ def delete(
     address = sender["email_address"]
     answer = confirm or typer.prompt(f"Deletion is irreversible. Repeat {address}")
     api.call("DELETE", f"/sender-accounts/{sender['id']}", params={"confirm": answer})
+    if as_json:
+        print_json({"id": sender["id"], "email_address": address, "deleted": True})
+        return
     console.print(f"{address} is deleted", markup=False)
 
 

@@ -31,6 +31,7 @@ def run() -> None:
 
 
 def _up_alone() -> Commands:
+    from postfleet_cli import examples
     from postfleet_cli.up import up
 
     app = Commands(
@@ -41,4 +42,5 @@ def _up_alone() -> Commands:
     )
     app.callback()(lambda: None)  # or a single command would have no name
     app.command()(up)
+    examples.attach(app)
     return app

@@ -117,7 +117,10 @@ def preview(
 
 
 @app.command()
-def delete(template: Id) -> None:
+def delete(template: Id, as_json: AsJson = False) -> None:
     """Delete a template and all of its versions; mails that were taken in keep their texts."""
     Api.from_environment().call("DELETE", f"/templates/{template}")
+    if as_json:
+        print_json({"id": template, "deleted": True})
+        return
     console.print(f"deleted {template}", markup=False)

@@ -46,9 +46,12 @@ def add(
 
 
 @app.command()
-def remove(webhook: Id) -> None:
+def remove(webhook: Id, as_json: AsJson = False) -> None:
     """Post nothing more, and forget what waits."""
     Api.from_environment().call("DELETE", f"/webhooks/{webhook}")
+    if as_json:
+        print_json({"id": webhook, "removed": True})
+        return
     console.print(f"removed {webhook}", markup=False)
 
 
