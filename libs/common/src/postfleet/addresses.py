@@ -26,10 +26,8 @@ class InvalidAddress(ValueError):
 
 def split_address(address: str) -> tuple[str, str]:
     """(local part, domain) of a valid Mailbox (RFC 5321 §4.1.2, with RFC 6531). Raises InvalidAddress."""
-    if any(unicodedata.category(c) in _CONTROL for c in address):
-        raise InvalidAddress("a control character is not allowed")
-    if any(unicodedata.category(c) == "Zs" and c != " " for c in address):
-        raise InvalidAddress("a space that is none of ASCII is not allowed")  # a slip when pasting
+    if not (address.isascii() and address.isprintable()):
+        _check_characters(address)
     local, at, domain = address.rpartition("@")
     if not at:
         raise InvalidAddress("there is no @")
@@ -41,6 +39,13 @@ def split_address(address: str) -> tuple[str, str]:
     if len(address.encode()) > _MAX_PATH_OCTETS:
         raise InvalidAddress("the address has more than 254 octets")
     return local, domain
+
+
+def _check_characters(address: str) -> None:
+    if any(unicodedata.category(c) in _CONTROL for c in address):
+        raise InvalidAddress("a control character is not allowed")
+    if any(unicodedata.category(c) == "Zs" and c != " " for c in address):
+        raise InvalidAddress("a space that is none of ASCII is not allowed")  # a slip when pasting
 
 
 def check_domain(domain: str) -> str:

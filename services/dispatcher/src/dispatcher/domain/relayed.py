@@ -9,8 +9,8 @@ from dataclasses import dataclass
 from datetime import datetime
 from email.errors import HeaderParseError
 from email.header import decode_header
-from email.utils import format_datetime
 
+from dispatcher.domain import headers
 from postfleet.addresses import InvalidAddress, canonical, split_address
 
 MAX_HEADER_BYTES = 256 * 1024
@@ -93,7 +93,7 @@ def completed(mail: Relayed, arrival: Arrival, message_id: str) -> bytes:
     """The mail as it goes on; `message_id` is for one that has none."""
     added = _received(arrival)
     if not mail.has_date:
-        added += f"Date: {format_datetime(arrival.at)}\r\n"
+        added += f"Date: {headers.date(arrival.at.replace(microsecond=0))}\r\n"
     if not mail.message_id:
         added += f"Message-ID: {message_id}\r\n"
     return added.encode() + mail.fields + mail.rest
@@ -192,5 +192,5 @@ def _received(arrival: Arrival) -> str:
     return (
         f"Received: from {helo} ([{arrival.ip}])\r\n"
         f"\tby {arrival.by} with {arrival.protocol} id {arrival.id};\r\n"
-        f"\t{format_datetime(arrival.at)}\r\n"
+        f"\t{headers.date(arrival.at.replace(microsecond=0))}\r\n"
     )
