@@ -81,10 +81,14 @@ def recipient(address: str) -> str:
     return checked("To", address, 320)
 
 
-@functools.lru_cache(maxsize=16)
 def date(moment: datetime) -> str:
     """The value of a Date field; in a second many mails have the same."""
-    return format_datetime(moment)
+    return _date(moment.replace(microsecond=0))
+
+
+@functools.lru_cache(maxsize=16)
+def _date(second: datetime) -> str:
+    return format_datetime(second)
 
 
 def reply_subject(first: str) -> str:

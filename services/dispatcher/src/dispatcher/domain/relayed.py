@@ -93,7 +93,7 @@ def completed(mail: Relayed, arrival: Arrival, message_id: str) -> bytes:
     """The mail as it goes on; `message_id` is for one that has none."""
     added = _received(arrival)
     if not mail.has_date:
-        added += f"Date: {headers.date(arrival.at.replace(microsecond=0))}\r\n"
+        added += f"Date: {headers.date(arrival.at)}\r\n"
     if not mail.message_id:
         added += f"Message-ID: {message_id}\r\n"
     return added.encode() + mail.fields + mail.rest
@@ -192,5 +192,5 @@ def _received(arrival: Arrival) -> str:
     return (
         f"Received: from {helo} ([{arrival.ip}])\r\n"
         f"\tby {arrival.by} with {arrival.protocol} id {arrival.id};\r\n"
-        f"\t{headers.date(arrival.at.replace(microsecond=0))}\r\n"
+        f"\t{headers.date(arrival.at)}\r\n"
     )
