@@ -150,7 +150,7 @@ class Auditor:
         """To a paced destination no more mails were tried in a tick than it had room for."""
         tried: dict[tuple[int, str], int] = defaultdict(int)
         for one in self._flight.timeline.attempts:
-            destination = self._flight.destination(one.lead)
+            destination = one.lead.destination
             tried[one.at // TICK_MS * TICK_MS, destination] += 1
         for key, room in self._flight.throttles.granted.items():
             if tried[key] > room:

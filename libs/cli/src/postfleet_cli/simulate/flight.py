@@ -7,7 +7,6 @@ from itertools import count
 
 from dispatcher.domain.backlog import Backlog
 from dispatcher.domain.campaigns import Campaign
-from dispatcher.domain.destinations import destination_of
 from dispatcher.domain.eligibility import Capacity, Lane, exclusion
 from dispatcher.domain.gaps import Pace
 from dispatcher.domain.ledger import Item, Settled
@@ -29,6 +28,7 @@ from sender_registry.domain.cooldown import COUNTED_FAULTS
 TICK_MS = 15 * MINUTE_MS
 _RULES = RetryRules(base_seconds=300, window_seconds=24 * 3600)
 _AGAIN_MS = MINUTE_MS
+_ROOM = Capacity(1, 0)
 
 
 @dataclass(frozen=True, slots=True)
@@ -113,14 +113,14 @@ class Flight:
         mails = list(self._due(now, capacities))
         if not mails:
             return
-        by_candidate = dict(self._candidates(mails, now))
-        made = self._plan(list(by_candidate), capacities, now)
+        by_lead = {mail.lead.id: mail for mail in mails}  # nobody has two steps due at once
+        made = self._plan(list(self._candidates(mails, now)), capacities, now)
         self.throttles.take([choice.candidate.destination for choice in made.choices], now)
         for waiting in made.waiting:
-            self._backlog.add(max(waiting.until, now + 1), by_candidate[waiting.candidate])
+            self._backlog.add(max(waiting.until, now + 1), by_lead[waiting.candidate.lead_id])
         for choice in sorted(made.choices, key=_when):
             self._hear(choice.at)
-            self._go(by_candidate[choice.candidate], choice)
+            self._go(by_lead[choice.candidate.lead_id], choice)
 
     def _capacities(self, now: int) -> dict[str, Capacity]:
         return {name: sender.capacity(now) for name, sender in self._by_id.items()}
@@ -154,7 +154,7 @@ class Flight:
             found[name] = min(left, most, share)
         return found
 
-    def _candidates(self, mails: Sequence[Mail], now: int) -> Iterator[tuple[Candidate, Mail]]:
+    def _candidates(self, mails: Sequence[Mail], now: int) -> Iterator[Candidate]:
         hours = [RecipientHours(campaign.schedule, now) for campaign in self.campaigns]
         closing = [opening(campaign.schedule, now) for campaign in self.campaigns]
         for mail in mails:
@@ -164,9 +164,8 @@ class Flight:
                 bounds = hours[lead.campaign].of({FIELD: lead.zone} if lead.zone else {})
             else:
                 bounds = (0, closes[1] if closes else 0)
-            destination = destination_of(lead.address)
-            key = (lead.id, lead.address, lead.sender_id, campaign.id, destination)
-            yield Candidate(*key, Lane.CAMPAIGN, *bounds), mail
+            key = (lead.id, lead.address, lead.sender_id, campaign.id, lead.destination)
+            yield Candidate(*key, Lane.CAMPAIGN, *bounds)
 
     def _plan(
         self, candidates: Sequence[Candidate], capacities: dict[str, Capacity], now: int
@@ -190,10 +189,9 @@ class Flight:
     def _go(self, mail: Mail, choice: Choice) -> None:
         """The gate looks again: what was true when the plan was made may not be any more."""
         sender, at = self._by_id[choice.sender_id], choice.at
-        barred = exclusion(sender.snapshot(at), Capacity(1, 0), at)
         if mail.lead.ended:
             return
-        if barred:
+        if exclusion(sender.snapshot(at), _ROOM, at):
             self.timeline.gate += 1
             until = sender.snapshot(at).cooldown_until
             self._backlog.add(max(at + _AGAIN_MS, to_ms(until) if until else 0), mail)
@@ -212,7 +210,7 @@ class Flight:
 
     def _accepted(self, mail: Mail, sender: SimSender, at: int) -> None:
         sender.accepted(mail.delivery, at)
-        self.throttles.went(destination_of(mail.lead.address), at)
+        self.throttles.went(mail.lead.destination, at)
         for when, what in self.receivers.later(at):
             notice = Notice(when, what, sender.number, mail.lead, mail.step)
             heapq.heappush(self._notices, (when, next(self._order), notice))
@@ -229,7 +227,7 @@ class Flight:
         if settled.fault in COUNTED_FAULTS:
             sender.error(at)
         if settled.meaning == "rate_limited":
-            self.throttles.throttled(destination_of(mail.lead.address), at)
+            self.throttles.throttled(mail.lead.destination, at)
         if settled.outcome is Outcome.DEFERRED:
             if settled.soft_bounce:
                 sender.judged(mail.delivery, health.Outcome.SOFT_BOUNCE)
@@ -263,10 +261,6 @@ class Flight:
     ) -> None:
         line = Attempt(at, sender.number, mail.lead, mail.step, mail.attempt, code, category, fault)
         self.timeline.attempts.append(line)
-
-    def destination(self, lead: SimLead) -> str:
-        """Whose servers take this lead's mail."""
-        return destination_of(lead.address)
 
     def _team(self, campaign: Campaign) -> frozenset[str]:
         wanted = set(campaign.senders)

@@ -5,6 +5,7 @@ from datetime import time, timedelta
 from random import Random
 
 from dispatcher.domain.campaigns import Campaign, CampaignState, Schedule, Step, Variant
+from dispatcher.domain.destinations import destination_of
 from postfleet_cli.simulate.options import Options
 from postfleet_cli.simulate.senders import TEAMS
 
@@ -32,6 +33,7 @@ class SimLead:
     domain: str
     campaign: int
     zone: str
+    destination: str  # whose servers take its mail
     sender_id: str | None = None
     ended: str = ""
 
@@ -66,6 +68,7 @@ def leads(options: Options) -> list[SimLead]:
                 domain=domain,
                 campaign=number % options.campaigns,
                 zone=chance.choice(_ZONES),
+                destination=destination_of(f"p@{domain}"),
             )
         )
     return found

@@ -3,6 +3,7 @@
 from dataclasses import dataclass, field
 from datetime import timedelta
 from random import Random
+from typing import Any
 
 from dispatcher.domain.eligibility import Capacity, capacity
 from postfleet.events.senders import MailServer, SenderSnapshot, SenderStatus, SmtpSecurity
@@ -38,6 +39,7 @@ class SimSender:
     months: dict[int, int] = field(default_factory=dict)
     penalties: dict[str, int] = field(default_factory=dict)
     _snapshot: SenderSnapshot | None = None
+    _before: SenderSnapshot | None = None
     _capacity: Capacity | None = None
     _day: int = -1
 
@@ -102,22 +104,33 @@ class SimSender:
             self.health, self._snapshot = after, None
 
     def _made(self, at_ms: int) -> SenderSnapshot:
+        """Most of it never changes: it is copied from the one before."""
         standing = Standing("", "", "", "", self.health, self.warmup_mode)
         until = self.streak.until_ms
+        changing: dict[str, Any] = {
+            "status": SenderStatus(judge(standing).status),
+            "health": self.health,
+            "effective_limit": self.effective_limit(at_ms),
+            "cooldown_until": from_ms(until) if until else None,
+        }
+        if self._before is None:
+            self._before = self._first(changing)
+        else:
+            self._before = self._before.model_copy(update=changing)
+        return self._before
+
+    def _first(self, changing: dict[str, Any]) -> SenderSnapshot:
         return SenderSnapshot.model_construct(
             sender_id=self.id,
             revision=1,
             email_address=f"{self.id}@{self.domain}",
             domain=self.domain,
-            status=SenderStatus(judge(standing).status),
-            health=self.health,
             daily_limit=self.daily_limit,
-            effective_limit=self.effective_limit(at_ms),
             monthly_limit=self.monthly_limit,
             warmup_mode=self.warmup_mode,
             tags=self.tags,
-            cooldown_until=from_ms(until) if until else None,
             smtp=_SERVER,
+            **changing,
         )
 
 

@@ -132,6 +132,9 @@ class _Pass:
         self._barred: dict[Lane, dict[str, Exclusion]] = {}
         self._rotations: dict[tuple[Lane, Terms], Rotation] = {}
         self._when: dict[tuple[Lane, Terms], int] = {}
+        # The same by campaign: its name is hashed once, terms at every look.
+        self._rotation_of: dict[str, Rotation] = {}
+        self._nobody_of: dict[str, tuple[str, str, int]] = {}
         self.choices: list[Choice] = []
         self.waiting: list[Waiting] = []
 
@@ -165,7 +168,7 @@ class _Pass:
         return None
 
     def _give(self, candidate: Candidate, terms: Terms) -> tuple[str, str, int] | None:
-        rotation = self._rotation(candidate.lane, terms)
+        rotation = self._rotation_for(candidate, terms)
         sticky = candidate.sender_id
         if sticky is not None and self._in_team(sticky, terms):
             if sticky not in rotation:
@@ -174,7 +177,7 @@ class _Pass:
         else:
             drawn = rotation.draw(self._seed, candidate.campaign_id, candidate.lead_id)
             if drawn is None:
-                return self._nobody(candidate.lane, terms)
+                return self._nobody_for(candidate, terms)
             chosen = drawn
         at = self._free_at(chosen, terms)
         if at >= candidate.closes_at:
@@ -183,6 +186,24 @@ class _Pass:
         self.choices.append(Choice(candidate, chosen, at, weight))
         self._use(chosen, candidate.destination, at)
         return None
+
+    def _rotation_for(self, candidate: Candidate, terms: Terms) -> Rotation:
+        if candidate.lane is not Lane.CAMPAIGN:
+            return self._rotation(candidate.lane, terms)
+        found = self._rotation_of.get(candidate.campaign_id)
+        if found is None:
+            found = self._rotation(candidate.lane, terms)
+            self._rotation_of[candidate.campaign_id] = found
+        return found
+
+    def _nobody_for(self, candidate: Candidate, terms: Terms) -> tuple[str, str, int]:
+        if candidate.lane is not Lane.CAMPAIGN:
+            return self._nobody(candidate.lane, terms)
+        found = self._nobody_of.get(candidate.campaign_id)
+        if found is None:
+            found = self._nobody(candidate.lane, terms)
+            self._nobody_of[candidate.campaign_id] = found
+        return found
 
     def _use(self, sender_id: str, destination: str, at: int) -> None:
         self._left[sender_id] -= 1
