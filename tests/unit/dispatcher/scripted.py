@@ -8,7 +8,8 @@ from collections.abc import Awaitable, Callable, Sequence
 from types import TracebackType
 from typing import Self
 
-from dispatcher.pool import CannotConnect, SenderPool
+from dispatcher.feed import CannotConnect
+from dispatcher.pool import SenderPool
 from dispatcher.transport import (
     Connection,
     Envelope,

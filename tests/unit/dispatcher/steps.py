@@ -27,10 +27,11 @@ from dispatcher.domain.pacing import PaceRules
 from dispatcher.domain.retries import RetryRules
 from dispatcher.doubt import Doubt
 from dispatcher.evidence import Evidence
+from dispatcher.feed import CannotConnect, Feed
 from dispatcher.gate import Gate
 from dispatcher.mail_gate import MailGate
 from dispatcher.planner import Planner, PlannerOptions, Stores
-from dispatcher.pool import CannotConnect, Claimer, Feed, SenderPool
+from dispatcher.pool import Claimer, SenderPool
 from dispatcher.recovery import Recovery
 from dispatcher.store.attachments import Attachments
 from dispatcher.store.attempts import Attempts

@@ -10,7 +10,7 @@ import pytest
 import postfleet.instants
 from dispatcher import announcer, delivery
 from dispatcher.domain.campaigns import LeadState
-from dispatcher.store.leads import queue_key
+from dispatcher.store.lead_documents import queue_key
 from dispatcher.store.packed import unpacked
 from tests.unit.dispatcher.steps import LEASE_MS, Life, World, new_world
 

@@ -8,7 +8,8 @@ import pytest
 
 from dispatcher import pool as pool_module
 from dispatcher.domain.outcomes import Phase
-from dispatcher.pool import CannotConnect, PoolLimits, SenderPool
+from dispatcher.feed import CannotConnect
+from dispatcher.pool import PoolLimits, SenderPool
 from dispatcher.transport import (
     Connection,
     Envelope,

@@ -14,7 +14,8 @@ from dispatcher.domain.progress import CONDITION, NEVER, Facts
 from dispatcher.domain.winner import Choice, Metric, WinnerRule
 from dispatcher.store.campaigns import Campaigns
 from dispatcher.store.deliveries import Deliveries
-from dispatcher.store.leads import Lead, Leads
+from dispatcher.store.lead_documents import Lead
+from dispatcher.store.leads import Leads
 from tests.unit.dispatcher.test_stores_of_people import rows
 
 TWO = (Variant("A", "Hello", "Hi"), Variant("B", "Good day", "Hi"))

@@ -13,7 +13,8 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from dispatcher import pool as pool_module
-from dispatcher.pool import CannotConnect, PoolLimits, SenderPool
+from dispatcher.feed import CannotConnect
+from dispatcher.pool import PoolLimits, SenderPool
 from dispatcher.transport import Connection, Envelope, Habits, NotOurs, Refused, Timeouts, connect
 from postfleet.events.senders import MailServer, SmtpSecurity
 from postfleet.smtp import OutcomeUnknown, SmtpReply

@@ -11,7 +11,8 @@ from dispatcher.domain.outcomes import Outcome
 from dispatcher.domain.progress import CONDITION, OF_HITS, Facts, Move, Next, due_after, next_move
 from dispatcher.store.deliveries import Deliveries
 from dispatcher.store.delivery_rows import Row
-from dispatcher.store.leads import Lead, Leads
+from dispatcher.store.lead_documents import Lead
+from dispatcher.store.leads import Leads
 from dispatcher.store.suppressions import Suppressions
 
 

@@ -14,7 +14,8 @@ from dispatcher.grouped import joined
 from dispatcher.mail_gate import MailContext, MailGate
 from dispatcher.store.deliveries import Deliveries
 from dispatcher.store.delivery_rows import Row
-from dispatcher.store.leads import Lead, Leads
+from dispatcher.store.lead_documents import Lead
+from dispatcher.store.leads import Leads
 from dispatcher.store.senders import Senders
 from dispatcher.store.suppressions import Suppressions
 from postfleet.events.senders import SenderSnapshot

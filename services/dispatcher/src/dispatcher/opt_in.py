@@ -8,7 +8,8 @@ from dispatcher.domain.consent import Consent, ConsentLevel
 from dispatcher.domain.mail import Parts
 from dispatcher.mail_intake import MailIntake
 from dispatcher.revival import Revival
-from dispatcher.store.leads import Lead, Leads
+from dispatcher.store.lead_documents import Lead
+from dispatcher.store.leads import Leads
 from postfleet.events.senders import SenderSnapshot
 from postfleet.instants import now_ms
 from postfleet.tokens import Purpose, TokenKeys

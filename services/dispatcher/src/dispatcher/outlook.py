@@ -12,7 +12,7 @@ from dispatcher.domain.progress import Move, Next
 from dispatcher.domain.reasons import reasons
 from dispatcher.planner import Planner, Stores
 from dispatcher.planning_pass import first_attempts
-from dispatcher.store.leads import Lead
+from dispatcher.store.lead_documents import Lead
 from dispatcher.store.people import People
 from dispatcher.store.quotas import Used
 from postfleet.events.senders import SenderSnapshot

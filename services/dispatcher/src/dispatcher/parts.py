@@ -3,17 +3,12 @@
 import asyncio
 import logging
 
+from dispatcher import options
 from dispatcher.announcer import Announcer
 from dispatcher.brakes import Brakes
 from dispatcher.catalogue import Catalogue
 from dispatcher.credentials import Credentials
-from dispatcher.delivery import Sending, SendingOptions
-from dispatcher.domain.auto_pause import PauseRules
-from dispatcher.domain.blast_radius import BlastRules
-from dispatcher.domain.breaker import BreakerRules
-from dispatcher.domain.pacing import PaceRules
-from dispatcher.domain.provider_limits import ProviderLimit
-from dispatcher.domain.retries import RetryRules
+from dispatcher.delivery import Sending
 from dispatcher.doubt import Doubt
 from dispatcher.evidence import Evidence
 from dispatcher.exchangers import Exchangers
@@ -23,12 +18,12 @@ from dispatcher.hits import Hits
 from dispatcher.holding import Holding
 from dispatcher.importing import LeadStores
 from dispatcher.mail_gate import MailGate
-from dispatcher.mail_intake import MailIntake, MailTimes
+from dispatcher.mail_intake import MailIntake
 from dispatcher.measuring import Measuring
 from dispatcher.message_planner import MailStores, MessagePlanner
 from dispatcher.opt_in import OptIn
 from dispatcher.outlook import Outlook
-from dispatcher.planner import Planner, PlannerOptions, Stores
+from dispatcher.planner import Planner, Stores
 from dispatcher.planning_pass import Throttle
 from dispatcher.policies import Policies
 from dispatcher.recovery import Recovery
@@ -63,12 +58,10 @@ from dispatcher.store.suppressions import Suppressions
 from dispatcher.store.templates import Templates
 from dispatcher.store.turns import Turns
 from dispatcher.suppressing import Suppressing
-from dispatcher.transport import ResumingContext, Timeouts
 from dispatcher.variant_choice import VariantChoice
-from dispatcher.warmup_exchange import WarmupExchange, WarmupTimes
-from dispatcher.watch import Relays, Watch, WatchRules
-from dispatcher.worker import Worker, WorkerLimits
-from postfleet.bus import Bus
+from dispatcher.warmup_exchange import WarmupExchange
+from dispatcher.watch import Relays, Watch
+from dispatcher.worker import Worker
 from postfleet.mongo import Mongo
 from postfleet.outages import Unavailable
 from postfleet.outbox import OutboxRelay
@@ -85,14 +78,7 @@ class Parts:
     def __init__(self, settings: Settings) -> None:
         ring = self.ring = settings.key_ring
         self.mongo = Mongo(settings.mongodb_url, SERVICE, settings.database_prefix)
-        password = settings.nats_password.get_secret_value() if settings.nats_password else None
-        self.bus = Bus(
-            settings.nats_url,
-            SERVICE,
-            user=settings.nats_user,
-            password=password,
-            ca_file=settings.nats_ca_file,
-        )
+        self.bus = options.bus(settings, SERVICE)
         self.keys = TokenKeys(ring)
         database, relaxed = self.mongo.database, self.mongo.relaxed
         self.stores = Stores(
@@ -148,11 +134,7 @@ class Parts:
             self.stores,
             self.bus,
             self.announcer,
-            PlannerOptions(
-                settings.batch_size,
-                settings.plan_every_seconds,
-                int(settings.sender_gap_seconds * 1000),
-            ),
+            options.planner(settings),
             leases=self.leases,
             throttle=Throttle(self.exchangers.destination, self.brakes.rooms),
             bar=self.brakes.bar,
@@ -161,22 +143,19 @@ class Parts:
             self.stores,
             People(self.stores.leads),
             self.planner,
-            int(settings.sender_gap_seconds * 1000),
+            options.planner(settings).gap_ms,
         )
         self.message_planner = self._message_planner(settings)
         self.intake = MailIntake(
             self.messages,
             self.message_planner.wake,
-            MailTimes(
-                int(settings.message_expires_after_seconds * 1000),
-                int(settings.message_keep_seconds * 1000),
-            ),
+            options.mail_times(settings),
         )
         self.relay = build_relay(
             settings, self.bus.request, self.stores.senders, self.intake, message_id_key
         )
         self.warmup = WarmupExchange(
-            self.stores.senders, self.intake, self.keys, self.bus.request, _warmup_times(settings)
+            self.stores.senders, self.intake, self.keys, self.bus.request, options.warmup(settings)
         )
         self.hits = Hits(self.stores.deliveries, self.evidence)
         self.variant_choice = VariantChoice(
@@ -234,17 +213,9 @@ class Parts:
 
     def _brakes(self, settings: Settings) -> Brakes:
         database = self.mongo.database
-        paces = PaceRules(
-            settings.pace_floor_per_hour,
-            settings.pace_ceiling_per_hour,
-            settings.pace_step_per_hour,
-        )
-        breakers = BreakerRules(
-            settings.breaker_failures, int(settings.breaker_pause_seconds * 1000)
-        )
         return Brakes(
-            paces=Paces(database.paces, paces),
-            breakers=Breakers(database.breakers, breakers),
+            paces=Paces(database.paces, options.paces(settings)),
+            breakers=Breakers(database.breakers, options.breakers(settings)),
             pauses=self.pauses,
             senders=self.stores.senders,
             destination_of=self.exchangers.destination,
@@ -259,17 +230,7 @@ class Parts:
             sights=self.sights,
             pauses=self.pauses,
             relays=Relays(self.relays[0], self.relays[2]),
-            rules=WatchRules(
-                PauseRules(
-                    settings.pause_bounce_rate,
-                    settings.pause_min_sends,
-                    settings.warn_complaint_rate,
-                    settings.pause_complaint_rate,
-                    settings.pause_min_complaints,
-                ),
-                BlastRules(min_senders=settings.blast_min_senders),
-                settings.watch_every_seconds,
-            ),
+            rules=options.watch(settings),
         )
 
     def _message_planner(self, settings: Settings) -> MessagePlanner:
@@ -283,23 +244,6 @@ class Parts:
 
     def _worker(self, settings: Settings, credentials: Credentials, key: bytes) -> Worker:
         stores = self.stores
-        options = SendingOptions(
-            connections_per_sender=settings.connections_per_sender,
-            mails_per_connection=settings.mails_per_connection,
-            retries=RetryRules(settings.retry_base_seconds, settings.retry_window_seconds),
-            local_hostname=settings.ehlo_hostname,
-            timeouts=Timeouts(
-                settings.connect_timeout_seconds,
-                settings.reply_timeout_seconds,
-                settings.final_reply_timeout_seconds,
-            ),
-            tls_context=ResumingContext.like(settings.tls_ca_file),
-            message_id_key=key,
-            provider_limits={
-                host: ProviderLimit(one.connections, one.mails_per_connection, "set")
-                for host, one in settings.provider_limits.items()
-            },
-        )
         return Worker(
             bus=self.bus,
             batches=stores.batches,
@@ -313,11 +257,13 @@ class Parts:
                 stores.deliveries,
                 MailGate(self.messages, stores.senders, stores.suppressions),
             ),
-            sending=Sending(self.catalogue, self.attempts, credentials, options),
+            sending=Sending(
+                self.catalogue, self.attempts, credentials, options.sending(settings, key)
+            ),
             brakes=self.brakes,
             announcer=self.announcer,
             doubt=self.doubt,
-            limits=_limits(settings),
+            limits=options.worker(settings),
         )
 
     def _recovery(self, settings: Settings) -> Recovery:
@@ -328,7 +274,7 @@ class Parts:
             deliveries=stores.deliveries,
             senders=stores.senders,
             announcer=self.announcer,
-            limits=_limits(settings),
+            limits=options.worker(settings),
             evidence=self.evidence,
             doubt=self.doubt,
             unknown_after_ms=int(settings.unknown_after_seconds * 1000),
@@ -379,15 +325,3 @@ class Parts:
             await relay.stop()
         await self.bus.stop()
         await self.mongo.close()
-
-
-def _limits(settings: Settings) -> WorkerLimits:
-    return WorkerLimits(settings.instance, int(settings.lease_seconds * 1000))
-
-
-def _warmup_times(settings: Settings) -> WarmupTimes:
-    return WarmupTimes(
-        every=int(settings.warmup_every_seconds * 1000),
-        day=int(settings.warmup_day_seconds * 1000),
-        answer=int(settings.warmup_answer_seconds * 1000),
-    )

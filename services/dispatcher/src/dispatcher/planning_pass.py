@@ -18,7 +18,8 @@ from dispatcher.fleet import Fleet, View
 from dispatcher.store.batches import Batches, job
 from dispatcher.store.deliveries import Deliveries
 from dispatcher.store.delivery_rows import Row
-from dispatcher.store.leads import Lead, Leads
+from dispatcher.store.lead_documents import Lead
+from dispatcher.store.leads import Leads
 from dispatcher.store.turns import Turns
 from postfleet import tracing
 from postfleet.addresses import domain_of

@@ -6,57 +6,24 @@ claims are written in groups while earlier mails travel. How many that is, `Look
 
 import asyncio
 import contextlib
-import math
 import time
 from collections import deque
 from collections.abc import Awaitable, Callable, Sequence
 from dataclasses import dataclass
-from typing import Protocol
 
+from dispatcher.connection_pause import Pause
 from dispatcher.domain.connection_limits import fewer_connections
 from dispatcher.domain.outcomes import Phase
+from dispatcher.feed import CannotConnect, Feed
+from dispatcher.look_ahead import LookAhead
 from dispatcher.transport import Connection, Mail, NotOurs, Refused, Result
-from postfleet.smtp import PermanentFailure, SmtpFailure, SmtpReply, TransientFailure
+from postfleet.smtp import SmtpFailure, SmtpReply, TransientFailure
 
 _IDLE_SECONDS = 10.0
 _STOPPED = "the worker was stopped"
-_BACKOFF_SECONDS = (1.0, 5.0, 30.0, 120.0)
-_PATIENCE = 3  # failed tries in a row
-_SMOOTHING = 0.2  # the weight of the newest measurement
 
 Opener = Callable[[], Awaitable[Connection]]
 Claimer = Callable[[Sequence[Mail]], Awaitable[Sequence[bool]]]
-
-
-class CannotConnect(Exception):
-    """No session could be had. `first` is True for the one mail that stands for the failure."""
-
-    def __init__(self, cause: Exception, *, first: bool) -> None:
-        super().__init__(str(cause))
-        self.reply = cause.reply if isinstance(cause, SmtpFailure) else None
-        self.phase = Phase.AUTH if isinstance(cause, PermanentFailure) else Phase.CONNECT
-        self.first = first
-
-
-class Feed(Protocol):
-    """Mails of one batch. All of its methods are called from within the event loop."""
-
-    @property
-    def urgent(self) -> bool:
-        """Goes before what is not."""
-
-    @property
-    def left(self) -> int:
-        """How many `take` may still give."""
-
-    def take(self) -> Mail | None:
-        """The next one; None when there is none left."""
-
-    def settle(self, mail: Mail, result: Result | CannotConnect) -> None:
-        """What became of it; `mail.ours` tells whether its attempt is written down."""
-
-    def refuse(self, why: CannotConnect | Refused) -> None:
-        """None of those that were not taken can be sent now."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -67,33 +34,6 @@ class PoolLimits:
     connections: int
     mails_per_connection: int
     look_ahead: int = 32
-
-
-class LookAhead:
-    """As many mails as a connection sends while one group of claims is written, and one more."""
-
-    def __init__(self, most: int) -> None:
-        self._most = most
-        self._commit_seconds = 0.005
-        self._sent_per_second = 0.0
-        self._since = time.monotonic()
-        self._count = 0
-
-    def committed(self, seconds: float) -> None:
-        self._commit_seconds += _SMOOTHING * (seconds - self._commit_seconds)
-
-    def sent(self) -> None:
-        self._count += 1
-
-    def per_connection(self, connections: int) -> int:
-        now = time.monotonic()
-        elapsed = now - self._since
-        if elapsed > 0.05:
-            rate = self._count / elapsed
-            self._sent_per_second += _SMOOTHING * (rate - self._sent_per_second)
-            self._since, self._count = now, 0
-        each = self._sent_per_second / max(1, connections)
-        return max(1, min(self._most, 1 + math.ceil(2 * each * self._commit_seconds)))
 
 
 class SenderPool:
@@ -112,8 +52,7 @@ class SenderPool:
         self._enough = 0
         self._goodbyes: set[asyncio.Task[None]] = set()
         self._tasks: set[asyncio.Task[None]] = set()
-        self._failures = 0
-        self._blocked_until = 0.0
+        self._pause = Pause()
         self._lost = False  # a connection, and nothing has gone well since
         self._closed = False
         self._retry: asyncio.TimerHandle | None = None
@@ -130,7 +69,7 @@ class SenderPool:
         self.last_used = time.monotonic()
         if self._closed:
             feed.refuse(Refused(Phase.CONNECT, None, _STOPPED))
-        elif self._connections or time.monotonic() >= self._blocked_until:
+        elif self._connections or not self._pause.holds:
             self._feeds[0 if feed.urgent else 1].append(feed)
             self._dispatch()
         else:
@@ -246,7 +185,7 @@ class SenderPool:
                 return
             if connection.idle:
                 connection.kick()
-        if self._waiting and self._blocked:
+        if self._waiting and self._pause.holds:
             self._dispatch_after_pause()
         room = self._most - len(self._connections) - self._opening
         for _ in range(min(room, self._demand() - self._opening)):
@@ -259,7 +198,7 @@ class SenderPool:
 
     def _demand(self) -> int:
         """How many connections the mails that wait could use."""
-        if self._blocked:
+        if self._pause.holds:
             return 0
         waiting = sum(map(len, self._ahead))
         for feeds in self._feeds:
@@ -269,15 +208,10 @@ class SenderPool:
                     return waiting
         return waiting
 
-    @property
-    def _blocked(self) -> bool:
-        return time.monotonic() < self._blocked_until
-
     def _dispatch_after_pause(self) -> None:
         if self._retry is None and not self._closed:
-            left = max(0.0, self._blocked_until - time.monotonic())
             loop = asyncio.get_running_loop()
-            self._retry = loop.call_later(left + 0.001, self._pause_is_over)
+            self._retry = loop.call_later(self._pause.left + 0.001, self._pause_is_over)
 
     def _pause_is_over(self) -> None:
         self._retry = None
@@ -302,7 +236,7 @@ class SenderPool:
             self._opening -= 1
             raise
         self._opening -= 1
-        self._failures = 0
+        self._pause.reset()
         self._lost = False
         self._connections[connection] = 0.0
         connection.serve(self)
@@ -312,14 +246,10 @@ class SenderPool:
 
         Only a failure of the server counts as one of the sender; a missing password does not.
         """
-        fresh = time.monotonic() >= self._blocked_until
-        pause = _BACKOFF_SECONDS[min(self._failures, len(_BACKOFF_SECONDS) - 1)]
-        if fresh:
-            self._failures += 1
-            self._blocked_until = time.monotonic() + pause
+        fresh = self._pause.begin()
         if not self._connections:
             # What is claimed already waits for a few tries more: else one failure would look like many.
-            kept = self._put_by() if self._failures < _PATIENCE else ((), ())
+            kept = self._put_by() if self._pause.patient else ((), ())
             self._refuse_all(
                 CannotConnect(error, first=False),
                 first=CannotConnect(error, first=isinstance(error, SmtpFailure) and fresh),

@@ -12,7 +12,7 @@ from dispatcher.domain.ledger import Batch, Item, Settled
 from dispatcher.domain.message import CannotFill, Filled, dot_stuffed
 from dispatcher.domain.outcomes import Outcome
 from dispatcher.domain.retries import Refusal, RetryRules, postponed, refused
-from dispatcher.pool import CannotConnect
+from dispatcher.feed import CannotConnect
 from dispatcher.store.attempts import Attempt
 from dispatcher.transport import Mail, NotOurs, Refused, Result, envelope_for
 from postfleet.instants import now_ms

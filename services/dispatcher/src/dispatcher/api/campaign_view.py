@@ -13,7 +13,8 @@ from dispatcher.policies import Policies
 from dispatcher.store.attachments import Attachments
 from dispatcher.store.campaigns import Campaigns, definition
 from dispatcher.store.deliveries import Deliveries
-from dispatcher.store.leads import Lead, Leads
+from dispatcher.store.lead_documents import Lead
+from dispatcher.store.leads import Leads
 from dispatcher.store.senders import Senders
 from postfleet.addresses import InvalidAddress, canonical
 from postfleet.events.campaigns import CampaignLinksCompiled

@@ -9,7 +9,7 @@ from dispatcher.domain.companies import companies_of
 from dispatcher.domain.consent import MAX_SOURCE_OCTETS, Consent, ConsentLevel
 from dispatcher.domain.lead_rows import MAX_FIELDS, wrong_name, wrong_text
 from dispatcher.domain.progress import NEVER
-from dispatcher.store.leads import Lead
+from dispatcher.store.lead_documents import Lead
 from postfleet.addresses import check_text
 from postfleet.http import Strict
 from postfleet.instants import rfc3339, to_ms

@@ -19,7 +19,7 @@ from dispatcher.importing import LeadStores, RunningImport
 from dispatcher.revival import Revival
 from dispatcher.store.campaigns import Campaigns
 from dispatcher.store.imports import Import
-from dispatcher.store.leads import OPEN, Lead
+from dispatcher.store.lead_documents import OPEN, Lead
 from dispatcher.store.suppressions import Suppressions
 from postfleet.addresses import InvalidAddress, canonical
 from postfleet.api_keys import Scope, require

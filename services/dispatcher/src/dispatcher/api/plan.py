@@ -8,7 +8,8 @@ from dispatcher.domain.campaigns import Campaign, CampaignState
 from dispatcher.domain.identity import delivery_id
 from dispatcher.outlook import MOST_PEOPLE, Ahead, Outlook
 from dispatcher.store.campaigns import Campaigns
-from dispatcher.store.leads import Lead, Leads
+from dispatcher.store.lead_documents import Lead
+from dispatcher.store.leads import Leads
 from postfleet.api_keys import Scope, require
 from postfleet.http import API
 from postfleet.instants import now_ms, rfc3339

@@ -18,7 +18,7 @@ from dispatcher.domain.message import CannotFill, CompiledMessage, Filled, Lette
 from dispatcher.domain.plus_addresses import author_of
 from dispatcher.mail_intake import MailIntake
 from dispatcher.store.attachments import Attachments
-from dispatcher.store.leads import Lead
+from dispatcher.store.lead_documents import Lead
 from postfleet.addresses import InvalidAddress, canonical, domain_of
 from postfleet.api_keys import Scope, require
 from postfleet.events.senders import SenderSnapshot

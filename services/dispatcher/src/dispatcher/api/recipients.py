@@ -9,8 +9,10 @@ from dispatcher.api.lead_bodies import lead_shown
 from dispatcher.domain.identity import lead_id, person_of
 from dispatcher.domain.progress import NEVER
 from dispatcher.store.campaigns import Campaigns
-from dispatcher.store.deliveries import Deliveries, Row
-from dispatcher.store.leads import Lead, Leads
+from dispatcher.store.deliveries import Deliveries
+from dispatcher.store.delivery_rows import Row
+from dispatcher.store.lead_documents import Lead
+from dispatcher.store.leads import Leads
 from dispatcher.store.messages import Messages
 from dispatcher.store.suppressions import Suppressions
 from postfleet.addresses import InvalidAddress, canonical

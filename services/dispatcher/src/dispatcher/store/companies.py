@@ -8,7 +8,7 @@ from pymongo.errors import BulkWriteError
 from dispatcher.domain.companies import companies_of, company_key
 from dispatcher.domain.identity import lead_id
 from dispatcher.domain.lead_rows import LeadRow
-from dispatcher.store.leads import Lead
+from dispatcher.store.lead_documents import Lead
 from postfleet.mongo import Collection, duplicates, ensure_indexes
 
 _PASS = 1000

@@ -6,62 +6,35 @@ campaign needs none either: `lists` knows the campaigns that have leads.
 """
 
 import re
-from collections.abc import AsyncIterator, Iterable, Mapping, Sequence
-from dataclasses import dataclass, field
+from collections.abc import Iterable, Mapping, Sequence
 from typing import Any
 
-import orjson
 from pymongo import InsertOne, UpdateOne
 from pymongo.errors import BulkWriteError
 
 from dispatcher.domain.campaigns import LeadState
-from dispatcher.domain.consent import NO_CONSENT, Consent, ConsentLevel, mailable
+from dispatcher.domain.consent import mailable
 from dispatcher.domain.identity import lead_id
 from dispatcher.domain.lead_rows import LeadRow
-from dispatcher.domain.progress import NEVER, Facts
+from dispatcher.domain.progress import NEVER
+from dispatcher.store.lead_documents import (
+    OPEN,
+    Lead,
+    all_of,
+    between,
+    consent_document,
+    ended,
+    fields_text,
+    lead_of,
+    place_of,
+    queue_key,
+    to_document,
+)
+from dispatcher.store.lead_lists import LeadLists
 from postfleet.instants import now_ms
 from postfleet.mongo import Collection, Document, duplicates, ensure_indexes
 
-_CAMPAIGNS_AT_ONCE = 1000
 _PASS = 1000
-
-#: An open lead may get mail now or later; all other states are an end.
-OPEN = (LeadState.ACTIVE, LeadState.PAUSED, LeadState.UNCONFIRMED)
-
-
-@dataclass(frozen=True, slots=True)
-class Lead:
-    """`step` is the next one to plan, `due` its time. `sender_id` mailed the earlier steps.
-
-    `facts` knows of replies; opens and clicks are the deliveries'.
-    """
-
-    campaign_id: str
-    lead_id: str
-    address: str
-    state: LeadState
-    step: int
-    due: int
-    sender_id: str | None = None
-    fields: dict[str, str] = field(default_factory=dict)
-    facts: Facts = field(default_factory=Facts)
-    consent: Consent = NO_CONSENT
-    reason: str = ""  # why it is paused
-    changed_at: int = 0
-    asked_at: int = 0  # when it was last asked to confirm
-
-    @property
-    def key(self) -> str:
-        return f"{self.campaign_id}:{self.lead_id}"
-
-    @property
-    def queue(self) -> str:
-        return queue_key(self.key, self.state, self.due)
-
-
-def queue_key(key: str, state: LeadState, due: int) -> str:
-    campaign, _, lead = key.rpartition(":")
-    return f"{campaign}:{state.value}:{due:019d}:{lead}"
 
 
 class Leads:
@@ -73,13 +46,10 @@ class Leads:
     ) -> None:
         self._collection = collection
         self._relaxed = collection if relaxed is None else relaxed
-        self._lists = collection.database.lead_lists if lists is None else lists
-        self._listed: set[str] = set()
+        self._lists = LeadLists(collection.database.lead_lists if lists is None else lists)
 
     async def ensure_indexes(self) -> None:
         await ensure_indexes(self._collection, "queue")
-
-    # -- coming ----------------------------------------------------------------------------------
 
     async def add(
         self,
@@ -95,13 +65,13 @@ class Leads:
         """
         if not rows:
             return 0
-        await self._list(campaign_id)
+        await self._lists.note(campaign_id)
         created = now_ms()
         documents: dict[str, Document] = {}
         for row in rows:
             key = f"{campaign_id}:{lead_id(row.address)}"
             if key not in documents:
-                documents[key] = _document(key, row, require_opt_in, source, created)
+                documents[key] = to_document(key, row, require_opt_in, source, created)
         inserts = [InsertOne(document) for document in documents.values()]
         try:
             result = await self._relaxed.bulk_write(inserts, ordered=False)
@@ -109,43 +79,37 @@ class Leads:
         except BulkWriteError as error:
             return len(inserts) - len(duplicates(error))
 
-    async def _list(self, campaign_id: str) -> None:
-        if campaign_id not in self._listed:
-            found = {"$set": {"listed_at": now_ms()}}
-            await self._lists.update_one({"_id": campaign_id}, found, upsert=True)
-            self._listed.add(campaign_id)
-
     # -- reading ---------------------------------------------------------------------------------
 
     async def due(self, campaign_id: str, now: int, limit: int) -> list[Lead]:
-        query = _between(campaign_id, LeadState.ACTIVE, now)
+        query = between(campaign_id, LeadState.ACTIVE, now)
         found = self._collection.find(query).sort("queue", 1).limit(limit)
-        return [_lead(document) async for document in found]
+        return [lead_of(document) async for document in found]
 
     async def get_many(self, keys: Sequence[str]) -> dict[str, Lead]:
         found = self._collection.find({"_id": {"$in": list(keys)}}).limit(len(keys) or 1)
-        return {document["_id"]: _lead(document) async for document in found}
+        return {document["_id"]: lead_of(document) async for document in found}
 
     async def any_active(self, campaign_id: str) -> bool:
         """Whether a lead of this campaign has a step to come."""
-        query = _between(campaign_id, LeadState.ACTIVE, NEVER - 1)
+        query = between(campaign_id, LeadState.ACTIVE, NEVER - 1)
         return await self._collection.find_one(query) is not None
 
     async def begun(self, campaign_id: str, steps: int) -> int:
         """How many of the steps, from the first one, a lead has come past already."""
         for step in range(steps, 0, -1):
-            if await self._collection.find_one({**_all_of(campaign_id), "step": step}):
+            if await self._collection.find_one({**all_of(campaign_id), "step": step}):
                 return step
         return 0
 
     async def near(self, campaign_id: str, step: int, before: int) -> bool:
         """Whether an active lead gets this step, or a later one, before then."""
-        query = {**_between(campaign_id, LeadState.ACTIVE, before), "step": {"$gte": step}}
+        query = {**between(campaign_id, LeadState.ACTIVE, before), "step": {"$gte": step}}
         return await self._collection.find_one(query) is not None
 
     async def counts(self, campaign_id: str) -> dict[str, int]:
         pipeline = [
-            {"$match": _all_of(campaign_id)},
+            {"$match": all_of(campaign_id)},
             {"$group": {"_id": "$state", "n": {"$sum": 1}}},
         ]
         return {row["_id"]: row["n"] async for row in self._collection.aggregate(pipeline)}
@@ -155,11 +119,11 @@ class Leads:
 
     async def get(self, key: str) -> Lead | None:
         document = await self._collection.find_one({"_id": key})
-        return _lead(document) if document else None
+        return lead_of(document) if document else None
 
     async def first(self, campaign_id: str) -> Lead | None:
-        document = await self._collection.find_one(_all_of(campaign_id))
-        return _lead(document) if document else None
+        document = await self._collection.find_one(all_of(campaign_id))
+        return lead_of(document) if document else None
 
     async def page(
         self,
@@ -180,26 +144,14 @@ class Leads:
         if text:
             query["address"] = {"$regex": re.escape(text)}
         found = self._collection.find(query).sort("queue", 1).limit(limit)
-        return [_lead(document) async for document in found]
+        return [lead_of(document) async for document in found]
 
     async def everywhere(self, lead: str) -> list[Lead]:
         """The person in every campaign that has it."""
         found: list[Lead] = []
-        async for keys in self._keys_of(lead):
+        async for keys in self._lists.keys_of(lead):
             found += (await self.get_many(keys)).values()
         return found
-
-    async def _keys_of(self, lead: str) -> AsyncIterator[list[str]]:
-        after = ""
-        while True:
-            query = {"_id": {"$gt": after}}
-            found = self._lists.find(query).sort("_id", 1).limit(_CAMPAIGNS_AT_ONCE)
-            ids = [document["_id"] async for document in found]
-            if ids:
-                yield [f"{campaign}:{lead}" for campaign in ids]
-            if len(ids) < _CAMPAIGNS_AT_ONCE:
-                return
-            after = ids[-1]
 
     # -- moving on -------------------------------------------------------------------------------
 
@@ -215,7 +167,7 @@ class Leads:
     async def _advance(self, keys: Iterable[str], step: int, due: int, changes: Document) -> None:
         guard = {"step": step, "state": LeadState.ACTIVE.value}
         await self._write(
-            UpdateOne({"_id": key, **guard}, {"$set": {**changes, **_place(key, due)}})
+            UpdateOne({"_id": key, **guard}, {"$set": {**changes, **place_of(key, due)}})
             for key in keys
         )
 
@@ -231,7 +183,7 @@ class Leads:
 
     async def forget(self, campaign_id: str) -> None:
         """Delete the leads of a campaign that has sent nothing."""
-        await self._collection.delete_many(_all_of(campaign_id))
+        await self._collection.delete_many(all_of(campaign_id))
 
     async def mark_many(self, marks: Mapping[str, dict[str, Any]]) -> None:
         """Note when something happened (`replied_at`, …), by the lead's key; unknown leads are left out."""
@@ -243,7 +195,7 @@ class Leads:
         """Look at these leads again later."""
         active = LeadState.ACTIVE.value
         await self._write(
-            UpdateOne({"_id": key, "state": active}, {"$set": _place(key, due)})
+            UpdateOne({"_id": key, "state": active}, {"$set": place_of(key, due)})
             for key, due in due_by_key.items()
         )
 
@@ -256,7 +208,7 @@ class Leads:
         if keys:
             opened = {"$in": [one.value for one in OPEN]}
             updates = [
-                UpdateOne({"_id": key, "state": opened}, {"$set": _ended(key, state)})
+                UpdateOne({"_id": key, "state": opened}, {"$set": ended(key, state)})
                 for key in keys
             ]
             await self._collection.bulk_write(updates, ordered=False)
@@ -270,7 +222,7 @@ class Leads:
 
     async def finish_all(self, campaign_id: str) -> None:
         """The campaign is over for those who are still active."""
-        query = _between(campaign_id, LeadState.ACTIVE, NEVER)
+        query = between(campaign_id, LeadState.ACTIVE, NEVER)
         while True:
             found = self._collection.find(query).limit(_PASS)
             keys = [document["_id"] async for document in found]
@@ -298,10 +250,10 @@ class Leads:
             "changed_at": now_ms(),
         }
         if "fields" in changes:
-            values["fields"] = _dump(changes["fields"])
+            values["fields"] = fields_text(changes["fields"])
         if "reason" in changes:
             values["reason"] = changes["reason"]
-        values |= _consent_document(changes["consent"]) if "consent" in changes else {}
+        values |= consent_document(changes["consent"]) if "consent" in changes else {}
         guard = {"_id": lead.key, "queue": lead.queue}
         result = await self._collection.update_one(guard, {"$set": values})
         return bool(result.matched_count)
@@ -346,80 +298,3 @@ class Leads:
     async def delete(self, key: str) -> bool:
         result = await self._collection.delete_one({"_id": key})
         return bool(result.deleted_count)
-
-
-def _all_of(campaign_id: str) -> Document:
-    return {"queue": {"$gte": f"{campaign_id}:", "$lt": f"{campaign_id};"}}
-
-
-def _between(campaign_id: str, state: LeadState, due: int) -> Document:
-    """Leads of this state that are due at `due` or earlier."""
-    prefix = f"{campaign_id}:{state.value}:"
-    return {"queue": {"$gte": prefix, "$lt": f"{prefix}{due:019d};"}}
-
-
-def _place(key: str, due: int) -> Document:
-    return {"due": due, "queue": queue_key(key, LeadState.ACTIVE, due)}
-
-
-def _ended(key: str, state: LeadState) -> Document:
-    place = queue_key(key, state, NEVER)
-    return {"state": state.value, "due": NEVER, "queue": place, "changed_at": now_ms()}
-
-
-def _document(key: str, row: LeadRow, require_opt_in: bool, source: str, created: int) -> Document:
-    open_to_mail = mailable(row.consent, require_opt_in)
-    state = LeadState.ACTIVE if open_to_mail else LeadState.UNCONFIRMED
-    document: Document = {
-        "_id": key,
-        "address": row.address,
-        "fields": _dump(row.fields),
-        "state": state.value,
-        "step": 0,
-        "due": 0,
-        "queue": queue_key(key, state, 0),
-    }
-    if row.consent.level is not ConsentLevel.NONE:
-        known = row.consent
-        at = created if known.at is None else known.at
-        document |= _consent_document(Consent(known.level, at, known.source or source))
-    return document
-
-
-def _consent_document(consent: Consent) -> Document:
-    return {
-        "consent": consent.level.value,
-        "consent_at": consent.at or 0,
-        "consent_source": consent.source,
-    }
-
-
-def _dump(fields: dict[str, str]) -> str:
-    """As one text: names may hold dots and dollar signs, and one value costs less to store."""
-    return orjson.dumps(fields).decode()
-
-
-def _lead(document: Document) -> Lead:
-    campaign, _, lead = document["_id"].rpartition(":")
-    return Lead(
-        campaign_id=campaign,
-        lead_id=lead,
-        address=document["address"],
-        state=LeadState(document["state"]),
-        step=document["step"],
-        due=document["due"],
-        sender_id=document.get("sender_id"),
-        fields=orjson.loads(document["fields"]),
-        facts=Facts(replied=bool(document.get("replied_at"))),
-        consent=_consent(document),
-        reason=document.get("reason", ""),
-        changed_at=document.get("changed_at", 0),
-        asked_at=document.get("asked_at", 0),
-    )
-
-
-def _consent(document: Document) -> Consent:
-    if "consent" not in document:
-        return NO_CONSENT
-    level = ConsentLevel(document["consent"])
-    return Consent(level, document["consent_at"] or None, document["consent_source"])
