@@ -6,6 +6,7 @@ from collections.abc import Callable
 
 import pytest
 
+from dispatcher import connection_pause
 from dispatcher import pool as pool_module
 from dispatcher.domain.outcomes import Phase
 from dispatcher.feed import CannotConnect
@@ -154,7 +155,7 @@ async def test_a_missing_password_is_no_failure_of_the_server() -> None:
 
 
 async def test_after_the_pause_it_tries_again(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(pool_module, "_BACKOFF_SECONDS", (0.05,))
+    monkeypatch.setattr(connection_pause, "_SECONDS", (0.05,))
     async with ScriptedServer("PIPELINING") as server:
         server.script("GREETING", DROP)
         pool = pool_of(server, connections=1)
@@ -168,7 +169,7 @@ async def test_after_the_pause_it_tries_again(monkeypatch: pytest.MonkeyPatch) -
 async def test_what_is_begun_waits_for_the_next_connection_when_one_cannot_be_opened(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
-    monkeypatch.setattr(pool_module, "_BACKOFF_SECONDS", (0.05,))
+    monkeypatch.setattr(connection_pause, "_SECONDS", (0.05,))
     async with ScriptedServer("PIPELINING") as server:
         server.script("GREETING", b"220 hello\r\n", DROP)
         server.script("DOT", b"250 ok\r\n", DROP)
@@ -275,7 +276,7 @@ class _Shaky:
 @pytest.mark.parametrize("seed", range(6))
 async def test_no_mail_ever_waits_for_ever(seed: int, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(pool_module, "_IDLE_SECONDS", 0.002)
-    monkeypatch.setattr(pool_module, "_BACKOFF_SECONDS", (0.0, 0.003))
+    monkeypatch.setattr(connection_pause, "_SECONDS", (0.0, 0.003))
     chance = random.Random(seed)
 
     async def open_connection() -> Connection:

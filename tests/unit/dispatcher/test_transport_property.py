@@ -12,7 +12,7 @@ import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
-from dispatcher import pool as pool_module
+from dispatcher import connection_pause
 from dispatcher.feed import CannotConnect
 from dispatcher.pool import PoolLimits, SenderPool
 from dispatcher.transport import Connection, Envelope, Habits, NotOurs, Refused, Timeouts, connect
@@ -228,7 +228,7 @@ async def _perform(play: Play, mails: int, connections: int) -> list[SmtpReply |
 def test_every_outcome_is_what_the_server_recorded(
     monkeypatch: pytest.MonkeyPatch, play: Play, mails: int, connections: int
 ) -> None:
-    monkeypatch.setattr(pool_module, "_BACKOFF_SECONDS", (0.001,))
+    monkeypatch.setattr(connection_pause, "_SECONDS", (0.001,))
     results = asyncio.run(_perform(play, mails, connections))
     for number, result in enumerate(results):
         taken = play.accepted[number]
