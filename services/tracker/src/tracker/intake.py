@@ -8,8 +8,8 @@ import asyncio
 import logging
 from collections import deque
 from collections.abc import Awaitable, Callable, Iterable, Iterator, Sequence
-from dataclasses import dataclass
 from os import urandom
+from typing import NamedTuple
 
 from prometheus_client import Counter, Gauge
 
@@ -50,8 +50,7 @@ _Queued = tuple[Noted, asyncio.Future[None] | None]
 _Line = tuple[str, bytes]
 
 
-@dataclass(frozen=True, slots=True)
-class _Taken:
+class _Taken(NamedTuple):
     """A hit on its way out of memory."""
 
     kind: HitKind
