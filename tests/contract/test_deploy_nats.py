@@ -85,8 +85,9 @@ async def connect(server: DeployedNats) -> AsyncIterator[Connect]:
 
 async def _refusals(client: Client, refused: list[str]) -> set[str]:
     """The subjects that the server refused so far: its -ERR precedes the PONG."""
-    await client.flush()
-    await asyncio.sleep(0.05)  # the callbacks run as tasks of their own
+    for _ in range(5):  # the callbacks run as tasks of their own
+        await client.flush()
+        await asyncio.sleep(0.05)
     found = (re.search(r'permissions violation for .* to "([^"]+)"', error) for error in refused)
     return {match.group(1) for match in found if match}
 

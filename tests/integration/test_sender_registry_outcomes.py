@@ -102,7 +102,8 @@ async def test_outcomes_move_counters_and_health(running: Registry, mongo: Mongo
         samples.hard("c", sender.id, now, enhanced_status="5.1.1"),
         samples.soft("d", sender.id, now),
     )
-    await shows(running, sender.id, sent_today=2, sent_this_month=2, health=32)
+    shown = await shows(running, sender.id, sent_today=2, sent_this_month=2, health=32)
+    assert shown["health_cause"] == "receiver"
     event = await running.event("sender.health_changed", sender.id)
     assert event["previous"] // 10 != event["health"] // 10
     assert event["sender"]["health"] == event["health"]

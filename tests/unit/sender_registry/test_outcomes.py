@@ -193,3 +193,25 @@ def test_days_and_months_count_by_the_time_of_the_mail(
 ) -> None:
     event = sent(at=NOW + timedelta(days=days))
     assert apply(sender(counts=counts), received(event), {}, NOW_MS).sender.counts == expected
+
+
+@pytest.mark.seed("C10")
+@pytest.mark.parametrize(
+    ("event", "cause"),
+    [
+        pytest.param(hard(category="unknown_user"), "list", id="an address that nobody has"),
+        pytest.param(hard(category="spam"), "content", id="it looked like spam"),
+        pytest.param(hard(category="authentication"), "domain", id="SPF, DKIM or DMARC"),
+        pytest.param(hard(category="sender_rejected"), "sender", id="the sender is refused"),
+        pytest.param(hard(category="policy"), "receiver", id="a rule of the receiver"),
+        pytest.param(soft(category="mailbox_full"), "receiver", id="the mailbox is full"),
+        pytest.param(complaint(), "list", id="somebody who did not want it"),
+        pytest.param(failed(fault="content", reply_code=554), "content", id="a refused mail"),
+        pytest.param(failed(fault="sender", reply_code=550), "sender", id="a refused sender"),
+    ],
+)
+def test_a_loss_of_health_has_a_cause_that_stays_until_the_next(event: Event, cause: str) -> None:
+    lower = apply(sender(health=50), received(event), {}, NOW_MS).sender
+    assert lower.health_cause == cause
+    better = apply(lower, received(sent("d9")), {}, NOW_MS).sender
+    assert (better.health, better.health_cause) == (lower.health + 1, cause)

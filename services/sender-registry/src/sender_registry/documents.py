@@ -57,6 +57,7 @@ def to_document(sender: Sender) -> Document:
         "smtp_code": sender.smtp_code,
         "imap_code": sender.imap_code,
         "health": sender.health,
+        "health_cause": sender.health_cause,
         "error_streak": sender.streak.errors,
         "cooldown_until": sender.streak.until_ms,
         "suspended_by": sender.suspension.by,
@@ -127,6 +128,7 @@ def to_sender(document: Document) -> Sender:
         smtp_code=document["smtp_code"],
         imap_code=document["imap_code"],
         health=document["health"],
+        health_cause=document.get("health_cause", ""),
         streak=Streak(document["error_streak"], document["cooldown_until"]),
         suspension=Suspension(document["suspended_by"], document["suspended_reason"]),
         counts=Counts(

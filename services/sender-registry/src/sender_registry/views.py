@@ -32,6 +32,7 @@ def sender_view(sender: Sender, now: datetime, rules: LimitRules) -> Json:
         "status_reason": judgement.reason or None,
         "status_code": judgement.code or None,
         "health": sender.health,
+        "health_cause": sender.health_cause or None,
         "daily_limit": profile.daily_limit,
         "monthly_limit": profile.monthly_limit,
         "effective_limit": allowance.effective,

@@ -124,7 +124,10 @@ class SenderCooldownEnded(SenderEvent):
 
 
 class SenderHealthChanged(SenderEvent):
-    """Health moved to another tenth, or across 20 (below it the sender gets no campaign mail)."""
+    """Health moved to another tenth, or across 20 (below it the sender gets no campaign mail).
+
+    `cause` of a loss, the last one's: `list`, `content`, `sender`, `domain` or `receiver`.
+    """
 
     subject: ClassVar[str] = "sender.health_changed"
     previous: int

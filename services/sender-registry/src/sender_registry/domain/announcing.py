@@ -145,7 +145,8 @@ def _cooldown(before: Sender, after: Sender, common: dict[str, Any]) -> list[Sen
 def _health(before: Sender, after: Sender, common: dict[str, Any]) -> list[SenderEvent]:
     if not is_news(before.health, after.health):
         return []
-    return [SenderHealthChanged(**common, previous=before.health, health=after.health)]
+    cause = after.health_cause if after.health < before.health else ""
+    return [SenderHealthChanged(**common, previous=before.health, health=after.health, cause=cause)]
 
 
 def _limit(

@@ -18,6 +18,7 @@ from postfleet.events.inbox import ComplaintReceived, WarmupReceived
 from postfleet.instants import to_ms
 from postfleet.smtp_reply_texts import CATEGORIES, POLICY
 from sender_registry.domain import cooldown, health
+from sender_registry.domain.blame import cause_of
 from sender_registry.domain.health import DELTAS, Outcome
 from sender_registry.domain.sender import Sender, WarmupTally
 
@@ -48,7 +49,11 @@ def apply(
             continue
         worst = known.get(event.delivery_id, 0)
         change = health.delta(outcome, worst)
-        sender = replace(sender, health=health.clamp(sender.health + change))
+        sender = replace(
+            sender,
+            health=health.clamp(sender.health + change),
+            health_cause=cause_of(event) if change < 0 else sender.health_cause,
+        )
         if DELTAS[outcome] < worst:
             known[event.delivery_id] = new[event.delivery_id] = DELTAS[outcome]
     return Applied(sender, new)

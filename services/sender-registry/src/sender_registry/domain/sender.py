@@ -123,6 +123,7 @@ class Sender:
     smtp_code: str = ""  # why the last log-in failed, "" if it worked
     imap_code: str = ""
     health: int = FULL
+    health_cause: str = ""  # whose matter the last loss of health was, see domain/blame.py
     streak: Streak = field(default_factory=Streak)
     suspension: Suspension = field(default_factory=Suspension)
     counts: Counts = field(default_factory=Counts)
