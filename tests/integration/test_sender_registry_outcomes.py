@@ -11,7 +11,7 @@ from typing import Any
 import pytest
 
 from postfleet import instants
-from postfleet.cloudevents import Received
+from postfleet.cloudevents import Announcement, Received
 from postfleet.events.domains import MailboxDeleted
 from postfleet.events.event import Event
 from postfleet.mongo import Mongo
@@ -29,6 +29,7 @@ from sender_registry.settings import Settings
 from sender_registry.store import Counted, SenderStore
 from sender_registry.sweep import Chores, Sweep
 from sender_registry.token_keeper import TokenKeeper
+from tests.support import redelivery
 from tests.support.mongo import MongoServer
 from tests.support.natsserver import NatsServer
 from tests.unit.sender_registry import samples
@@ -281,6 +282,32 @@ async def test_batches_that_come_back_out_of_order_count_once(mongo: Mongo) -> N
     after = await store.get(sender.id)
     assert after is not None
     assert (after.counts.today, after.health) == (10, 60)
+
+
+@pytest.mark.parametrize("seed", range(3))
+async def test_all_outcomes_three_times_in_random_order_count_as_once_in_order(
+    mongo: Mongo, seed: int
+) -> None:
+    once, often = [await stored(mongo, health=50) for _ in range(2)]
+
+    def told(sender: Sender) -> list[Announcement]:
+        now, id_ = instants.now(), sender.id
+        events: list[Event] = [
+            *(samples.sent(f"{id_}{n}", id_, now) for n in range(8)),
+            *(samples.soft(f"{id_}s{n}", id_, now) for n in range(2)),
+            samples.hard(f"{id_}h", id_, now, enhanced_status="5.1.1"),
+            samples.complaint(f"{id_}c", id_, now),
+        ]
+        return [Announcement(event, f"{id_}-{n}") for n, event in enumerate(events)]
+
+    await handler(mongo).handle([Received(a.event, a.id) for a in told(once)])
+    await redelivery.hand_over(handler(mongo).handle, told(often), seed)
+    store = SenderStore(mongo.database["senders"])
+    first, second = [await store.get(sender.id) for sender in (once, often)]
+    assert first is not None
+    assert second is not None
+    assert first.counts.today == 8
+    assert (second.counts, second.health) == (first.counts, first.health)
 
 
 async def test_a_crash_after_the_write_counts_once(mongo: Mongo) -> None:

@@ -24,6 +24,7 @@ from postfleet.events.senders import (
 )
 from postfleet.events.tracking import PersonErased
 from postfleet.instants import to_ms
+from tests.support import redelivery
 from tests.support.mockmongo import mock_database
 
 _LONG_AGO = datetime(2026, 1, 2, tzinfo=UTC)
@@ -84,6 +85,13 @@ class World:
 
     async def hear(self, *events: Any) -> None:
         await self.feed.apply([Received(event, f"id{n}") for n, event in enumerate(events)])
+
+    async def state(self) -> dict[str, Any]:
+        """All documents by collection and id."""
+        return {
+            name: {d["_id"]: d async for d in self.database[name].find({}).limit(1000)}
+            for name in ("sent", "mailboxes", "questions")
+        }
 
 
 async def test_the_newest_snapshot_counts_and_the_first_event_tells_since_when() -> None:
@@ -190,3 +198,26 @@ async def test_an_erased_person_is_nowhere_in_what_came_back_and_others_stay() -
     assert await world.inbound.waiting(10) == []
     assert await world.sent.to(ann) == []
     assert await world.sent.to("bob@lead.test") == [other.delivery_id]
+
+
+@pytest.mark.parametrize("seed", range(5))
+async def test_everything_three_times_more_in_random_order_changes_nothing(seed: int) -> None:
+    world = World()
+    later = _LONG_AGO + timedelta(hours=1)
+    facts = sent(99).model_dump(include=set(EmailUnknown.model_fields))
+    told = [
+        SenderCreated(occurred_at=_LONG_AGO, sender_id="s1", sender=snapshot(1)),
+        *(sent(number) for number in range(20)),
+        EmailUnknown(**facts),
+        SenderUpdated(occurred_at=later, sender_id="s1", sender=snapshot(2, daily_limit=9)),
+        SenderCreated(occurred_at=later, sender_id="s2", sender=snapshot(1, sender_id="s2")),
+        SenderDeleted(
+            occurred_at=later, sender_id="s2", sender=snapshot(2, sender_id="s2", deleted=True)
+        ),
+    ]
+    said = [Announcement(event, f"id{number}") for number, event in enumerate(told)]
+    await world.hear(*told)
+    before = await world.state()
+    assert all(before.values()), "each collection has something"
+    await redelivery.hand_over(world.feed.apply, said, seed)
+    assert await world.state() == before
