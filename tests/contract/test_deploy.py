@@ -18,6 +18,7 @@ import pytest
 import yaml
 
 from dispatcher.settings import Settings as DispatcherSettings
+from postfleet import tracing
 
 ROOT = Path(__file__).parents[2]
 SCRIPTS = Path(sysconfig.get_path("scripts"))
@@ -383,3 +384,12 @@ def test_the_scripts_can_be_run() -> None:
         assert os.access(ROOT / script, os.X_OK), script
         assert _run("bash", "-n", script).returncode == 0, script
     assert sys.version_info >= (3, 11)
+
+
+@pytest.mark.parametrize("service", SERVICES)
+def test_traces_are_off_until_a_collector_is_named(service: str) -> None:
+    said = COMPOSE[service]["environment"]["POSTFLEET_OTLP_ENDPOINT"]
+    assert said == "${POSTFLEET_OTLP_ENDPOINT:-}"
+    assert "\nPOSTFLEET_OTLP_ENDPOINT=\n" in (ROOT / ".env.example").read_text()
+    assert tracing.endpoint({"POSTFLEET_OTLP_ENDPOINT": ""}) is None
+    assert tracing.endpoint({"POSTFLEET_OTLP_ENDPOINT": "http://collector:4318"}) is not None

@@ -1,12 +1,13 @@
 """What every service reads from the environment. Each service's `settings.py` adds its own."""
 
 import os
+import re
 import sys
 from typing import NoReturn, TypeVar
 from urllib.parse import urlsplit
 
 from pydantic import AliasChoices, Field, SecretStr, ValidationError, field_validator
-from pydantic_settings import BaseSettings, SettingsConfigDict
+from pydantic_settings import BaseSettings, SettingsConfigDict, SettingsError
 
 from postfleet.secrets import BadMasterKey, KeyRing
 
@@ -105,6 +106,11 @@ def load(cls: type[S]) -> S:
         return cls()
     except ValidationError as error:
         _explain(cls, error)
+    except SettingsError as error:  # a list or a table, which is written as JSON
+        named = re.search(r'field "(\w+)"', str(error))
+        variable = _variable(cls, named[1]) if named else "settings"
+        print(f"postfleet: {variable}: is no JSON: {error.__cause__}", file=sys.stderr)  # noqa: T201
+        sys.exit(EX_CONFIG)
 
 
 def _explain(cls: type[ServiceSettings], error: ValidationError) -> NoReturn:
