@@ -197,10 +197,10 @@ def test_one_stray_quote_in_a_long_file_costs_no_other_row() -> None:
 
 
 def test_hostile_files_take_a_bounded_time() -> None:
-    started = time.monotonic()
+    started = time.process_time()
     for data in (b'"\n' * 100_000, b"\n" * 500_000 + b'"', b'a"' * 200_000, b'"' + b"\n" * 300_000):
         read(b"email\n" + data, *range(0, 500_000, 65_536))
-    assert time.monotonic() - started < 10
+    assert time.process_time() - started < 10
 
 
 CELLS = st.text(st.characters(codec="utf-8", exclude_characters="\x00"), max_size=12)

@@ -32,10 +32,10 @@ BOMBS = {
 
 @pytest.mark.parametrize("source", BOMBS.values(), ids=BOMBS)
 def test_a_bomb_is_refused_quickly(source: str) -> None:
-    started = time.monotonic()
+    started = time.process_time()
     with pytest.raises(BadTemplate):
         template(source).render({"name": "Jo"})
-    assert time.monotonic() - started < 2
+    assert time.process_time() - started < 2
 
 
 @pytest.mark.parametrize(
@@ -242,10 +242,10 @@ def test_a_tracked_address_in_text_names_no_user() -> None:
     "html", ["<a ", "<a href='", '<a href="', "<!--", "<", "&", "<![CDATA[", "</a ", "<a x=' y=\""]
 )
 def test_html_made_to_hurt_is_read_in_one_pass(html: str) -> None:
-    started = time.monotonic()
+    started = time.process_time()
     rewrite_html(html * (256 * 1024 // len(html)), lambda _: "P")
     rewrite_words(parse(html * (256 * 1024 // len(html))), parse)
-    assert time.monotonic() - started < 2
+    assert time.process_time() - started < 2
 
 
 @given(st.text(alphabet="<>a\"' =/!-hrefx:.{}&;"))
