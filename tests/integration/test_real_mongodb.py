@@ -25,7 +25,7 @@ _SPECS = (
     "tests/unit/dispatcher/test_store_of_messages.py",
     "tests/unit/mail_provisioner/test_store.py",
     "tests/unit/common/test_idempotency.py",
-    "tests/integration/test_inbox_watcher_stores.py",
+    "tests/integration/inbox_watcher/test_stores.py",
     "tests/integration/test_sender_registry_stores.py",
     "tests/integration/test_outbox.py",
 )

@@ -2,9 +2,13 @@
 
 import asyncio
 import contextlib
+import itertools
+import os
+import sys
 import time
 from collections.abc import AsyncIterator, Awaitable, Callable
 from dataclasses import dataclass, field
+from pathlib import Path
 from typing import Any
 
 import orjson
@@ -23,8 +27,11 @@ from postfleet.instants import now
 from postfleet.rpc import RequestRefused
 from postfleet.secrets import KeyRing
 from postfleet.topology import RPC_CREDENTIALS
+from tests.support.mailpair import MailPair
+from tests.support.process import ServerProcess
 
 API_KEY = "test-key-of-sixteen"
+_numbers = itertools.count(1)
 
 
 @dataclass
@@ -182,6 +189,36 @@ class Platform:
         """A running watcher; the client speaks to its HTTP API."""
         async with running(build(self.settings(prefix, **more))) as client:
             yield client
+
+
+def new_sender(mail_pair: MailPair, password: str = "secret") -> str:
+    """The id of a sender whose mailbox exists and can be logged in to."""
+    name = f"watched{next(_numbers)}"
+    mail_pair.add_mailbox(f"{name}@one.test", password)
+    mail_pair.wait_login(f"{name}@one.test", password)
+    return name
+
+
+def replica(
+    platform: Platform, prefix: str, folder: Path, number: int, lease_seconds: int = 2
+) -> ServerProcess:
+    """A watcher in a process of its own, which can be killed."""
+    environment = {
+        **os.environ,
+        "NATS_URL": platform.nats_url,
+        "MONGODB_URL": platform.mongo_url,
+        "MASTER_KEY": platform.master_key,
+        "POSTFLEET_API_KEY": API_KEY,
+        "POSTFLEET_DATABASE_PREFIX": prefix,
+        "POSTFLEET_HTTP_PORT": "0",
+        "POSTFLEET_INBOX_WATCHER_ALLOW_PLAIN_IMAP": "true",
+        "POSTFLEET_INBOX_WATCHER_LEASE_SECONDS": str(lease_seconds),
+        "POSTFLEET_INBOX_WATCHER_IDLE_SECONDS": "1",
+    }
+    if platform.ca_file:
+        environment["POSTFLEET_TLS_CA_FILE"] = platform.ca_file
+    command = [sys.executable, "-m", "inbox_watcher"]
+    return ServerProcess(command, folder / f"watcher{number}.log", environment)
 
 
 @contextlib.asynccontextmanager

@@ -92,6 +92,16 @@ def offer_xoauth2(places: Places, introspection_url: str) -> None:
     conf.write_text(f"{text}passdb {{\n  {passdb}\n}}\n")
 
 
+def allow_many(places: Places, connections: int) -> None:
+    """Let Dovecot hold so many IMAP connections at a time; its own limits are some hundreds."""
+    places.mail.chmod(0o777)  # for the users of `MailPair.add_mailboxes`
+    conf = places.dovecot / "dovecot.conf"
+    limits = f"default_client_limit = {4 * connections}\ndefault_process_limit = {connections}\n"
+    sections = f"service imap {{\n  process_limit = {connections}\n}}\n"
+    sections += "service imap-login {\n  process_limit = 10\n}\n"
+    conf.write_text(f"{limits}{conf.read_text()}{sections}")
+
+
 def make_queue(places: Places) -> None:
     postfix, postdrop = pwd.getpwnam("postfix").pw_uid, grp.getgrnam("postdrop").gr_gid
     folders = [(name, postfix, 0, 0o700) for name in _QUEUES]

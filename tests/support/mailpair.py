@@ -32,6 +32,7 @@ from tests.support.process import ServerProcess, listens
 
 _SBIN = "/usr/sbin:/usr/local/sbin:/sbin:/usr/bin"
 _POSTFIX_DAEMONS = "/usr/lib/postfix/sbin:/usr/libexec/postfix:/usr/lib/postfix"
+_INOTIFY_INSTANCES = 100  # of the 128 that a user has
 _READER = "test-reader"  # the master user by which `messages` opens any mailbox
 
 
@@ -45,10 +46,12 @@ class MailPair:
         *,
         size_limit_bytes: int = 26_214_400,  # 25 MiB, as the large providers allow
         introspection_url: str = "",  # RFC 7662: with it XOAUTH2 is offered too
+        imap_connections: int = 0,  # more than Dovecot holds by its own limits, for benches
     ) -> None:
         self.domains = [domain.lower() for domain in domains]
         self.size_limit_bytes = size_limit_bytes
         self.introspection_url = introspection_url
+        self.imap_connections = imap_connections
         self.ports = mailconfig.Ports(*free_ports(7))
         self.smtp_port, self.submission_port, self.submissions_port = astuple(self.ports)[:3]
         self.imap_port, self.imaps_port, self.sieve_port, self.lmtp_port = astuple(self.ports)[3:]
@@ -101,6 +104,8 @@ class MailPair:
             mailconfig.write(self.places, self.ports, self.size_limit_bytes)
             if self.introspection_url:
                 mailconfig.offer_xoauth2(self.places, self.introspection_url)
+            if self.imap_connections:
+                mailconfig.allow_many(self.places, self.imap_connections)
             self._start_directories()
             for address, password in self._initial.items():
                 self.add_mailbox(address, password)
@@ -181,6 +186,23 @@ class MailPair:
         new = path.with_name(f".{path.name}.new")
         new.write_text("\n".join(kept) + "\n")
         new.replace(path)
+
+    def add_mailboxes(self, addresses: Iterable[str], password: str) -> None:
+        """Many at once, with passwords in clear, whose files belong to many users.
+
+        Linux gives a user 128 inotify instances, and each IDLE takes one; above that Dovecot looks
+        for new mail every 30 s.
+        """
+        path = self.config_dir / ACCOUNTS
+        lines = path.read_text().splitlines() if path.exists() else []
+        for number, address in enumerate(addresses):
+            folder = self.places.mail / address.rpartition("@")[2]
+            folder.mkdir(exist_ok=True)
+            folder.chmod(0o777)  # all these users have their mailboxes in it
+            user = mailconfig.VMAIL_ID + 1 + number // _INOTIFY_INSTANCES
+            fields = f"userdb_uid={user} userdb_gid={user}"
+            lines.append(f"{address}|{{PLAIN}}{password}|{fields}")
+        path.write_text("\n".join(lines) + "\n")
 
     def wait_login(self, address: str, password: str, timeout: float = 5) -> float:
         """Wait until IMAP and submission both accept the password; return the seconds it took."""

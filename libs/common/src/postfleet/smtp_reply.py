@@ -51,6 +51,7 @@ _PROVIDERS = [
     (re.compile(status), phrases(words), verdict) for status, words, verdict in PROVIDER_RULES
 ]
 _ABOUT_AN_ADDRESS = phrases(ABOUT_AN_ADDRESS)
+_LATER = phrases(r"(?:try|retry|again|come back)\W{1,3}(?:\w+\W{1,3}){0,3}?(?:later|again|minutes)")
 _CODES_OF_ADDRESSES = (550, 551, 553)
 #: Words of these categories tell less than an enhanced status does.
 _VAGUE = ("policy", "temporary", "system_problem", "protocol", "content")
@@ -99,6 +100,8 @@ def judge(
     if verdict.severity is Severity.HARD and _is_transient(status, code, text):
         reason = f"{verdict.reason}; but a transient code"
         return Classification(Severity.SOFT, verdict.category, reason)
+    if verdict.category == "policy" and _LATER.search(words) and _is_transient(status, code, text):
+        return Classification(Severity.SOFT, "temporary", f"{verdict.reason}; but only for now")
     return verdict
 
 

@@ -81,7 +81,7 @@ TEXT_RULES = (
     ),
     TextRule(
         "greylisted",
-        r"gr[ae]y[- ]?list|\bgreyl\b|too (?:soon|early) to retry|unfamiliar sender|"
+        r"gr[ae]y[- ]?list|\btriplet\b|\bgreyl\b|too (?:soon|early) to retry|unfamiliar sender|"
         r"internal resources are temporarily unavailable|temporarily deferred due to first|"
         r"come back (?:later|in \d)|first[- ]time (?:contact|sender|connection)|please (?:try|"
         r"retry) (?:again )?in \d+ ?(?:s|min|sec)",
@@ -379,6 +379,7 @@ TEXT_RULES = (
         "restricted",
         r"not (?:authori[sz]ed|allowed|permitted|privileged)[^.;]{0,40}(?:to (?:send|mail|post|"
         r"deliver|contact)|recipient|group|list|user)|AuthRequired|RESOLVER\.RST|RestrictedDL|"
+        r"accepts? (?:e-?mail|mail|messages)[^.;]{0,60}\bonly\b|approved senders?\b|"
         r"only (?:accepts?|members|authenticated|allow|internal|authori[sz]ed|subscribers)|"
         r"(?:do(?:es)? not|don['’]?t) have (?:the )?(?:permission|necessary|right)|"
         r"permission (?:to send|denied)|requires? (?:sender )?authentication|"
@@ -391,7 +392,8 @@ TEXT_RULES = (
     ),
     TextRule(
         "content",
-        r"\bcontent\b|attachment|malformed|non-?compliant|RFC ?-?(?:2?822|5322|2045|2047)|"
+        r"\bcontent\b|attachment|\bbanned: |file type|malformed|non-?compliant|RFC ?-?(?:2?822|5322|"
+        r"2045|2047)|"
         r"(?:invalid|bad|missing|duplicate|illegal|multiple|too many)[^.;]{0,20}headers?|\bMIME\b|"
         r"bare LF|bare CR|line (?:is )?too long|8-?bit|message-?id (?:is )?(?:missing|required)|"
         r"\bURLs?\b|\blinks?\b|forbidden|blocked word|subject (?:not|contains)|from:? header|"

@@ -27,6 +27,7 @@ _SILENT = {"script", "style", "head", "title", "template"}
 _BLOCKS = {"div", "tr", "table", "li", "section", "blockquote", "hr", "article", "header", "footer"}
 #: … and what has space around it, unless its style takes that away.
 _PARAGRAPHS = {"p", "ul", "ol", "h1", "h2", "h3", "h4", "pre"}
+_CELLS = {"td", "th"}
 _TIGHT = re.compile(r"MsoNormal|MsoPlainText|\bmargin\s*:\s*0", re.IGNORECASE)
 _VOID = {
     "br",
@@ -111,6 +112,8 @@ class _Reader:
             self.end_line()
         elif name in _BLOCKS:
             self._block()
+        elif name in _CELLS:
+            self.line += " "
         elif name in _PARAGRAPHS:
             self._paragraph(text, closing)
         if name == "blockquote":

@@ -35,7 +35,8 @@ def as_notice(base: Understood, mail: Part, own: frozenset[str]) -> Understood |
     recipients = _noticed(notice, kind) or _returned_recipients(mail, kind)
     if not (original or recipients or has_usual_subject(fields)):
         return None  # a postmaster who writes about mail, and about none of ours
-    if not sure and (not notice.marked or all(one.category in _VAGUE for one in recipients)):
+    certain = sure or ((original or notice.marked) and not _vague(recipients))
+    if not certain:
         return None  # a robot that writes of something else
     return replace(
         base,
@@ -46,7 +47,10 @@ def as_notice(base: Understood, mail: Part, own: frozenset[str]) -> Understood |
     )
 
 
-_VAGUE = ("", "other")
+def _vague(recipients: tuple[Recipient, ...]) -> bool:
+    return all(one.category in ("", "other") for one in recipients)
+
+
 _OUTCOMES = {"failed": Kind.BOUNCE, "delayed": Kind.DELAY, "succeeded": Kind.SUCCESS}
 
 

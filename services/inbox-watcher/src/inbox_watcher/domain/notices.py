@@ -53,7 +53,9 @@ class Notice:
     outcome: str  # failed, delayed or succeeded
     recipients: tuple[NoticeRecipient, ...]
     original_message_id: str
-    marked: bool  # its form or its words say which address failed
+    marked: (
+        bool  # it returns our mail, or has the address in angle brackets, as only mail systems do
+    )
 
 
 def looks_like_notice(author: str, null_reverse_path: bool, fields: Fields, report: bool) -> bool:
@@ -107,7 +109,8 @@ def read_notice(fields: Fields, text: str, own: frozenset[str]) -> Notice | None
     message_id = message_ids_of(ids[0]) if ids else []
     others = own | set(addresses_of(fields.get("from")))
     found = _recipients(fields, said, returned, others)
-    marked = bool(returned or _placed(said, others))
+    low = lowered(said)
+    marked = bool(returned or message_id or any(f"<{one.address}>" in low for one in found))
     return Notice(outcome, found, message_id[0] if message_id else "", marked)
 
 

@@ -101,10 +101,11 @@ WEAK_SUBJECTS = (
 RECEIPT_SUBJECTS = (
     r"(?:ticket|case|request|anfrage|incident|solicitud|demande|richiesta)\b.{0,30}(?:received|created|"
     r"opened|registered|erhalten|eröffnet|recibid|reçue|ricevut|id\b|#|\d{3})|"
-    r"(?:received|created|opened) .{0,20}(?:ticket|case|request)|\[.{0,20}#\s?\d{3,}\]"
+    r"(?:received|created|opened) .{0,20}(?:ticket|case|request)|\[.{0,20}#\s?[\w-]{3,30}\]"
 )
 #: … with such a sentence in its first words.
 RECEIPT_SENTENCES = (
+    r"this is an automat(?:ed|ic) (?:response|reply|message|confirmation)|"
     r"(?:ticket|case|request|enquiry|inquiry|incident)[^\n.]{0,60}(?:has|have) been (?:received|"
     r"created|opened|logged|registered|assigned|submitted)|we (?:have )?received your (?:request|"
     r"ticket|enquiry|inquiry|message)[^.]{0,80}(?:ticket|case|number|id)\b|"

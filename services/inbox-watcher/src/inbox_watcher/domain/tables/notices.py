@@ -26,6 +26,9 @@ BOUNCE_AUTHORS = (
     "maildeliverysystem",
     "mail.delivery",
     "emailservice-bounce",
+    "mail_router",
+    "mail-router",
+    "mailrouter",
 )
 
 #: … and so, of robots that write of other things too: believed where the words leave no doubt.
@@ -51,7 +54,8 @@ TEMPLATES = (
 BOUNCE_NAMES = (
     r"mail(?:er)?[- ]?daemon|mail delivery (?:sub)?system|mail delivery service|postmaster|"
     r"system administrator|mail administrator|internet mail delivery|mail system|"
-    r"delivery (?:subsystem|service|status)|system(?:-| )?administrator|administrateur systeme?|"
+    r"delivery (?:subsystem|service|status)|mail router|system(?:-| )?administrator|"
+    r"administrateur systeme?|"
     r"systemadministrator|microsoft outlook|exchange|mail transfer agent|smtp (?:server|gateway)"
 )
 

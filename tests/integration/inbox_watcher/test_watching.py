@@ -4,7 +4,6 @@ import asyncio
 import itertools
 import secrets
 import time
-from collections.abc import AsyncIterator
 from typing import Any
 
 import pytest
@@ -12,34 +11,11 @@ from pymongo import MongoClient
 
 from postfleet.secrets import KeyRing
 from postfleet.tokens import Purpose, TokenKeys
-from tests.support.inboxwatcher import Platform, eventually
+from tests.support.inboxwatcher import Platform, eventually, new_sender
 from tests.support.mailpair import MailPair
 from tests.support.mongo import MongoServer
-from tests.support.natsserver import NatsServer
 
 _numbers = itertools.count(1)
-
-
-@pytest.fixture
-async def platform(
-    own_nats: NatsServer, mongo_server: MongoServer, mail_pair: MailPair
-) -> AsyncIterator[Platform]:
-    platform = Platform(own_nats.url, mongo_server.url, str(mail_pair.ca_file))
-    await platform.start()
-    yield platform
-    await platform.stop()
-
-
-@pytest.fixture
-def prefix(mongo_server: MongoServer) -> str:
-    return mongo_server.database(f"iw{secrets.token_hex(3)}_")
-
-
-def new_sender(mail_pair: MailPair, password: str = "secret") -> str:
-    name = f"watched{next(_numbers)}"
-    mail_pair.add_mailbox(f"{name}@one.test", password)
-    mail_pair.wait_login(f"{name}@one.test", password)
-    return name
 
 
 def reply(to: str, lead: str, answers: str, text: str = "Yes, please.", *, id_: str = "") -> bytes:

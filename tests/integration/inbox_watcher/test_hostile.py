@@ -3,12 +3,8 @@
 import asyncio
 import base64
 import itertools
-import os
-import secrets
 import signal
-import sys
 import time
-from collections.abc import AsyncIterator
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any, cast
@@ -23,25 +19,10 @@ from inbox_watcher.imap_answers import Fetched
 from inbox_watcher.watching import Tools, Watch
 from postfleet.events.senders import MailServer, SmtpSecurity
 from tests.support.hostileimap import HostileImap, Misbehaviour
-from tests.support.inboxwatcher import API_KEY, Platform, eventually
-from tests.support.mongo import MongoServer
-from tests.support.natsserver import NatsServer
+from tests.support.inboxwatcher import Platform, eventually, replica
 from tests.support.process import ServerProcess
 
 _numbers = itertools.count(1)
-
-
-@pytest.fixture
-async def platform(own_nats: NatsServer, mongo_server: MongoServer) -> AsyncIterator[Platform]:
-    platform = Platform(own_nats.url, mongo_server.url)
-    await platform.start()
-    yield platform
-    await platform.stop()
-
-
-@pytest.fixture
-def prefix(mongo_server: MongoServer) -> str:
-    return mongo_server.database(f"ih{secrets.token_hex(3)}_")
 
 
 def reply(sender: str, number: int = 1, body: str = "Yes.") -> bytes:
@@ -327,50 +308,6 @@ async def test_a_watcher_that_is_told_to_end_gives_its_mailboxes_back_at_once(
 
 async def _running(process: ServerProcess) -> bool:
     return process.running
-
-
-async def test_a_watcher_killed_again_and_again_says_every_reply_once(
-    platform: Platform, prefix: str, tmp_path: Path
-) -> None:
-    sender, wanted, process = hostile_sender(), 60, None
-    async with HostileImap() as server:
-        await platform.register(sender, server.port, "secret", security="none")
-        deliveries = [await sent(platform, sender, number) for number in range(wanted)]
-        try:
-            for life in range(6):
-                process = replica(platform, prefix, tmp_path, life)
-                for number in range(life * 10, life * 10 + 10):
-                    await server.deliver(reply(sender, number))
-                    await asyncio.sleep(0.02)
-                if life < 5:
-                    await eventually(lambda: platform.events_of(sender, "reply.detected"), bool, 20)
-                    await asyncio.sleep(0.15 * life)
-                    process.kill()
-            events = await platform.wait_events(sender, "reply.detected", count=wanted, timeout=40)
-        finally:
-            if process:
-                process.kill()
-    assert sorted(event["delivery_id"] for event in events) == sorted(deliveries)
-
-
-def replica(
-    platform: Platform, prefix: str, tmp_path: Path, number: int, lease_seconds: int = 2
-) -> ServerProcess:
-    """A watcher in a process of its own, which can be killed."""
-    environment = {
-        **os.environ,
-        "NATS_URL": platform.nats_url,
-        "MONGODB_URL": platform.mongo_url,
-        "MASTER_KEY": platform.master_key,
-        "POSTFLEET_API_KEY": API_KEY,
-        "POSTFLEET_DATABASE_PREFIX": prefix,
-        "POSTFLEET_HTTP_PORT": "0",
-        "POSTFLEET_INBOX_WATCHER_ALLOW_PLAIN_IMAP": "true",
-        "POSTFLEET_INBOX_WATCHER_LEASE_SECONDS": str(lease_seconds),
-        "POSTFLEET_INBOX_WATCHER_IDLE_SECONDS": "1",
-    }
-    command = [sys.executable, "-m", "inbox_watcher"]
-    return ServerProcess(command, tmp_path / f"watcher{number}.log", environment)
 
 
 def _offers_xoauth2(good: str) -> Misbehaviour:

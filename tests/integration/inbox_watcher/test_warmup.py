@@ -2,7 +2,6 @@
 
 import asyncio
 import secrets
-from collections.abc import AsyncIterator
 
 import pytest
 
@@ -12,19 +11,8 @@ from postfleet.tokens import Purpose, TokenKeys
 from tests.support.inboxwatcher import Platform, eventually
 from tests.support.mailpair import MailPair
 from tests.support.mongo import MongoServer
-from tests.support.natsserver import NatsServer
 
 _PASSWORD = "secret"
-
-
-@pytest.fixture
-async def platform(
-    own_nats: NatsServer, mongo_server: MongoServer, mail_pair: MailPair
-) -> AsyncIterator[Platform]:
-    platform = Platform(own_nats.url, mongo_server.url, str(mail_pair.ca_file))
-    await platform.start()
-    yield platform
-    await platform.stop()
 
 
 @pytest.fixture

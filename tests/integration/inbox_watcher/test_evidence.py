@@ -2,16 +2,12 @@
 
 import asyncio
 import itertools
-import secrets
 import smtplib
-from collections.abc import AsyncIterator
 from pathlib import Path
 from typing import Any
 
-import pytest
-
 from postfleet_sandbox import Sandbox
-from tests.support.inboxwatcher import Platform
+from tests.support.inboxwatcher import Platform, new_sender
 from tests.support.mailpair import MailPair
 from tests.support.mongo import MongoServer
 from tests.support.natsserver import NatsServer
@@ -19,28 +15,6 @@ from tests.support.natsserver import NatsServer
 _numbers = itertools.count(1)
 _SOON: dict[str, Any] = {"evidence_after_seconds": 1.0}
 _RULINGS = ("delivery.confirmed", "delivery.refuted")
-
-
-@pytest.fixture
-async def platform(
-    own_nats: NatsServer, mongo_server: MongoServer, mail_pair: MailPair
-) -> AsyncIterator[Platform]:
-    platform = Platform(own_nats.url, mongo_server.url, str(mail_pair.ca_file))
-    await platform.start()
-    yield platform
-    await platform.stop()
-
-
-@pytest.fixture
-def prefix(mongo_server: MongoServer) -> str:
-    return mongo_server.database(f"ie{secrets.token_hex(3)}_")
-
-
-def new_sender(mail_pair: MailPair) -> str:
-    name = f"doubted{next(_numbers)}"
-    mail_pair.add_mailbox(f"{name}@one.test", "secret")
-    mail_pair.wait_login(f"{name}@one.test", "secret")
-    return name
 
 
 def keep_copy(mail_pair: MailPair, sender: str, *ids: str) -> None:

@@ -2,41 +2,15 @@
 
 import asyncio
 import itertools
-import secrets
-from collections.abc import AsyncIterator
 
 import pytest
 
 from postfleet.secrets import KeyRing
 from postfleet.tokens import Purpose, TokenKeys
-from tests.support.inboxwatcher import Platform, eventually
+from tests.support.inboxwatcher import Platform, eventually, new_sender
 from tests.support.mailpair import MailPair
-from tests.support.mongo import MongoServer
-from tests.support.natsserver import NatsServer
 
 _numbers = itertools.count(1)
-
-
-@pytest.fixture
-async def platform(
-    own_nats: NatsServer, mongo_server: MongoServer, mail_pair: MailPair
-) -> AsyncIterator[Platform]:
-    platform = Platform(own_nats.url, mongo_server.url, str(mail_pair.ca_file))
-    await platform.start()
-    yield platform
-    await platform.stop()
-
-
-@pytest.fixture
-def prefix(mongo_server: MongoServer) -> str:
-    return mongo_server.database(f"if{secrets.token_hex(3)}_")
-
-
-def new_sender(mail_pair: MailPair) -> str:
-    name = f"foldered{next(_numbers)}"
-    mail_pair.add_mailbox(f"{name}@one.test", "secret")
-    mail_pair.wait_login(f"{name}@one.test", "secret")
-    return name
 
 
 def mail(sender: str, id_: str, fields: str = "") -> bytes:
