@@ -14,8 +14,9 @@ from pathlib import Path
 import uvloop
 
 from inbox_watcher.domain.understand import understand
-from inbox_watcher.imap import ImapConnection, Server
+from inbox_watcher.imap import ImapConnection
 from inbox_watcher.imap_protocol import ImapLimits
+from inbox_watcher.imap_session import Server
 from inbox_watcher.mailbox_names import INBOX
 from postfleet.smtp_reply import judge
 from tests.bench.figures import Figure, figure

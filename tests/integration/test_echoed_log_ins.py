@@ -10,8 +10,9 @@ import pytest
 
 from dispatcher.transport.deadline import Timeouts
 from dispatcher.transport.opening import connect
-from inbox_watcher.imap import ImapConnection, LoginRefused, Server
+from inbox_watcher.imap import ImapConnection
 from inbox_watcher.imap_protocol import ImapFailure, ImapLimits
+from inbox_watcher.imap_session import LoginRefused, Server
 from postfleet.events.senders import MailServer, SmtpSecurity
 from postfleet.smtp import SmtpFailure
 from tests.support.hostileimap import HostileImap

@@ -137,6 +137,29 @@ async def _count(commands: list[str], name: str) -> int:
     return sum(1 for command in commands if command.startswith(name))
 
 
+async def test_an_inbox_that_tells_of_nothing_is_not_opened_again_and_again(
+    platform: Platform, prefix: str
+) -> None:
+    sender = hostile_sender()
+    async with HostileImap() as server, platform.watcher(prefix, **{**_PLAIN, "idle_seconds": 0.2}):
+        await platform.register(sender, server.port, "secret", security="none")
+        await eventually(lambda: _count(server.commands, "IDLE"), lambda count: count >= 4)
+        assert await _count(server.commands, "EXAMINE") == 1
+
+
+async def test_a_server_that_forgets_to_tell_of_mail_is_looked_at_all_the_same(
+    platform: Platform, prefix: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("inbox_watcher.watching._REOPEN_SECONDS", 0.3)
+    sender = hostile_sender()
+    async with HostileImap() as server, platform.watcher(prefix, **{**_PLAIN, "idle_seconds": 0.2}):
+        await platform.register(sender, server.port, "secret", security="none")
+        await sent(platform, sender)
+        await until_idle(server)
+        server.mails.append(reply(sender))  # and no EXISTS
+        assert len(await platform.wait_events(sender, "reply.detected")) == 1
+
+
 async def _connections(server: HostileImap) -> int:
     return server.connections
 
@@ -147,6 +170,9 @@ async def _connections(server: HostileImap) -> int:
         pytest.param(b"* 1 FETCH (UID 1 BODY[]<0> {2000000000}", id="two gigabytes announced"),
         pytest.param(b"* 1 FETCH (UID 1 BODY[]<0> {" + b"9" * 5000 + b"}", id="5,000 digits"),
         pytest.param(b"* 1 FETCH (" + b"x" * 200_000, id="a line without end"),
+        pytest.param(b"\x00\xff\x80 no IMAP at all \x1b[2J", id="garbage"),
+        pytest.param(b"* 1 FETCH (BODY[] {3}\r\nabcdef)\r\n+\r\nxyz", id="a literal cut short"),
+        pytest.param(b"* BYE I have had enough", id="BYE in the middle"),
     ],
 )
 async def test_a_message_that_cannot_be_fetched_is_recorded_and_the_next_ones_are_read(

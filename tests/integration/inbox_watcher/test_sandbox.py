@@ -10,8 +10,9 @@ import pytest
 
 from inbox_watcher.domain.understand import understand
 from inbox_watcher.domain.understood import Kind
-from inbox_watcher.imap import ImapConnection, LoginRefused, Server
+from inbox_watcher.imap import ImapConnection
 from inbox_watcher.imap_protocol import ImapLimits
+from inbox_watcher.imap_session import LoginRefused, Server
 from inbox_watcher.mailbox_names import INBOX, folders_to_read, sent_folder
 from postfleet_sandbox import Sandbox
 

@@ -1,38 +1,26 @@
-"""One IMAP connection: the only code that knows aioimaplib.
+"""What the watcher asks of an IMAP server, one mailbox a connection.
 
-Every wait has a deadline and ends when the connection does. After a timeout the connection is
-dropped, because aioimaplib cannot use it any more. Messages are fetched with BODY.PEEK, bounded, at
-most 200 UIDs at a time. Flags are changed of warm-up mails only.
+Messages are fetched with BODY.PEEK, bounded, at most 200 UIDs at a time. Flags are changed of warm-up
+mails only.
 """
 
 import asyncio
 import base64
 import logging
 import re
-import ssl
-from collections.abc import Coroutine, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import datetime
-from typing import Any, TypeVar
 
-from aioimaplib.aioimaplib import (  # type: ignore[import-untyped]
-    AioImapException,
-    Command,
-    FetchCommand,
-    Response,
-    quoted,
-)
+from aioimaplib.aioimaplib import Command  # type: ignore[import-untyped]
 
 from inbox_watcher.imap_answers import Fetched, fetched_message, grouped, joined
-from inbox_watcher.imap_protocol import GuardedProtocol, Idle, ImapFailure, ImapLimits
+from inbox_watcher.imap_protocol import Idle, ImapFailure
+from inbox_watcher.imap_session import ImapSession, LoginRefused, quoted_string, reason_of
 from inbox_watcher.mailbox_names import INBOX, Folder, folder_of
 from postfleet.echoes import without
 
-logging.getLogger("aioimaplib").setLevel(logging.WARNING)  # at DEBUG it can log the password
-
 log = logging.getLogger(__name__)
-
-T = TypeVar("T")
 
 MAX_UIDS = 200
 _UID = re.compile(rb"\bUID (\d{1,10})\b")
@@ -41,63 +29,14 @@ _STATUS_ITEM = re.compile(rb"\b(UIDVALIDITY|UIDNEXT) (\d{1,10})", re.IGNORECASE)
 _MONTHS = ["Jan", "Feb", "Mar", "Apr", "May", "Jun", "Jul", "Aug", "Sep", "Oct", "Nov", "Dec"]
 
 
-class LoginRefused(Exception):
-    """The server does not accept the credentials (or we do not accept its way to ask)."""
-
-
-@dataclass(frozen=True, slots=True)
-class Server:
-    """`context` is None only where the operator allowed a connection without TLS."""
-
-    host: str
-    port: int
-    context: ssl.SSLContext | None
-
-
 @dataclass(frozen=True, slots=True)
 class FolderState:
     uid_validity: int
     uid_next: int
 
 
-class ImapConnection:
+class ImapConnection(ImapSession):
     """Use `connect`; then `close` in any case."""
-
-    def __init__(
-        self, protocol: GuardedProtocol, transport: asyncio.BaseTransport, limits: ImapLimits
-    ) -> None:
-        self._protocol = protocol
-        self._transport = transport
-        self._limits = limits
-        self.can_idle = False
-
-    @classmethod
-    async def connect(cls, server: Server, limits: ImapLimits) -> "ImapConnection":
-        """TLS from the first byte, certificate checked. Raises ImapFailure."""
-        loop = asyncio.get_running_loop()
-        protocol = GuardedProtocol(loop, limits)
-        options: dict[str, Any] = {}
-        if server.context is not None:
-            options = {"ssl": server.context, "ssl_handshake_timeout": limits.connect_seconds}
-        try:
-            async with asyncio.timeout(limits.connect_seconds):
-                transport, _ = await loop.create_connection(
-                    lambda: protocol, server.host, server.port, **options
-                )
-        except (OSError, TimeoutError) as error:
-            raise ImapFailure(f"cannot connect: {str(error) or 'no answer'}") from error
-        connection = cls(protocol, transport, limits)
-        try:
-            await connection._within(protocol.greeted.wait())
-        except BaseException:
-            connection.close()
-            raise
-        return connection
-
-    def close(self) -> None:
-        self._protocol.fail("closed")
-
-    # -- commands --------------------------------------------------------------------------------
 
     async def login(self, username: str, secret: str, method: str = "password") -> None:
         """`secret` is an access token where the method is xoauth2. Raises LoginRefused.
@@ -118,7 +57,7 @@ class ImapConnection:
             return self._command("AUTHENTICATE", "PLAIN", plain)
         if "LOGINDISABLED" in capabilities:
             raise LoginRefused("the server allows no log-in here")
-        return self._command("LOGIN", _quoted(username), _quoted(secret))
+        return self._command("LOGIN", quoted_string(username), quoted_string(secret))
 
     def _xoauth2(self, capabilities: set[str], username: str, token: str) -> Command:
         if "AUTH=XOAUTH2" not in capabilities:
@@ -129,7 +68,7 @@ class ImapConnection:
     async def _logged_in(self, command: Command) -> None:
         response = await self._run(command, may_fail=True)
         if response.result != "OK":
-            raise LoginRefused(_reason(response))
+            raise LoginRefused(reason_of(response))
         self._protocol.state = "AUTH"
         self.can_idle = "IDLE" in await self._capabilities()
 
@@ -146,7 +85,7 @@ class ImapConnection:
         """
         if len(uids) > MAX_UIDS:
             raise ValueError(f"{len(uids)} UIDs; tend at most {MAX_UIDS}")
-        if not await self._done("SELECT", _quoted(folder.name)):
+        if not await self._done("SELECT", quoted_string(folder.name)):
             return
         which = ",".join(map(str, uids))
         self._protocol.state = "SELECTED"
@@ -154,7 +93,7 @@ class ImapConnection:
         if folder.junk:
             await self._done("STORE", which, "-FLAGS.SILENT", "($Junk Junk)", prefix="UID")
             await self._done("STORE", which, "+FLAGS.SILENT", "($NotJunk NonJunk)", prefix="UID")
-            await self._move(which, _quoted(INBOX.name))
+            await self._move(which, quoted_string(INBOX.name))
 
     async def _move(self, uids: str, name: str) -> None:
         """Where MOVE is unknown: copied, and deleted as far as nobody else's mail goes with it."""
@@ -171,13 +110,13 @@ class ImapConnection:
         command = self._command(name, *arguments, prefix=prefix)
         response = await self._run(command, may_fail=True)
         if response.result != "OK":
-            log.info("%s refused: %s", name, _reason(response))
+            log.info("%s refused: %s", name, reason_of(response))
         return bool(response.result == "OK")
 
     async def examine(self, folder: Folder) -> FolderState:
         """Open read-only. `news` from now on means: more than there is now."""
         self._protocol.news.clear()
-        response = await self._run(self._command("EXAMINE", _quoted(folder.name)))
+        response = await self._run(self._command("EXAMINE", quoted_string(folder.name)))
         self._protocol.state = "SELECTED"
         self._protocol.news.clear()
         codes = {
@@ -192,7 +131,7 @@ class ImapConnection:
 
     async def status(self, folder: Folder) -> FolderState | None:
         """Look into a folder that is not open; None where the server does not tell."""
-        command = self._command("STATUS", _quoted(folder.name), "(UIDVALIDITY UIDNEXT)")
+        command = self._command("STATUS", quoted_string(folder.name), "(UIDVALIDITY UIDNEXT)")
         response = await self._run(command, may_fail=True)
         text = b" ".join(map(bytes, response.lines))
         items = {name.upper(): int(value) for name, value in _STATUS_ITEM.findall(text)}
@@ -209,7 +148,7 @@ class ImapConnection:
 
     async def holds(self, message_id: str) -> bool:
         """Whether the open folder has a mail with this Message-ID (given without angle brackets)."""
-        return bool(await self._search("HEADER", "Message-ID", _quoted(f"<{message_id}>")))
+        return bool(await self._search("HEADER", "Message-ID", quoted_string(f"<{message_id}>")))
 
     async def fetch(self, uids: Sequence[int], max_bytes: int) -> list[Fetched]:
         """The first `max_bytes` of each message, in the order of the UIDs; vanished ones are left out."""
@@ -248,24 +187,6 @@ class ImapConnection:
     async def logout(self) -> None:
         await self._run(self._command("LOGOUT"), may_fail=True)
 
-    # -- inside ----------------------------------------------------------------------------------
-
-    async def _news_during(self, idling: "asyncio.Future[Response]", seconds: float) -> bool:
-        news = asyncio.ensure_future(self._protocol.news.wait())
-        try:
-            waiting: set[asyncio.Future[Any]] = {idling, news, self._protocol.lost}
-            await asyncio.wait(
-                waiting,
-                timeout=seconds,
-                return_when=asyncio.FIRST_COMPLETED,
-            )
-        finally:
-            news.cancel()
-        self._check_alive()
-        if idling.done():
-            raise ImapFailure(f"IDLE ended: {_reason(await idling)}")
-        return self._protocol.news.is_set()
-
     async def _search(self, *criteria: str) -> set[int]:
         response = await self._run(self._command("SEARCH", *criteria, prefix="UID"))
         found: set[int] = set()
@@ -275,67 +196,7 @@ class ImapConnection:
                 found.update(int(word) for word in words[1:] if word.isdigit())
         return found
 
-    async def _capabilities(self) -> set[str]:
-        response = await self._run(self._command("CAPABILITY"))
-        words = b" ".join(map(bytes, response.lines)).decode("ascii", "replace").upper().split()
-        self._protocol.capabilities = set(words)
-        return set(words)
-
     async def _highest_uid(self) -> int:
         response = await self._run(self._fetch("*", "(UID)"), may_fail=True)
         uids = [int(uid) for uid in _UID.findall(b" ".join(map(bytes, response.lines)))]
         return max(uids, default=0)
-
-    def _command(self, name: str, *arguments: str, prefix: str | None = None) -> Command:
-        try:
-            return Command(name, self._protocol.new_tag(), *arguments, prefix=prefix)
-        except ValueError as error:  # NUL, CR or LF
-            raise LoginRefused(f"{name}: a control character cannot be sent") from error
-
-    def _fetch(self, uids: str, what: str) -> Command:
-        return FetchCommand(self._protocol.new_tag(), uids, what, prefix="UID")
-
-    async def _run(self, command: Command, *, may_fail: bool = False) -> Response:
-        self._protocol.framer.reset()
-        response = await self._within(self._protocol.execute(command))
-        if response.result != "OK" and not may_fail:
-            raise ImapFailure(f"{command.name} refused: {_reason(response)}")
-        return response
-
-    async def _within(self, waiting: "Coroutine[Any, Any, T] | asyncio.Future[T]") -> T:
-        """Wait for it, for the deadline, or for the end of the connection."""
-        task = asyncio.ensure_future(waiting)
-        awaited: set[asyncio.Future[Any]] = {task, self._protocol.lost}
-        try:
-            await asyncio.wait(
-                awaited,
-                timeout=self._limits.command_seconds,
-                return_when=asyncio.FIRST_COMPLETED,
-            )
-            if task.done():
-                return task.result()
-            self._check_alive()
-            self._protocol.fail("timeout")
-            raise ImapFailure(f"no answer in {self._limits.command_seconds:g} s")
-        except AioImapException as error:
-            self._protocol.fail(str(error))
-            raise ImapFailure(str(error)) from error
-        finally:
-            task.cancel()
-
-    async def _sleep(self, seconds: float) -> None:
-        await asyncio.wait({self._protocol.lost}, timeout=seconds)
-        self._check_alive()
-
-    def _check_alive(self) -> None:
-        if self._protocol.lost.done():
-            raise ImapFailure(self._protocol.lost.result())
-
-
-def _quoted(text: str) -> str:
-    return str(quoted(text))
-
-
-def _reason(response: Response) -> str:
-    last = bytes(response.lines[-1]) if response.lines else b""
-    return f"{response.result} {last[:200].decode('utf-8', 'replace')}".strip()

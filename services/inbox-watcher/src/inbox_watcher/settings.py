@@ -12,7 +12,8 @@ class Settings(ServiceSettings):
     )
 
     poll_seconds: float = Field(5.0, gt=0, le=5)  # without IDLE: "every few seconds"
-    idle_seconds: float = Field(15.0, gt=0, le=1500)  # then Junk is looked at; far below 29 min
+    #: Then Junk and Sent are looked at; INBOX itself tells of mail. Far below the 29 min of RFC 2177.
+    idle_seconds: float = Field(60.0, gt=0, le=1500)
     #: Folders to read besides INBOX and Junk, for mailboxes whose owners sort mail away by rules:
     #: names as people see them, `*` for any characters, e.g. ["INBOX/Leads*"]. A look at each.
     more_folders: tuple[str, ...] = ()

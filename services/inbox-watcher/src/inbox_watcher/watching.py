@@ -3,6 +3,7 @@
 import asyncio
 import logging
 import random
+import time
 from collections.abc import Awaitable, Callable
 from dataclasses import dataclass, field
 
@@ -18,10 +19,11 @@ from inbox_watcher.domain.mailbox import (
     start_of,
 )
 from inbox_watcher.evidence import Evidence
-from inbox_watcher.imap import FolderState, ImapConnection, LoginRefused, Server
+from inbox_watcher.imap import FolderState, ImapConnection
 from inbox_watcher.imap_answers import Fetched
 from inbox_watcher.imap_protocol import ImapFailure, ImapLimits
-from inbox_watcher.mailbox_names import Folder, folders_to_read, sent_folder
+from inbox_watcher.imap_session import LoginRefused, Server
+from inbox_watcher.mailbox_names import INBOX, Folder, folders_to_read, sent_folder
 from inbox_watcher.mailbox_store import Look
 from inbox_watcher.question_store import Question
 from inbox_watcher.settings import Settings
@@ -34,6 +36,7 @@ from postfleet.tls import client_context
 
 log = logging.getLogger(__name__)
 
+_REOPEN_SECONDS = 300.0  # INBOX is opened again without news: a server may forget to tell
 _UID_WINDOW = 5000  # UIDs in one SEARCH: its answer is one line
 _FETCH_TOGETHER = 20  # messages in one FETCH
 _GIVE_UP_AFTER = 5  # sessions that ended at the same message: it is recorded and passed by
@@ -119,24 +122,31 @@ class Watch:
             await connection.login(username, secret, self.mailbox.login.auth_method)
             folders = await connection.folders()
             self._connection = connection
+            news, opened = True, 0.0
             while True:
-                await self._read_all(connection, self._wanted(folders))
+                if news or time.monotonic() - opened > _REOPEN_SECONDS:
+                    opened = time.monotonic()
+                    await self._read(connection, INBOX)
+                await self._read_others(connection, self._wanted(folders))
                 self.look = Look(now_ms(), "watching", "")
                 self._failures = 0
                 if self._asked:
                     sent = sent_folder(folders) or sent_folder(await connection.folders())
                     await self._look_for_copies(connection, sent)
-                    continue  # INBOX is read again, and open again
+                    news = True  # INBOX is read again, and open again
+                    continue
                 idle = settings.idle_seconds if connection.can_idle else settings.poll_seconds
-                await connection.wait_for_news(idle)
+                news = await connection.wait_for_news(idle)
         finally:
             self._connection = None
             connection.close()
 
     def _wanted(self, folders: list[Folder]) -> list[Folder]:
+        """What is read besides INBOX."""
         settings = self.tools.settings
         sent = sent_folder(folders) if settings.watch_sent else None
-        return [*folders_to_read(folders, settings.more_folders), *([sent] if sent else [])]
+        _, *others = folders_to_read(folders, settings.more_folders)  # the first is INBOX
+        return [*others, *([sent] if sent else [])]
 
     async def _look_for_copies(self, connection: ImapConnection, sent: Folder | None) -> None:
         evidence = self.tools.evidence
@@ -146,15 +156,13 @@ class Watch:
             await connection.examine(sent)
             await evidence.answer(questions, connection)
 
-    async def _read_all(self, connection: ImapConnection, folders: list[Folder]) -> None:
-        """INBOX, then the others if they have changed; INBOX is the open one at the end."""
-        inbox, *others = folders
-        await self._read(connection, inbox)
-        for folder in others:
+    async def _read_others(self, connection: ImapConnection, folders: list[Folder]) -> None:
+        """Those that have changed; INBOX is the open one again at the end."""
+        for folder in folders:
             state = await connection.status(folder)
             if state is not None and self._is_new(folder, state):
                 await self._read(connection, folder)
-                await self._read(connection, inbox)
+                await self._read(connection, INBOX)
 
     def _is_new(self, folder: Folder, state: FolderState) -> bool:
         cursor = self._start(folder, state)
@@ -214,6 +222,8 @@ class Watch:
         return fetched
 
     async def _save(self, folder: Folder, cursor: Cursor) -> None:
+        if self._cursors.get(folder.name) == cursor:
+            return
         if not await self.tools.save_cursor(self.mailbox.sender_id, folder.name, cursor):
             raise LeaseLost
         self._cursors[folder.name] = cursor
