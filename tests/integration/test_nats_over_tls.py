@@ -6,6 +6,7 @@ import subprocess
 import sys
 import urllib.request
 from collections.abc import Iterator
+from datetime import timedelta
 from pathlib import Path
 
 import pytest
@@ -13,6 +14,7 @@ import pytest
 from postfleet.tls import tls_options
 from postfleet_cli import plan
 from postfleet_cli.datadir import DataDir
+from tests.support.certificates import write_certificates
 from tests.support.natscluster import NatsCluster
 from tests.support.natsdeployed import DeployedNats, password
 from tests.support.natsserver import NatsServer
@@ -68,6 +70,24 @@ def test_a_command_that_does_not_know_the_authority_ends_with_one_line(
     done = _postfleet(server, "dead-letters", "list", ca_file="")
     assert done.returncode == 69
     assert "certificate" in done.stderr
+    assert len(done.stderr.splitlines()) == 1
+
+
+@pytest.fixture(scope="module")
+def expired() -> Iterator[DeployedNats]:
+    server = DeployedNats()
+    folder = Path(server.ca_file).parent
+    made = write_certificates(folder, ["localhost"], valid_for=timedelta(minutes=-5))
+    for new, old in zip(made, ("ca.crt", "tls.crt", "tls.key"), strict=True):
+        new.replace(folder / old)
+    with server:
+        yield server
+
+
+def test_an_expired_certificate_is_named_in_one_line(expired: DeployedNats) -> None:
+    done = _postfleet(expired, "dead-letters", "list")
+    assert done.returncode == 69
+    assert "certificate has expired" in done.stderr
     assert len(done.stderr.splitlines()) == 1
 
 

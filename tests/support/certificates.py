@@ -12,8 +12,13 @@ from cryptography.x509.oid import ExtendedKeyUsageOID, NameOID
 _LIFETIME = timedelta(days=2)
 
 
-def write_certificates(folder: Path, names: list[str]) -> tuple[Path, Path, Path]:
-    """Write `ca.pem`, `server.pem` and `server.key`; the server's certificate is for `names`."""
+def write_certificates(
+    folder: Path, names: list[str], valid_for: timedelta = _LIFETIME
+) -> tuple[Path, Path, Path]:
+    """Write `ca.pem`, `server.pem` and `server.key`; the server's certificate is for `names`.
+
+    `valid_for` from now on; less than nothing: it has expired.
+    """
     ca_key, key = ec.generate_private_key(ec.SECP256R1()), ec.generate_private_key(ec.SECP256R1())
     issuer = _name("Postfleet test CA")
     ca = (
@@ -23,7 +28,7 @@ def write_certificates(folder: Path, names: list[str]) -> tuple[Path, Path, Path
         .sign(ca_key, hashes.SHA256())
     )
     server = (
-        _builder(_name(names[0]), issuer, key, ca_key)
+        _builder(_name(names[0]), issuer, key, ca_key, valid_for)
         .add_extension(x509.BasicConstraints(ca=False, path_length=None), critical=True)
         .add_extension(_usage(signs_certificates=False), critical=True)
         .add_extension(x509.ExtendedKeyUsage([ExtendedKeyUsageOID.SERVER_AUTH]), critical=False)
@@ -49,6 +54,7 @@ def _builder(
     issuer: x509.Name,
     key: ec.EllipticCurvePrivateKey,
     signer: ec.EllipticCurvePrivateKey,
+    valid_for: timedelta = _LIFETIME,
 ) -> x509.CertificateBuilder:
     now = datetime.now(UTC)
     return (
@@ -58,7 +64,7 @@ def _builder(
         .public_key(key.public_key())
         .serial_number(x509.random_serial_number())
         .not_valid_before(now - timedelta(hours=1))
-        .not_valid_after(now + _LIFETIME)
+        .not_valid_after(now + valid_for)
         .add_extension(x509.SubjectKeyIdentifier.from_public_key(key.public_key()), critical=False)
         .add_extension(
             x509.AuthorityKeyIdentifier.from_issuer_public_key(signer.public_key()), critical=False
