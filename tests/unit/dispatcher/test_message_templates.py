@@ -34,6 +34,14 @@ def test_the_fields_of_all_texts_are_known_before_they_are_filled() -> None:
             Texts("Hi", "", "<a href='javascript:{{ x }}'>x</a>"), ["html"], id="a link that runs"
         ),
         pytest.param(
+            Texts("Hi", "", "<a title={{ x }} href='https://x.test'>x</a>"),
+            ["html"],
+            id="a value that could add attributes",
+        ),
+        pytest.param(
+            Texts("Hi", "", "<p {{ x }}>x</p>"), ["html"], id="a value that is attributes"
+        ),
+        pytest.param(
             Texts("Hi", "{% assign a = 'x' %}" + "{% assign a = a | append: a %}" * 40 + "{{ a }}"),
             ["text"],
             id="a gigabyte",
@@ -44,6 +52,20 @@ def test_what_can_never_be_filled_is_refused_by_its_part(texts: Texts, wrong: li
     with pytest.raises(BadTexts) as refused:
         CompiledTexts(texts)
     assert [fault.field for fault in refused.value.faults] == wrong
+
+
+@pytest.mark.parametrize(
+    "html",
+    [
+        "<p title='{{ x }}' class=a>{{ x }}</p>",
+        "<a href={{ x }}>x</a>",
+        "<p {% if x == 'a' %}class=b{% endif %}>x</p>",
+        "a < b and {{ x }} > c",
+        "<!-- <p title={{ x }}> --><p>{{ x }}</p>",
+    ],
+)
+def test_values_between_quotes_and_outside_of_tags_are_fine(html: str) -> None:
+    assert "x" in CompiledTexts(Texts("Hi", "", html)).fields
 
 
 async def test_versions_are_kept_and_who_was_slower_changes_nothing(database: Any) -> None:

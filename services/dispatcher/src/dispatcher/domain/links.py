@@ -9,7 +9,7 @@ from collections.abc import Callable, Iterator, Sequence
 from html import unescape
 from urllib.parse import SplitResult, urlsplit
 
-from dispatcher.domain.spintax import Choice, Node, Output, Words, liquid_spans, parse
+from dispatcher.domain.spintax import BadTemplate, Choice, Node, Output, Words, liquid_spans, parse
 
 #: Filters of ours, which are put behind the outputs that stand in addresses.
 URL_FILTER, DESTINATION_FILTER = "__url", "__destination"
@@ -17,6 +17,7 @@ URL_FILTER, DESTINATION_FILTER = "__url", "__destination"
 _TEXT_LINK = re.compile(r"https?://[^\s<>\"'\])]+[^\s<>\"'\]).,;:!?]")
 _ADDRESS_END = re.compile(r"[\s<>\"'\])]")
 _ALLOWED = ("http", "https", "mailto", "tel")
+_ANCHORS = ("a", "area")
 _MAX_READINGS = 100
 _MARKED = re.compile(r"\{\{(?![{%])(-?)(.*?)(-?)\}\}", re.DOTALL)
 _TAG = re.compile(r"<(?:(?P<comment>!--)|(?P<name>[a-zA-Z][^\s/>]*+))")
@@ -63,13 +64,15 @@ def check_links(html: str) -> None:
 
 
 def rewrite_html(html: str, place: Callable[[str], str | None]) -> str:
-    """Replace the destination of every trackable anchor by `place(url)`. Raises BadLink.
+    """Replace the destination of every trackable anchor by `place(url)`.
 
-    None leaves it as it is.
+    None leaves it as it is. Raises BadLink, and BadTemplate for a value that could leave its place.
     What a lead's data adds to a destination is marked for the encoder of addresses.
     """
+    masked = _masked(html)
+    _check_places(html, masked)
     pieces, done = [], 0
-    for start, end in _destinations(_masked(html)):
+    for start, end in _destinations(masked):
         quoted = html[start:end]
         mark = quoted[0] if quoted[0] in "\"'" else '"'
         raw = quoted.strip(mark) if quoted[0] in "\"'" else quoted
@@ -139,26 +142,51 @@ def _masked(html: str) -> str:
     return "".join([*pieces, html[done:]])
 
 
-def _destinations(html: str) -> Iterator[tuple[int, int]]:
-    """Where the href values of anchors stand, quotes included: the first of each tag counts."""
+def _check_places(html: str, masked: str) -> None:
+    """In a tag a value stands between quotes: it could add attributes elsewhere. Raises BadTemplate.
+
+    A destination gets its quotes here.
+    """
+    destinations = set(_destinations(masked))
+    for _, attribute in _attributes(masked):
+        value = attribute["value"] or ""
+        quoted = value[:1] in ("'", '"') or attribute.span("value") in destinations
+        for group in ("name",) if quoted else ("name", "value"):
+            start, end = attribute.span(group)
+            if "{{" in html[start:end]:
+                found = html[start:end][:60]
+                raise BadTemplate(f"{found!r} stands in a tag: put quotes around it")
+
+
+def _is_destination(tag: re.Match[str], attribute: re.Match[str]) -> bool:
+    return tag["name"].lower() in _ANCHORS and attribute["name"].lower() == "href"
+
+
+def _attributes(html: str) -> Iterator[tuple[re.Match[str], re.Match[str]]]:
+    """Every attribute, behind its tag."""
     position = 0
     while tag := _TAG.search(html, position):
         position = tag.end()
         if tag["comment"]:
-            end = html.find("-->", position)
-            if end < 0:
+            position = html.find("-->", position)
+            if position < 0:
                 return
-            position = end
             continue
-        wanted = tag["name"].lower() in ("a", "area")
         while (attribute := _ATTRIBUTE.match(html, position)) and not attribute["end"]:
             position = attribute.end()
-            if wanted and attribute["name"].lower() == "href":
-                wanted = False
-                if attribute["value"]:
-                    yield attribute.span("value")
+            yield tag, attribute
         if attribute is None:  # the text ends inside the tag
             return
+
+
+def _destinations(html: str) -> Iterator[tuple[int, int]]:
+    """Where the href values of anchors stand, quotes included: the first of each tag counts."""
+    had = -1
+    for tag, attribute in _attributes(html):
+        if _is_destination(tag, attribute) and tag.start() != had:
+            had = tag.start()
+            if attribute["value"]:
+                yield attribute.span("value")
 
 
 def rewrite_words(
