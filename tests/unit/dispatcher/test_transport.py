@@ -366,13 +366,14 @@ def _no_secret(raw: bytes, text: str) -> None:
         assert form.decode() not in text
 
 
-async def test_a_wrong_password_is_permanent_and_in_no_error() -> None:
-    async with ScriptedServer("AUTH PLAIN") as server:
+async def test_a_wrong_password_is_permanent_said_once_and_in_no_error() -> None:
+    async with ScriptedServer("AUTH LOGIN CRAM-MD5 PLAIN") as server:
         server.script("AUTH", b"535 5.7.8 wrong\r\n")
         with pytest.raises(PermanentFailure) as failure:
             await server.connect(username="ann", password="secret-word")
         assert failure.value.reply == SmtpReply(535, "5.7.8 wrong")
         assert "secret" not in repr(failure.value) + str(failure.value)
+        assert server.raw.count(b"AUTH ") == 1, "providers lock after several"
 
 
 async def test_a_login_that_fails_for_now_is_transient() -> None:

@@ -1,6 +1,7 @@
 """Values that the SMTP standards define: replies (RFC 5321 §4.2) and enhanced status (RFC 3463)."""
 
 import re
+from collections.abc import Collection
 from dataclasses import dataclass
 
 _ENHANCED = re.compile(r"\s*([245])\.(\d{1,3})\.(\d{1,3})(?:\s+|$)")
@@ -35,6 +36,16 @@ class SmtpReply:
 
     def __str__(self) -> str:
         return f"{self.code} {self.text}"
+
+
+def auth_mechanism(method: str, offered: Collection[str]) -> str:
+    """The one SASL mechanism to try, in small letters; "" where the server offers none that fits.
+
+    `method` is that of a sender: `password` or `xoauth2`. Of the others a second is never tried:
+    over TLS they protect a password equally, and providers lock an account after several refusals.
+    """
+    fitting = ("xoauth2",) if method == "xoauth2" else ("plain", "login", "cram-md5")
+    return next((mechanism for mechanism in fitting if mechanism in offered), "")
 
 
 class SmtpFailure(Exception):

@@ -7,12 +7,10 @@ import aiosmtplib
 from aiosmtplib import SMTP
 
 from postfleet.events.senders import MailServer, SmtpSecurity
-from postfleet.smtp import SmtpReply
+from postfleet.smtp import SmtpReply, auth_mechanism
 from sender_registry.connecting import Reach, certificate_until_ms, open_socket, step
 from sender_registry.domain.validation import CheckFailed, Code, LoggedIn
 
-#: over TLS they protect the password equally; one try, because providers lock after several
-_METHODS = ("plain", "login", "cram-md5")
 #: what providers mean by a code
 _REMEDIES = {
     (534, "5.7.9"): "the provider wants an app password",
@@ -90,13 +88,12 @@ async def _start_tls(client: SMTP) -> None:
 
 
 async def _authenticate(client: SMTP, server: MailServer, password: str) -> None:
-    wanted = ("xoauth2",) if server.auth_method == "xoauth2" else _METHODS
-    offered = [m for m in wanted if m in client.server_auth_methods]
-    if not offered:
+    mechanism = auth_mechanism(server.auth_method, client.server_auth_methods)
+    if not mechanism:
         kind = "OAuth (XOAUTH2)" if server.auth_method == "xoauth2" else "a password"
         raise CheckFailed(Code.AUTH_FAILED, f"the server offers no log-in with {kind}")
     step("auth")
-    log_in = getattr(client, f"auth_{offered[0].replace('-', '')}")
+    log_in = getattr(client, f"auth_{mechanism.replace('-', '')}")
     try:
         await log_in(server.username.encode(), password.encode())
     except aiosmtplib.SMTPTimeoutError as error:

@@ -12,7 +12,7 @@ from dispatcher.transport.habits import Habits
 from dispatcher.transport.resuming import ResumingContext
 from postfleet.echoes import without
 from postfleet.events.senders import MailServer, SmtpSecurity
-from postfleet.smtp import PermanentFailure, SmtpReply, TransientFailure
+from postfleet.smtp import PermanentFailure, SmtpReply, TransientFailure, auth_mechanism
 
 
 async def connect(
@@ -45,10 +45,8 @@ async def connect(
             await session.ehlo()
             if isinstance(tls_context, ResumingContext):
                 tls_context.remember(server.host, session.transport)
-            if server.auth_method == "xoauth2":
-                await session.auth_xoauth2(server.username, password)
-            elif server.username:
-                await session.login(server.username, password)
+            if server.username:
+                await _log_in(session, server, password)
     except aiosmtplib.SMTPAuthenticationError as error:
         session.close()
         raise _auth_failure(_reply(error, server, password)) from None
@@ -69,6 +67,14 @@ async def connect(
         timeouts=timeouts,
         habits=habits,
     )
+
+
+async def _log_in(session: aiosmtplib.SMTP, server: MailServer, password: str) -> None:
+    mechanism = auth_mechanism(server.auth_method, session.server_auth_methods)
+    if not mechanism:
+        raise aiosmtplib.SMTPException(f"the server offers no log-in with {server.auth_method}")
+    log_in = getattr(session, f"auth_{mechanism.replace('-', '')}")
+    await log_in(server.username.encode(), password.encode())
 
 
 def _reply(error: aiosmtplib.SMTPResponseException, server: MailServer, password: str) -> SmtpReply:
