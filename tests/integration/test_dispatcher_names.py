@@ -81,7 +81,14 @@ async def test_an_address_or_a_domain_is_suppressed(served: Dispatcher) -> None:
         whom = {"domain": entry[1:]} if entry.startswith("@") else {"address": entry}
         assert shown | {"entry": entry, "source": body.get("source", "api"), **whom} == shown
         assert shown["created_at"].endswith("Z")
-        assert (await served.http.delete(f"/suppressions/{entry}")).status_code == 204
+        found = await served.api("GET", "/suppressions", params=whom)
+        assert found == {"items": [shown], "next_cursor": None}
+        other = {name: f"{name}{value}" for name, value in whom.items()}
+        assert (await served.api("GET", "/suppressions", params=other))["items"] == []
+        (name,) = whom.values()
+        assert (await served.http.delete(f"/suppressions/{name}")).status_code == 204
+    for wrong in ({"address": ""}, {"address": "@x.test"}, {"domain": "x", "address": "a@x.test"}):
+        assert (await served.http.get("/suppressions", params=wrong)).status_code == 422
 
 
 async def test_a_lead_is_previewed_by_id_and_by_address(served: Dispatcher) -> None:

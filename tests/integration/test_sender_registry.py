@@ -349,6 +349,8 @@ async def test_api_keys_are_shown_once_and_kept_as_hashes(running: Registry) -> 
     answer = await running.http.post(KEYS, json={"name": "ci", "scopes": ["read"]}, headers=headers)
     made = answer.json()
     assert answer.status_code == 201
+    again = await running.http.post(KEYS, json={"name": "ci", "scopes": ["read"]}, headers=headers)
+    assert (again.status_code, again.json()) == (201, made), "its own answer is lost with the line"
     reading = {"X-API-Key": made["key"]}
     assert (await running.http.get(ACCOUNTS, headers=reading)).status_code == 200
     assert (await running.http.post(ACCOUNTS, json={}, headers=reading)).status_code == 403

@@ -151,7 +151,8 @@ def _recount(history: list[Received[Event]]) -> dict[str, Tally[str]]:
         if metric is None:
             continue
         what = event.recipient if metric == "unsubscribed" else event.delivery_id
-        scopes = ["overall", f"sender:{event.sender_id}"]
+        domain = event.message_id.strip("<>").partition("@")[2]
+        scopes = ["overall", f"sender:{event.sender_id}", f"domain:{domain}"]
         if event.campaign_id:
             scopes.append(f"campaign:{event.campaign_id}")
         for scope in scopes:
@@ -165,7 +166,9 @@ def _recount(history: list[Received[Event]]) -> dict[str, Tally[str]]:
 async def _figures(database: Any) -> dict[str, Tally[str]]:
     """As they are shown: what is folded already and what is not."""
     store = StatisticsStore(database)
-    found = [d for s in ("overall", "sender", "campaign") for d in await store.of_scope(s)]
+    found = [
+        d for s in ("overall", "sender", "domain", "campaign") for d in await store.of_scope(s)
+    ]
     return {d["_id"]: Tally({m: d[m] for m in METRICS if m in d}) for d in found}
 
 

@@ -232,6 +232,10 @@ async def test_the_api_document_holds_what_is_routed_and_keeps_clashing_schemas_
         reference = operation["requestBody"]["content"]["application/json"]["schema"]["$ref"]
         assert operation["tags"] == [service]
         assert schemas[reference.rsplit("/", 1)[1]]["title"] == service
+        refused = operation["responses"]["default"]["content"]["application/problem+json"]
+        assert refused["schema"] == {"$ref": "#/components/schemas/Problem"}
+        assert "422" not in operation["responses"], "input is refused with a problem, too"
+    assert {"status", "code", "detail", "errors"} <= set(schemas["Problem"]["properties"])
 
 
 async def test_the_page_about_the_api_loads_nothing_from_elsewhere(

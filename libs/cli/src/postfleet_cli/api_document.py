@@ -14,6 +14,25 @@ Document = dict[str, Any]
 
 _METHODS = ("get", "post", "put", "patch", "delete", "head")
 _REF = "#/components/schemas/"
+_REFUSAL: Document = {
+    "description": "401 unknown key, 403 its scopes, 404, 409 conflict, 422 input, 429 and 503 later",
+    "content": {"application/problem+json": {"schema": {"$ref": f"{_REF}Problem"}}},
+}
+_TEXT: Document = {"type": "string"}
+_ERROR: Document = {
+    "type": "object",
+    "required": ["field", "code", "message"],
+    "properties": {"field": _TEXT, "code": _TEXT, "message": _TEXT},
+}
+_PROBLEM: Document = {
+    "type": "object",
+    "required": ["type", "title", "status", "code", "detail"],
+    "properties": {
+        **dict.fromkeys(("type", "title", "code", "detail"), _TEXT),
+        "status": {"type": "integer"},
+        "errors": {"type": "array", "items": _ERROR},
+    },
+}
 
 
 def merge(documents: Mapping[str, Document]) -> Document:
@@ -33,7 +52,7 @@ def merge(documents: Mapping[str, Document]) -> Document:
         for path, operations in own.get("paths", {}).items():
             if service_of(path) == service:
                 paths[path] = {
-                    method: {**operation, "tags": [service]} if method in _METHODS else operation
+                    method: _operation_of(service, operation) if method in _METHODS else operation
                     for method, operation in operations.items()
                 }
     return {
@@ -45,8 +64,17 @@ def merge(documents: Mapping[str, Document]) -> Document:
         },
         "tags": [{"name": service} for service in documents],
         "paths": dict(sorted(paths.items())),
-        "components": components,
+        "components": {
+            **components,
+            "schemas": {**components.get("schemas", {}), "Problem": _PROBLEM},
+        },
     }
+
+
+def _operation_of(service: str, operation: Document) -> Document:
+    """With its service's tag; whatever else it answers is a problem (RFC 9457)."""
+    answers = {k: v for k, v in operation.get("responses", {}).items() if k != "422"}
+    return {**operation, "tags": [service], "responses": {**answers, "default": _REFUSAL}}
 
 
 def _renamed(document: Document, names: Mapping[str, str]) -> Document:

@@ -1,9 +1,11 @@
 """`Idempotency-Key` on POST: the same key and body get the same answer; another body gets 409."""
 
+import asyncio
 import contextlib
 import json
 import logging
-from dataclasses import dataclass
+import time
+from dataclasses import dataclass, field
 from hashlib import sha256
 from typing import Any
 
@@ -14,6 +16,7 @@ from postfleet.instants import now_ms
 from postfleet.mongo import Collection, ensure_indexes
 from postfleet.outages import Unavailable
 from postfleet.problems import Problem, unavailable
+from postfleet.secrets import KeyRing
 
 log = logging.getLogger(__name__)
 
@@ -21,13 +24,17 @@ _MAX_KEY = 256
 _MAX_BODY = 30 * 1024 * 1024
 _KEPT_MS = 24 * 3600 * 1000
 _TIDY_EVERY = 500  # claims
+_PATIENCE_SECONDS = 15.0  # longer than a sender's log-ins are tried; clients mostly wait 30
+_LOOK_AGAIN_SECONDS = 0.05
 _RUNNING_MS = 60_000  # a request that is still "running" after this had its process killed
 
 
 class IdempotencyMiddleware:
     """Keeps the successful answers of keyed POST requests for 24 hours in `collection`.
 
-    An answer with `Cache-Control: no-store` is not kept, and none is given to a revoked key.
+    Who repeats a request that still runs waits for its answer, at most `_PATIENCE_SECONDS`. An
+    answer with `Cache-Control: no-store` holds a secret: it is kept so that only the caller's own
+    API key opens it, which we do not have at rest. None is given to a revoked key.
     """
 
     def __init__(self, app: ASGIApp, collection: Collection) -> None:
@@ -47,10 +54,10 @@ class IdempotencyMiddleware:
         identity = sha256(b"\x1f".join((caller, scope["path"].encode(), key.encode()))).hexdigest()
         try:
             body = await _read(receive)
-            claim = _Claim(identity, _digest(scope, body), now_ms())
+            claim = _Claim(identity, _digest(scope, body), _ring_of(caller, key))
             stored = await self._claim(claim)
             if stored is not None and await _known(scope, caller.decode("latin-1")):
-                return await _replay(stored, send)
+                return await _replay(stored, claim, send)
         except Problem as problem:
             return await problem.response()(scope, _empty, send)
         except (PyMongoError, Unavailable) as error:  # we stand before the app's own handlers
@@ -74,10 +81,11 @@ class IdempotencyMiddleware:
         self._claims += 1
         if self._claims % _TIDY_EVERY == 1:
             await self._tidy()
-        document = {"_id": claim.identity, "digest": claim.digest, "at": claim.at}
+        deadline = time.monotonic() + _PATIENCE_SECONDS
         while True:
+            claim.at = now_ms()
             with contextlib.suppress(DuplicateKeyError):
-                await self._collection.insert_one({**document, "state": "running"})
+                await self._collection.insert_one(claim.document())
                 return None
             known: dict[str, Any] | None = await self._collection.find_one({"_id": claim.identity})
             if known is None:
@@ -88,21 +96,24 @@ class IdempotencyMiddleware:
                 continue
             if known["digest"] != claim.digest:
                 raise Problem(409, "IDEMPOTENCY_CONFLICT", "this Idempotency-Key had another body")
-            if known["state"] == "running":
+            if known["state"] != "running":
+                return known
+            if time.monotonic() >= deadline:
                 raise Problem(409, "IN_PROGRESS", "the first request with this key still runs")
-            return known
+            await asyncio.sleep(_LOOK_AGAIN_SECONDS)
 
     async def _finish(self, claim: "_Claim", answer: "_Recorder") -> None:
         ours = {"_id": claim.identity, "at": claim.at}  # a later claim is another request's
-        # Nothing was created, or the answer holds a secret: nothing is kept, the next try runs again.
-        if not 200 <= answer.status < 300 or (b"cache-control", b"no-store") in answer.headers:
-            await self._collection.delete_one(ours)
+        secret = (b"cache-control", b"no-store") in answer.headers
+        if not 200 <= answer.status < 300 or (secret and claim.ring is None):
+            await self._collection.delete_one(ours)  # nothing was created: the next try runs again
             return
+        body = answer.body.decode()
         update = {
             "state": "done",
             "status": answer.status,
             "headers": json.dumps([[k.decode(), v.decode()] for k, v in answer.headers]),
-            "body": answer.body.decode(),
+            **({"sealed": claim.seal(body)} if secret else {"body": body}),
         }
         await self._collection.update_one(ours, {"$set": update})
 
@@ -112,11 +123,34 @@ class IdempotencyMiddleware:
         await self._collection.delete_many({"at": {"$lt": now_ms() - _KEPT_MS}})
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(slots=True)
 class _Claim:
     identity: str
     digest: str  # of what was asked
-    at: int
+    ring: KeyRing | None = field(repr=False)  # of the caller; None where there is no API key
+    at: int = 0  # when it was made, in epoch ms: tells it from a later one of the same identity
+
+    def document(self) -> dict[str, Any]:
+        return {"_id": self.identity, "digest": self.digest, "at": self.at, "state": "running"}
+
+    def seal(self, body: str) -> str:
+        if self.ring is None:
+            raise ValueError("nobody's answer cannot be sealed")
+        return self.ring.seal(body, service="idempotency", record=self.identity, name="body")
+
+    def body_of(self, stored: dict[str, Any]) -> str:
+        sealed = stored.get("sealed")
+        if sealed is None or self.ring is None:
+            return str(stored["body"])
+        return self.ring.open(sealed, service="idempotency", record=self.identity, name="body")
+
+
+def _ring_of(caller: bytes, key: str) -> KeyRing | None:
+    """Made of what the caller sends and only its hash is stored of."""
+    if not caller:
+        return None
+    material = b"\x1f".join((b"postfleet idempotency", caller, key.encode()))
+    return KeyRing({"caller": sha256(material).digest()})
 
 
 def _digest(scope: Scope, body: bytes) -> str:
@@ -171,8 +205,8 @@ async def _empty() -> Message:
     return {"type": "http.disconnect"}
 
 
-async def _replay(stored: dict[str, Any], send: Send) -> None:
+async def _replay(stored: dict[str, Any], claim: _Claim, send: Send) -> None:
     headers = [(k.encode(), v.encode()) for k, v in json.loads(stored["headers"])]
     headers.append((b"idempotent-replayed", b"true"))
     await send({"type": "http.response.start", "status": stored["status"], "headers": headers})
-    await send({"type": "http.response.body", "body": stored["body"].encode()})
+    await send({"type": "http.response.body", "body": claim.body_of(stored).encode()})

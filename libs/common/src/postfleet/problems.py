@@ -72,7 +72,8 @@ def _from_validation(error: RequestValidationError) -> Problem:
         origin, *where = map(str, problem["loc"])
         if problem["type"] == "json_invalid":  # its place is a character's number
             where = []
-        fields.append(FieldError(".".join(where) or origin, problem["type"], problem["msg"]))
+        message = problem["msg"].removeprefix("Value error, ")
+        fields.append(FieldError(".".join(where) or origin, problem["type"], message))
     return Problem(422, "INVALID", f"{fields[0].field}: {fields[0].message}", fields)
 
 

@@ -26,8 +26,15 @@ def _address(value: str) -> str:
 
 def _host(value: str) -> str:
     if not _HOST.fullmatch(value):
-        ip_address(value)  # raises ValueError
+        _literal(value)
     return value
+
+
+def _literal(value: str) -> None:
+    try:
+        ip_address(value)
+    except ValueError:
+        raise ValueError("this is neither a host name nor an IP address") from None
 
 
 def _network(value: str) -> str:

@@ -3,7 +3,7 @@
 from datetime import datetime
 from typing import Any
 
-from postfleet.events.senders import MailServer
+from postfleet.events.senders import MailServer, SmtpSecurity
 from postfleet.instants import from_ms, iso, to_ms
 from sender_registry.domain.limits import LimitRules
 from sender_registry.domain.presets import PRESETS
@@ -49,7 +49,9 @@ def sender_view(sender: Sender, now: datetime, rules: LimitRules) -> Json:
         "bcc": profile.bcc,
         "archive": profile.archive,
         **_server("smtp", sender.smtp),
+        "smtp_use_tls": sender.smtp.security is not SmtpSecurity.NONE,
         **_server("imap", sender.imap),
+        "imap_use_ssl": sender.imap.security is not SmtpSecurity.NONE if sender.imap else None,
         "suspended": {"by": suspension.by, "reason": suspension.reason} if suspension.by else None,
         "validation": {
             "smtp": _known(sender.smtp_code),

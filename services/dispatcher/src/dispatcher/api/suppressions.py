@@ -44,8 +44,17 @@ def build_suppressions(suppressions: Suppressions, suppressing: Suppressing) -> 
         kind: Kind | None = None,
         type_: Annotated[Literal["address", "domain"] | None, Query(alias="type")] = None,
         q: Annotated[str, Query(max_length=254)] = "",
+        address: Annotated[str | None, Query(max_length=254)] = None,
+        domain: Annotated[str | None, Query(max_length=254)] = None,
     ) -> dict[str, Any]:
-        """In the order of the entries; `q` is how they begin, `type=domain` shows domains only."""
+        """In the order of the entries; `q` is how they begin, `type=domain` shows domains only.
+
+        `address` or `domain` asks for the one entry of that name.
+        """
+        if address is not None or domain is not None:
+            entry = _whom(SuppressionBody.model_construct(address=address, domain=domain))
+            named = await suppressions.page(None, 1, kind, entry)  # what begins so sorts after it
+            return page([_shown(one) for one in named if one.entry == entry], limit)
         prefix = f"@{q.removeprefix('@')}" if type_ == "domain" else q
         after = decode_cursor(cursor) if cursor else None
         if type_ == "address" and not prefix:
@@ -82,9 +91,12 @@ def build_suppressions(suppressions: Suppressions, suppressing: Suppressing) -> 
 
     @router.delete("/{entry}", status_code=204, dependencies=[require(Scope.ADMIN)])
     async def remove(entry: str) -> Response:
-        """Allow mail again, whatever the reasons were. Leads that were ended stay ended."""
+        """Allow mail again, whatever the reasons were. Leads that were ended stay ended.
+
+        A domain may be written with its @ or without.
+        """
         try:
-            removed = await suppressions.remove(_entry(entry))
+            removed = await suppressions.remove(_entry(entry if "@" in entry else f"@{entry}"))
         except StillToBeSaid as error:
             detail = "its event is being announced; try again"
             raise Problem(503, "UNAVAILABLE", detail, headers={"Retry-After": "1"}) from error

@@ -143,13 +143,16 @@ def _counters(event: DeliveryEvent, at_ms: int) -> tuple[Counter, ...]:
 
 
 def _unsubscribed(event: RecipientUnsubscribed) -> Iterator[Fact]:
-    """A recipient leaves once; in the figures of a campaign, once for each campaign."""
+    """A recipient leaves once; in a sender's, a domain's and a campaign's figures once for each."""
     at_ms, recipient = to_ms(event.occurred_at), event.recipient.lower()
     counters = (*_everywhere(at_ms // _HOUR_MS), *_receiver(provider_of(recipient)))
     yield Fact(f"unsubscribed:{recipient}", "unsubscribed", at_ms, counters)
     if event.sender_id:
         key = f"unsubscribed:{recipient}:sender:{event.sender_id}"
         yield Fact(key, "unsubscribed", at_ms, _sender(event.sender_id))
+    if domain := domain_of((event.message_id or "").rstrip(">")):
+        key = f"unsubscribed:{recipient}:domain:{domain}"
+        yield Fact(key, "unsubscribed", at_ms, _sending_domain(domain))
     if event.campaign_id:
         key = f"unsubscribed:{recipient}:campaign:{event.campaign_id}"
         campaign = _campaign(event.campaign_id, event.sender_id, event.step, event.variant)
