@@ -11,7 +11,7 @@ up: $(VENV)/.installed
 	@exec $(BIN)/postfleet up --demo
 
 test: $(VENV)/.installed system-packages
-	@$(BIN)/pytest -n 4 --dist loadfile $(ARGS) || { code=$$?; [ $$code = 1 ] || exit $$code; \
+	@$(BIN)/pytest -n 4 --dist loadfile --no-loadscope-reorder $(ARGS) || { code=$$?; [ $$code = 1 ] || exit $$code; \
 		echo "what failed beside the others runs once more, alone:"; $(BIN)/pytest --last-failed $(ARGS); }
 
 lint: $(VENV)/.installed

@@ -98,10 +98,7 @@ def test_what_happened_is_in_the_figures(watcher: Prometheus, query: str) -> Non
 def test_promtool_has_nothing_to_say_about_a_services_metrics(
     platform: Platform, watcher: Prometheus, service: str
 ) -> None:
-    pid = platform.pid(service)
-    environment = Path(f"/proc/{pid}/environ").read_bytes().decode().split("\0")
-    (port,) = (v.partition("=")[2] for v in environment if v.startswith("POSTFLEET_HTTP_PORT="))
-    text = httpx.get(f"http://127.0.0.1:{port}/metrics", timeout=10, trust_env=False).text
+    text = httpx.get(f"{platform.own_url(service)}/metrics", timeout=10, trust_env=False).text
     _no_complaint(text)
     assert "postfleet_ready" in text
 

@@ -106,6 +106,17 @@ class Platform:
                 return child
         return None
 
+    def own_url(self, program: str) -> str:
+        """Where a service itself answers HTTP, behind the gateway."""
+        pid = self.pid(program)
+        assert pid is not None, f"{program} does not run\n{self.output}"
+        for port in _listening(pid):
+            url = f"http://127.0.0.1:{port}"
+            with contextlib.suppress(httpx.HTTPError):  # an SMTP port
+                if httpx.get(f"{url}/healthz", timeout=5, trust_env=False).is_success:
+                    return url
+        raise AssertionError(f"{program} answers no HTTP\n{self.output}")
+
     def kill_all(self) -> None:
         """The end, whatever state it is in."""
         if self._process is not None and self._process.poll() is None:
@@ -149,6 +160,20 @@ def _children(pid: int) -> list[int]:
         listing = Path(f"/proc/{pid}/task/{pid}/children").read_text()
         return [int(child) for child in listing.split()]
     return []
+
+
+def _listening(pid: int) -> list[int]:
+    """The TCP ports of IPv4 that the process listens on."""
+    held = set()
+    for entry in Path(f"/proc/{pid}/fd").iterdir():
+        with contextlib.suppress(OSError):
+            held.add(os.readlink(entry))
+    rows = [line.split() for line in Path("/proc/net/tcp").read_text().splitlines()[1:]]
+    return [
+        int(row[1].rpartition(":")[2], 16)
+        for row in rows
+        if row[3] == "0A" and f"socket:[{row[9]}]" in held
+    ]
 
 
 def _command(pid: int) -> str:
