@@ -1,6 +1,7 @@
 # syntax=docker/dockerfile:1
 # One image for all: docker build --build-arg SERVICE=dispatcher -t postfleet/dispatcher .
-# SERVICE is a folder of services/, or `gateway` for the command postfleet (gateway, bus apply).
+# SERVICE is a folder of services/, `gateway` for the command postfleet
+# (gateway, bus apply), or `sandbox` for the mail world to try it in (deploy/sandbox).
 ARG PYTHON=3.11.14-slim-bookworm
 
 FROM python:${PYTHON} AS build
@@ -22,6 +23,7 @@ RUN --mount=type=cache,target=/root/.cache/pip \
 # Then our packages, without asking an index for anything.
 COPY libs/common/ libs/common/
 COPY libs/cli/ libs/cli/
+COPY libs/sandbox/ libs/sandbox/
 COPY services/ services/
 COPY deploy/docker/ deploy/docker/
 RUN deploy/docker/install "$SERVICE"

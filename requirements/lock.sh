@@ -7,6 +7,6 @@ export_lock() { "$uv" export --quiet --no-header --format requirements.txt --no-
 "$uv" lock --quiet "$@"
 export_lock --all-packages --all-extras --group dev --no-group build > requirements/all.txt
 export_lock --only-group build > requirements/build.txt
-for service in sender-registry dispatcher inbox-watcher tracker mail-provisioner cli; do
+for service in sender-registry dispatcher inbox-watcher tracker mail-provisioner cli sandbox; do
     export_lock --no-dev --package "postfleet-$service" > "requirements/$service.txt"
 done

@@ -14,6 +14,7 @@ import pytest
 
 ROOT = Path(__file__).parents[2]
 SERVICES = sorted(folder.name for folder in (ROOT / "services").iterdir() if folder.is_dir())
+_DOCKERFILE = ROOT / "Dockerfile"
 HADOLINT = Path(sysconfig.get_path("scripts")) / "hadolint"
 
 
@@ -37,7 +38,7 @@ def test_the_image_is_built_from_locks_and_runs_without_root() -> None:
     assert re.search(r"(?m)^ARG PYTHON=3\.11\.\d+-slim-\w+$", text)
     assert "POSTFLEET_HTTP_HOST=0.0.0.0" in text, "the loopback default answers nobody"
     assert "HEALTHCHECK" in text
-    for lock in [*SERVICES, "cli", "build"]:
+    for lock in [*SERVICES, "cli", "sandbox", "build"]:
         assert "--hash=sha256:" in (ROOT / f"requirements/{lock}.txt").read_text()
 
 
@@ -47,6 +48,7 @@ def test_the_image_is_built_from_locks_and_runs_without_root() -> None:
         pytest.param("dispatcher", ["python -m dispatcher"], id="a service"),
         pytest.param("inbox-watcher", ["python -m inbox_watcher"], id="its module has underscores"),
         pytest.param("gateway", ["set -- gateway", "exec postfleet"], id="the command"),
+        pytest.param("sandbox", ["python -m postfleet_sandbox"], id="the mail world"),
     ],
 )
 def test_the_image_starts_what_it_is_named_after(
@@ -67,8 +69,10 @@ def test_the_image_starts_what_it_is_named_after(
     for line in expected:
         assert line in start.read_text()
     notes = (tmp_path / "notes").read_text()
-    assert "./libs/common" in notes
-    assert ("./libs/cli" if name == "gateway" else f"./services/{name}") in notes
+    own = {"gateway": "libs/cli", "sandbox": "libs/sandbox"}.get(name, f"services/{name}")
+    assert f"./{own}" in notes
+    assert ("./libs/common" in notes) == (name != "sandbox"), "it knows nothing of the platform"
+    assert f"COPY {'services' if own.startswith('services') else own}/" in _DOCKERFILE.read_text()
     assert "--no-index" in notes
 
 

@@ -3,15 +3,16 @@
 import json
 from collections.abc import Callable
 from io import StringIO
-from pathlib import Path
 from typing import Any
 
 import httpx
 import pytest
 from rich.console import Console
+from typer.testing import CliRunner
 
-from postfleet_cli import demo
-from postfleet_cli.datadir import DataDir
+from postfleet_cli import demo, demo_command
+from postfleet_cli.demo_report import Figure
+from postfleet_cli.main import app
 
 _FIGURES = {"sent": 3, "opened": 1, "clicked": 0, "replied": 0, "bounced_hard": 0}
 _WORLD = {**_FIGURES, "accepted": 3, "unsubscribed": 0, "pending_actions": 0}
@@ -27,6 +28,8 @@ class World:
 
     def __call__(self, request: httpx.Request) -> httpx.Response:
         path = request.url.path.removeprefix("/api/public/v1")
+        if path == "/leads.csv":
+            return httpx.Response(200, text="email\nada@people.test\n")
         if request.method == "POST":
             self.posts.append(path)
             return httpx.Response(200, json=self._created(path, request))
@@ -39,6 +42,9 @@ class World:
             return self.campaigns[0]
         if path == "/campaigns/c1/start":
             self.campaigns[0]["status"] = "completed"
+        if path == "/accounts":
+            hosts = {"smtp_host": "sandbox", "imap_host": "sandbox"}
+            return {**hosts, "smtp_port": 2, "imap_port": 3}
         report = {"imported": 1, "duplicates": 0, "invalid": 0, "rows": []}
         return {"id": path, "status": "ready", **report}
 
@@ -58,22 +64,18 @@ class World:
 
 
 @pytest.fixture
-def play(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Callable[[World], Any]:
+def play(monkeypatch: pytest.MonkeyPatch) -> Callable[[World], Any]:
     monkeypatch.setattr(demo, "_POLL_S", 0.01)
     monkeypatch.setattr(demo, "_QUIET_S", 0.05)
-    data = DataDir(tmp_path)
-    data.sandbox.mkdir()
-    ports = {"control_port": 1, "smtp_port": 2, "imap_port": 3}
-    (data.sandbox / "sandbox.json").write_text(json.dumps(ports))
     real = httpx.AsyncClient
 
     async def run(world: World) -> str:
         def client(**options: Any) -> httpx.AsyncClient:
             return real(transport=httpx.MockTransport(world), **options)
 
-        monkeypatch.setattr(demo.httpx, "AsyncClient", client)
+        monkeypatch.setattr(httpx, "AsyncClient", client)
         printed = StringIO()
-        await demo.run("http://platform", "key", data, Console(file=printed, width=100))
+        await demo.run("http://platform", "key", "http://sandbox", Console(file=printed, width=100))
         return printed.getvalue()
 
     return run
@@ -109,3 +111,25 @@ async def test_a_service_that_is_started_again_meanwhile_does_not_end_it(
     printed = await play(world)
     assert "the demo stopped" not in printed
     assert printed.count("✓") == 6
+
+
+def test_the_command_prints_both_figures_and_fails_if_they_differ(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.setenv("POSTFLEET_API_KEY", "key")
+    told: list[tuple[str, ...]] = []
+
+    async def run(url: str, key: str, control: str, console: Console) -> list[Figure]:
+        told.append((url, key, control))
+        return [Figure("sent", 3, 3), Figure("opened", 1, differing)]
+
+    monkeypatch.setattr(demo_command, "run", run)
+    for differing, code in ((1, 0), (2, 1)):
+        done = CliRunner().invoke(app, ["demo", "--sandbox", "http://box:1/", "--json"])
+        assert done.exit_code == code
+        assert json.loads(done.stdout)["figures"][1] == {
+            "name": "opened",
+            "postfleet": 1,
+            "ledger": differing,
+        }
+    assert told[0] == ("http://127.0.0.1:8080", "key", "http://box:1")

@@ -20,7 +20,7 @@ class Api:
     """Calls `/api/public/v1`; every failure is a Refused that says what to do."""
 
     def __init__(self, url: str, key: str, transport: httpx.BaseTransport | None = None) -> None:
-        self.url = url.rstrip("/")
+        self.url, self.key = url.rstrip("/"), key
         self._client = httpx.Client(
             base_url=self.url + API,
             headers={"X-API-Key": key},

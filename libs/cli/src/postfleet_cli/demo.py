@@ -1,11 +1,10 @@
-"""`postfleet up --demo`: a campaign in the simulated mail world, end to end.
+"""`postfleet up --demo`, `postfleet demo`: a campaign in the simulated mail world, end to end.
 
 Every step looks first whether it was done: started again on the same directory, or after a kill in
 the middle, the demo goes on where it stopped and creates nothing twice.
 """
 
 import asyncio
-import json
 import secrets
 import time
 from typing import Any, Self
@@ -15,10 +14,8 @@ from rich.console import Console
 
 from postfleet_cli import demo_campaign
 from postfleet_cli.campaign_import import import_summary
-from postfleet_cli.datadir import DataDir
 from postfleet_cli.demo_report import Figure, compare, progress, table
 from postfleet_cli.routes import API
-from postfleet_sandbox.leads import demo_leads
 
 _POLL_S = 1.0
 _PLAIN_EVERY_S = 3.0  # without a terminal, a line each
@@ -36,21 +33,23 @@ class NotNow(DemoFailed):
     """A service is being started again; asking later is right."""
 
 
-async def run(url: str, api_key: str, data: DataDir, console: Console) -> None:
-    """Prepare what is missing, start the campaign, watch it to its end, print the summary."""
-    where = json.loads((data.sandbox / "sandbox.json").read_text())
-    control = f"http://127.0.0.1:{where['control_port']}"
+async def run(url: str, api_key: str, control: str, console: Console) -> list[Figure]:
+    """Prepare what is missing, start the campaign, watch it to its end, print the summary.
+
+    `control` is the URL of the sandbox's control API. Nothing is returned if the demo cannot go on.
+    """
     platform_client = httpx.AsyncClient(
         base_url=url + API, headers={"X-API-Key": api_key}, timeout=_REGISTRATION_S, trust_env=False
     )
     sandbox_client = httpx.AsyncClient(base_url=control, timeout=10, trust_env=False)
     async with platform_client as platform, sandbox_client as sandbox:
         try:
-            await _Demo(platform, sandbox, where, console).play()
+            return await _Demo(platform, sandbox, console).play()
         except (DemoFailed, httpx.HTTPError) as error:
             console.print("[bold red]the demo stopped:[/]", end=" ")
             console.print(str(error) or type(error).__name__, markup=False, soft_wrap=True)
             console.print("the platform runs on; start it again to go on with the demo")
+            return []
 
 
 class _Ticker:
@@ -83,13 +82,11 @@ class _Demo:
         self,
         platform: httpx.AsyncClient,
         sandbox: httpx.AsyncClient,
-        where: dict[str, Any],
         console: Console,
     ) -> None:
-        self._platform, self._sandbox = platform, sandbox
-        self._where, self._console = where, console
+        self._platform, self._sandbox, self._console = platform, sandbox, console
 
-    async def play(self) -> None:
+    async def play(self) -> list[Figure]:
         campaign = await self._find("/campaigns", "name", demo_campaign.NAME)
         if campaign is None:
             senders = [await self._sender(address) for address in demo_campaign.SENDERS]
@@ -103,6 +100,7 @@ class _Demo:
             self._say("campaign started")
         figures = await self._watch(campaign["id"])
         self._console.print(table(figures))
+        return figures
 
     async def _sender(self, address: str) -> str:
         """The id of the registered sender; its mailbox is made first if need be."""
@@ -110,18 +108,19 @@ class _Demo:
         if known is None:
             password = secrets.token_urlsafe(16)
             account = {"address": address, "password": password, "saves_sent": True}
-            _checked(await self._sandbox.post("/accounts", json=account))
-            ports = self._where["smtp_port"], self._where["imap_port"]
-            form = demo_campaign.sender(address, password, *ports)
+            made = _checked(await self._sandbox.post("/accounts", json=account))
+            form = demo_campaign.sender(address, password, made)
             known = await self._post("/sender-accounts", json=form)
             self._say(f"sender {address} registered: {known['status']}")
         return str(known["id"])
 
     async def _import(self, campaign: str) -> None:
-        leads = demo_leads(demo_campaign.SEED, demo_campaign.ROWS)
+        wanted = {"rows": str(demo_campaign.ROWS)}
+        leads = await self._sandbox.get("/leads.csv", params=wanted)
+        _succeeded(leads)
         headers = {"Content-Type": "text/csv"}
         path = f"/campaigns/{campaign}/leads"
-        report = await self._post(path, content=leads.csv_bytes, headers=headers)
+        report = await self._post(path, content=leads.content, headers=headers)
         self._say(f"{demo_campaign.ROWS} rows read: {import_summary(report)}")
         for row in report.get("rows", [])[:3]:
             self._say(f"  row {row['row']}, {row['field']}: {row['reason']}")
@@ -186,9 +185,14 @@ class _Demo:
 
 def _checked(response: httpx.Response) -> dict[str, Any]:
     """The document in an answer. Raises DemoFailed with the problem's text."""
+    _succeeded(response)
+    document: dict[str, Any] = response.json()
+    return document
+
+
+def _succeeded(response: httpx.Response) -> None:
     if response.is_success:
-        document: dict[str, Any] = response.json()
-        return document
+        return
     request = response.request
     kind = NotNow if response.status_code == httpx.codes.SERVICE_UNAVAILABLE else DemoFailed
     raise kind(f"{request.method} {request.url}: {response.status_code} {response.text}")

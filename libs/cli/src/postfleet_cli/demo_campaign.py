@@ -4,7 +4,6 @@ from typing import Any
 
 NAME = "Postfleet demo"
 ROWS = 200  # of the lead file, malformed and repeated ones included
-SEED = 1
 STEP_2_AFTER_S = 25
 
 #: address -> display name; two providers of the simulated mail world
@@ -64,8 +63,8 @@ def campaign(sender_ids: list[str]) -> dict[str, Any]:
     }
 
 
-def sender(address: str, password: str, smtp_port: int, imap_port: int) -> dict[str, Any]:
-    """The registration of one of the two; `localhost` is the name in the sandbox's certificate."""
+def sender(address: str, password: str, made: dict[str, Any]) -> dict[str, Any]:
+    """The registration of one of the two, with the account that the sandbox has made."""
     return {
         "email_address": address,
         "display_name": SENDERS[address],
@@ -73,13 +72,13 @@ def sender(address: str, password: str, smtp_port: int, imap_port: int) -> dict[
         "daily_limit": 400,
         "account_age_days": 365,
         "tags": ["demo"],
-        "smtp_host": "localhost",
-        "smtp_port": smtp_port,
+        "smtp_host": made["smtp_host"],
+        "smtp_port": made["smtp_port"],
         "smtp_username": address,
         "smtp_password": password,
         "smtp_use_tls": True,
-        "imap_host": "localhost",
-        "imap_port": imap_port,
+        "imap_host": made["imap_host"],
+        "imap_port": made["imap_port"],
         "imap_username": address,
         "imap_password": password,
         "imap_use_ssl": True,

@@ -25,8 +25,10 @@ from postfleet_cli import (
     webhooks,
 )
 from postfleet_cli.backup.command import backup, restore
+from postfleet_cli.demo_command import demo
 from postfleet_cli.doctor.command import doctor
 from postfleet_cli.exits import EXIT_CODES_HELP
+from postfleet_cli.migrate import migrate
 from postfleet_cli.output import AsJson, print_json
 from postfleet_cli.send import send
 from postfleet_cli.simulate.command import simulate
@@ -52,10 +54,12 @@ app.command()(up)
 app.command()(doctor)
 app.command()(backup)
 app.command()(restore)
+app.command()(migrate)
 app.command()(send)
 app.command()(why)
 app.command()(campaign_plan.plan)
 app.command()(simulate)
+app.command()(demo)
 app.add_typer(senders.app, name="senders")
 app.add_typer(keys.app, name="keys")
 app.add_typer(domains.app, name="domains")

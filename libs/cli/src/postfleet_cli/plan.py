@@ -127,6 +127,7 @@ def sandbox(data: DataDir, environ: Mapping[str, str]) -> Program:
             ExitCode.UNAVAILABLE, "--demo and --sandbox need the package postfleet-sandbox"
         )
     argv = [sys.executable, "-m", "postfleet_sandbox", "--data", str(data.sandbox)]
+    argv += ["--name", "localhost"]
     for name, port in _sandbox_ports(data).items():
         argv += [f"--{name.replace('_', '-')}", str(port)]
     return Program("sandbox", tuple(argv), environ)

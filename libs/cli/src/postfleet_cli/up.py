@@ -1,6 +1,7 @@
 """`postfleet up`: the whole platform on this machine until Ctrl-C."""
 
 import asyncio
+import json
 import os
 import signal
 import time
@@ -113,4 +114,6 @@ async def _work(supervisor: Supervisor, options: Options, console: Console) -> N
     if options.demo:
         from postfleet_cli.demo import run as run_demo
 
-        await run_demo(where.url, keys.api_key, supervisor.data, console)
+        said = json.loads((supervisor.data.sandbox / "sandbox.json").read_text())
+        control = f"http://{ports.HOST}:{said['control_port']}"
+        await run_demo(where.url, keys.api_key, control, console)

@@ -11,7 +11,8 @@ from pymongo import WriteConcern, monitoring
 from pymongo.errors import BulkWriteError, PyMongoError
 from pymongo.uri_parser import parse_uri
 
-from postfleet import metrics
+from postfleet import metrics, shapes
+from postfleet.migrations import STEPS
 
 log = logging.getLogger(__name__)
 
@@ -22,6 +23,7 @@ Flush = Callable[[], Awaitable[None]]  # returns when what was written before is
 
 _SELECTION_TIMEOUT_MS = 5000
 _DUPLICATE_KEY = 11000
+_LOOK_AGAIN_S = 2.0  # whether a database of another shape was migrated
 
 
 class _Measured(monitoring.CommandListener):
@@ -50,6 +52,8 @@ class Mongo:
 
     def __init__(self, url: str, service: str, prefix: str = "") -> None:
         self._one_server = _acknowledged_by(url) == 1
+        self._service = service
+        self._shaped = True
         w = 1 if self._one_server else "majority"
         self._client: Any = AsyncIOMotorClient(
             url,
@@ -79,12 +83,33 @@ class Mongo:
             await self.database.journal.update_one({"_id": "flush"}, mark, upsert=True)
 
     async def connect(self) -> None:
-        """Wait until the server answers, saying so every few seconds."""
-        while not await self.ready():
+        """Wait until the server answers, and the documents have the shape that this program wants."""
+        while not await self._answers():
             log.warning("waiting for MongoDB")
             await asyncio.sleep(1)
+        said = ""
+        while self._service in STEPS and (wrong := await self._wrong_shape()):
+            if wrong != said:
+                log.error("%s", wrong)
+                said = wrong
+            await asyncio.sleep(_LOOK_AGAIN_S)
+
+    async def _wrong_shape(self) -> str:
+        """What is wrong, if anything is; meanwhile this is not ready."""
+        try:
+            await shapes.agree(self.database, self._service)
+        except shapes.WrongShape as wrong:
+            self._shaped = False
+            return str(wrong)
+        except PyMongoError as error:
+            return f"the database fails, tried again soon: {error}"
+        self._shaped = True
+        return ""
 
     async def ready(self) -> bool:
+        return self._shaped and await self._answers()
+
+    async def _answers(self) -> bool:
         try:
             await self._client.admin.command("ping")
         except PyMongoError:

@@ -8,7 +8,8 @@ from pathlib import Path
 
 import uvloop
 
-from postfleet_sandbox.sandbox import HOST, Sandbox
+from postfleet_sandbox.sandbox import Sandbox
+from postfleet_sandbox.submission import HOST
 
 
 def main() -> int:
@@ -26,6 +27,14 @@ def _arguments(words: list[str]) -> argparse.Namespace:
     parser.add_argument("--data", type=Path, required=True, help="where everything is kept")
     for port in ("smtp", "smtps", "imap", "control"):
         parser.add_argument(f"--{port}-port", type=int, default=0, help="0: any free port")
+    parser.add_argument("--host", default=HOST, help="where to listen")
+    parser.add_argument("--name", default=HOST, help="by which clients know this machine")
+    parser.add_argument(
+        "--platform",
+        type=_origin,
+        metavar="URL",
+        help="where links to 127.0.0.1 are asked for, if this machine is another",
+    )
     parser.add_argument("--seed", type=int, default=1, help="who behaves how")
     parser.add_argument("--people-domain", default="people.test")
     parser.add_argument(
@@ -36,6 +45,12 @@ def _arguments(words: list[str]) -> argparse.Namespace:
         help="seconds from acceptance to a human open (default 3.0-6.0)",
     )
     return parser.parse_args(words)
+
+
+def _origin(text: str) -> str:
+    if not text.startswith(("http://", "https://")):
+        raise ValueError(text)
+    return text.rstrip("/")
 
 
 def _span(text: str) -> tuple[float, float]:
@@ -59,10 +74,13 @@ async def _run(wanted: argparse.Namespace) -> None:
         smtps_port=wanted.smtps_port,
         imap_port=wanted.imap_port,
         control_port=wanted.control_port,
+        host=wanted.host,
+        name=wanted.name,
+        platform=wanted.platform or "",
     ) as box:
         sys.stdout.write(
-            f"sandbox on {HOST}: smtp {box.smtp_port}, smtps {box.smtps_port}, "
-            f"imaps {box.imap_port}, control http://{HOST}:{box.control_port}\n"
+            f"sandbox on {wanted.host}: smtp {box.smtp_port}, smtps {box.smtps_port}, "
+            f"imaps {box.imap_port}, control http://{wanted.host}:{box.control_port}\n"
         )
         sys.stdout.flush()
         await stop.wait()

@@ -15,12 +15,14 @@ from starlette.routing import Route
 
 from postfleet_sandbox import ledger
 from postfleet_sandbox.behaviours import as_document, behaviour_from
+from postfleet_sandbox.leads import demo_leads
 from postfleet_sandbox.submission import bound_socket
 
 if TYPE_CHECKING:
     from postfleet_sandbox.sandbox import Sandbox
 
 _LINES_A_CHUNK = 200
+_MOST_ROWS = 100_000
 
 
 class _Server(uvicorn.Server):
@@ -47,7 +49,7 @@ class _Server(uvicorn.Server):
 
 
 class ControlServer:
-    """Serves the API on 127.0.0.1."""
+    """Serves the API."""
 
     def __init__(self, box: "Sandbox") -> None:
         self.port = 0
@@ -62,9 +64,9 @@ class ControlServer:
         self._server = _Server(config)
         self._serving: asyncio.Task[None] | None = None
 
-    async def start(self, port: int) -> None:
+    async def start(self, port: int, host: str) -> None:
         """Listen; port 0 means any free one."""
-        listening = await bound_socket(port)
+        listening = await bound_socket(port, host)
         self.port = listening.getsockname()[1]
         self._serving = asyncio.create_task(self._server.serve([listening]))
         await self._server.listening.wait()
@@ -86,6 +88,8 @@ class _Api:
         return Starlette(
             routes=[
                 Route("/healthz", self.healthz),
+                Route("/readyz", self.healthz),
+                Route("/leads.csv", self.leads),
                 Route("/accounts", self.add_account, methods=["POST"]),
                 Route("/scripts/{address}", self.script, methods=["GET", "PUT"]),
                 Route("/ledger", self.ledger),
@@ -99,6 +103,17 @@ class _Api:
         """The servers listen."""
         return JSONResponse({"status": "ok"})
 
+    async def leads(self, request: Request) -> Response:
+        """`?rows=200`: a file of people who behave as they like, malformed rows included."""
+        try:
+            rows = int(request.query_params.get("rows", 200))
+        except ValueError:
+            rows = 0
+        if not 1 <= rows <= _MOST_ROWS:
+            raise HTTPException(422, f"rows must be a number from 1 to {_MOST_ROWS}")
+        leads = demo_leads(self._box.seed, rows, self._box.people_domain)
+        return Response(leads.csv_bytes, media_type="text/csv")
+
     async def add_account(self, request: Request) -> Response:
         """`{address, password, saves_sent?}`: 201 with where to log in."""
         wanted = await _body(request, address=str, password=str)
@@ -106,7 +121,7 @@ class _Api:
         account = self._box.add_account(
             wanted["address"], wanted["password"], saves_sent=saves_sent
         )
-        hosts = {"smtp_host": "127.0.0.1", "imap_host": "127.0.0.1"}
+        hosts = {"smtp_host": self._box.name, "imap_host": self._box.name}
         answer = {"address": account.address, **hosts, **self._box.endpoints()}
         return JSONResponse(answer, status_code=201)
 

@@ -174,9 +174,9 @@ class ImapServer:
         self._listener: asyncio.Server | None = None
         self._connections: set[asyncio.Task[None]] = set()
 
-    async def start(self, port: int) -> None:
+    async def start(self, port: int, host: str) -> None:
         """Listen; port 0 means any free one."""
-        listening = await bound_socket(port)
+        listening = await bound_socket(port, host)
         self.port = listening.getsockname()[1]
         self._listener = await asyncio.start_server(
             self._connected, sock=listening, ssl=self._context, backlog=512

@@ -43,6 +43,13 @@ def on_loopback(url: str) -> bool:
         return False
 
 
+def reached_at(url: str, platform: str) -> str:
+    """A link to this machine as it is asked for: at `platform`, an origin, if there is one."""
+    parts = urlsplit(url)
+    query = f"?{parts.query}" if parts.query else ""
+    return f"{platform}{parts.path}{query}" if platform else url
+
+
 @lru_cache(maxsize=256)
 def read(content: bytes) -> Letter:
     """Parse an accepted mail."""

@@ -14,7 +14,7 @@ from postfleet_sandbox.behaviours import Act, fraction
 from postfleet_sandbox.ledger import Ledger, Record, Spool
 from postfleet_sandbox.mailboxes import MailStore
 from postfleet_sandbox.people import People
-from postfleet_sandbox.reading import Letter, on_loopback, read
+from postfleet_sandbox.reading import Letter, on_loopback, reached_at, read
 
 MAX_AT_ONCE = 64  # requests in flight; a burst of mails must not become a burst of sockets
 RETRY_AFTER_S = (0.3, 0.7, 1.5, 3.0, 5.0, 8.0, 10.0)  # 28 s: a restarting platform is back by then
@@ -67,6 +67,7 @@ class Recipients:
         accounts: Accounts,
         store: MailStore,
         seed: int,
+        platform: str = "",
     ) -> None:
         self._agenda = agenda
         self._ledger = register
@@ -74,7 +75,7 @@ class Recipients:
         self._people = people
         self._accounts = accounts
         self._store = store
-        self._seed = seed
+        self._seed, self._platform = seed, platform
         self._slots = asyncio.Semaphore(MAX_AT_ONCE)
         self._running: set[asyncio.Task[None]] = set()
         self._http = _client()
@@ -216,6 +217,7 @@ class Recipients:
     ) -> httpx.Response:
         """Ask until there is an answer; CannotAct unless it is 2xx or 3xx."""
         reason = ""
+        url = reached_at(url, self._platform)
         for pause in (*RETRY_AFTER_S, None):
             try:
                 answer = await self._http.request(method, url, headers=dict(headers), content=body)

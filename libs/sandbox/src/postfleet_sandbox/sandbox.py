@@ -23,11 +23,9 @@ from postfleet_sandbox.mailboxes import MailStore
 from postfleet_sandbox.people import People
 from postfleet_sandbox.reception import Reception
 from postfleet_sandbox.recipients import Recipients
-from postfleet_sandbox.submission import SubmissionServer
+from postfleet_sandbox.submission import HOST, SubmissionServer
 from postfleet_sandbox.summary import Summary
 from postfleet_sandbox.tls import Certificates, certificates
-
-HOST = "127.0.0.1"
 
 
 class Sandbox:
@@ -36,6 +34,8 @@ class Sandbox:
     Everything is kept in `data`; started there again, it goes on where it stopped. Port 0 means
     any free port. `human_delay_s` is how long after acceptance people open a mail (below 2 s
     their opens look like a scanner's), `machine_delay_s` how long scanners and mail servers take.
+    `host` is where the servers listen, `name` by which clients know them; links to this machine
+    are asked for at `platform` if one is named: in a container it is another.
     """
 
     def __init__(
@@ -50,17 +50,21 @@ class Sandbox:
         smtps_port: int = 0,
         imap_port: int = 0,
         control_port: int = 0,
+        host: str = HOST,
+        name: str = HOST,
+        platform: str = "",
     ) -> None:
         self.data = Path(data)
         self.data.mkdir(parents=True, exist_ok=True)
-        self.certificates: Certificates = certificates(self.data)
+        self.certificates: Certificates = certificates(self.data, name)
         self.accounts = Accounts(self.data / "accounts.jsonl")
         self.ledger = Ledger(self.data / "ledger.jsonl")
         self._ports = (smtp_port, smtps_port, imap_port, control_port)
-        self._seed = seed
+        self.seed, self.people_domain, self.name = seed, people_domain.lower(), name
+        self._host, self._platform = host, platform
         self._people = People(
             seed,
-            people_domain.lower(),
+            self.people_domain,
             _milliseconds(human_delay_s),
             _milliseconds(machine_delay_s),
             self.accounts,
@@ -192,16 +196,17 @@ class Sandbox:
             await asyncio.sleep(0.02)
 
     async def _start_recipients(self, exits: AsyncExitStack) -> None:
-        recipients = Recipients(
+        self.recipients = Recipients(
             agenda=self._agenda,
             register=self.ledger,
             spool=self._spool,
             people=self._people,
             accounts=self.accounts,
             store=self._store,
-            seed=self._seed,
+            seed=self.seed,
+            platform=self._platform,
         )
-        acting = asyncio.create_task(recipients.run())
+        acting = asyncio.create_task(self.recipients.run())
 
         async def stop() -> None:
             acting.cancel()
@@ -215,13 +220,13 @@ class Sandbox:
         reception = Reception(self._people, self.ledger, self._spool)
         self._imap = ImapServer(self.accounts, self._store, context)
         exits.push_async_callback(self._imap.stop)
-        await self._imap.start(imap_port)
+        await self._imap.start(imap_port, self._host)
         self._submission = SubmissionServer(self.accounts, reception, context)
         exits.push_async_callback(self._submission.stop)
-        await self._submission.start(smtp_port, smtps_port)
+        await self._submission.start(smtp_port, smtps_port, self._host)
         self._control = ControlServer(self)
         exits.push_async_callback(self._control.stop)
-        await self._control.start(control_port)
+        await self._control.start(control_port, self._host)
 
     async def _end_outage(self) -> None:
         if self._outage is not None:

@@ -231,11 +231,13 @@ class SubmissionServer:
         self.smtp_port = 0
         self.smtps_port = 0
         self._context = context
+        self._host = HOST
         self._listeners: list[asyncio.Server] = []
 
-    async def start(self, smtp_port: int, smtps_port: int) -> None:
+    async def start(self, smtp_port: int, smtps_port: int, host: str = HOST) -> None:
         """Listen; port 0 means any free one."""
-        sockets = [await bound_socket(port) for port in (smtp_port, smtps_port)]
+        self._host = host
+        sockets = [await bound_socket(port, host) for port in (smtp_port, smtps_port)]
         self.smtp_port, self.smtps_port = (listener.getsockname()[1] for listener in sockets)
         await self._listen(sockets)
 
@@ -243,7 +245,9 @@ class SubmissionServer:
         """Cut all connections and refuse new ones for a while."""
         await self.stop()
         # Bound but not listening: nobody else gets the ports, and clients are refused.
-        sockets = [await bound_socket(port) for port in (self.smtp_port, self.smtps_port)]
+        sockets = [
+            await bound_socket(port, self._host) for port in (self.smtp_port, self.smtps_port)
+        ]
         try:
             await asyncio.sleep(seconds)
         except asyncio.CancelledError:
@@ -275,15 +279,15 @@ class SubmissionServer:
         return lambda: Connection(self, self._context, tls=tls)
 
 
-async def bound_socket(port: int) -> socket.socket:
-    """Bind to `port` on 127.0.0.1, waiting up to a second for a closing listener to let go."""
+async def bound_socket(port: int, host: str = HOST) -> socket.socket:
+    """Bind to `port`, waiting up to a second for a closing listener to let go."""
     for _ in range(100):
         candidate = socket.socket(socket.AF_INET, socket.SOCK_STREAM)
         candidate.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
         with suppress(OSError):
-            candidate.bind((HOST, port))
+            candidate.bind((host, port))
             candidate.setblocking(False)
             return candidate
         candidate.close()
         await asyncio.sleep(0.01)
-    raise OSError(f"port {port} on {HOST} is in use: stop what listens there or choose another")
+    raise OSError(f"port {port} on {host} is in use: stop what listens there or choose another")

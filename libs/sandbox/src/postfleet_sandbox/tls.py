@@ -12,6 +12,7 @@ from cryptography.hazmat.primitives.asymmetric import ec
 from cryptography.x509.oid import ExtendedKeyUsageOID, NameOID
 
 SERVER_NAMES = ("localhost", "smtp.sandbox.test", "imap.sandbox.test")
+_ADDRESS = "127.0.0.1"
 _LIFETIME = timedelta(days=825)  # the longest that Apple's clients accept
 _RENEW_BEFORE = timedelta(days=30)
 
@@ -36,23 +37,25 @@ class Certificates:
         return ssl.create_default_context(cafile=str(self.ca_file))
 
 
-def certificates(folder: Path) -> Certificates:
-    """Return the certificates in `folder`; make them if they are missing or about to expire."""
+def certificates(folder: Path, name: str = "localhost") -> Certificates:
+    """Return the certificates in `folder`; make them if missing, about to expire, or without `name`."""
     found = Certificates(folder / "ca.pem", folder / "server.pem", folder / "server.key")
-    if not _usable(found):
-        _make(found)
+    if not _usable(found, name):
+        _make(found, name)
     return found
 
 
-def _usable(found: Certificates) -> bool:
+def _usable(found: Certificates, name: str) -> bool:
     files = (found.ca_file, found.server_file, found.server_key_file)
     if not all(file.exists() for file in files):
         return False
     certificate = x509.load_pem_x509_certificate(found.server_file.read_bytes())
-    return certificate.not_valid_after_utc - datetime.now(UTC) > _RENEW_BEFORE
+    names = certificate.extensions.get_extension_for_class(x509.SubjectAlternativeName).value
+    named = name == _ADDRESS or name in names.get_values_for_type(x509.DNSName)
+    return named and certificate.not_valid_after_utc - datetime.now(UTC) > _RENEW_BEFORE
 
 
-def _make(wanted: Certificates) -> None:
+def _make(wanted: Certificates, own_name: str) -> None:
     ca_key, server_key = (ec.generate_private_key(ec.SECP256R1()) for _ in range(2))
     ca_name, server_name = _name("Postfleet sandbox CA"), _name("localhost")
     ca = (
@@ -64,8 +67,9 @@ def _make(wanted: Certificates) -> None:
         )
         .sign(ca_key, hashes.SHA256())
     )
-    names = [x509.DNSName(name) for name in SERVER_NAMES]
-    address = x509.IPAddress(ipaddress.ip_address("127.0.0.1"))
+    others = [own_name] if own_name not in (*SERVER_NAMES, _ADDRESS) else []
+    names = [x509.DNSName(name) for name in (*SERVER_NAMES, *others)]
+    address = x509.IPAddress(ipaddress.ip_address(_ADDRESS))
     server = (
         _builder(server_name, ca_name, server_key.public_key())
         .add_extension(x509.SubjectAlternativeName([*names, address]), critical=False)
