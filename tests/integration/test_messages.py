@@ -51,6 +51,29 @@ def received(world: DispatcherWorld, recipient: str) -> EmailMessage:
     return email.message_from_bytes(world.box.mail(record), policy=email.policy.default)
 
 
+@pytest.mark.seed("C25", "S196")
+async def test_campaign_mail_has_a_footer_and_headers_to_leave_by_and_a_message_has_none(
+    world: DispatcherWorld,
+) -> None:
+    one = await started(world)
+    body = mail(to="accept+own@people.test", html="<p>Hi</p>")
+    made = await one.api("POST", "/messages", json=body)
+    await state(world, one, made["id"], "accepted")
+    campaign = await world.campaign(one, ["accept+led@people.test"])
+    await world.settled(campaign, 1)
+    own, led = received(world, "accept+own@people.test"), received(world, "accept+led@people.test")
+    assert led["List-Unsubscribe-Post"] == "List-Unsubscribe=One-Click"
+    (link,) = led["List-Unsubscribe"].strip("<>").splitlines()
+    assert link in _texts(led)
+    assert [name for name in own if name.startswith("List-")] == []
+    assert "nsubscribe" not in _texts(own)
+    assert "/u/" not in own.as_string()
+
+
+def _texts(one: EmailMessage) -> str:
+    return "".join(p.get_content() for p in one.walk() if p.get_content_maintype() == "text")
+
+
 async def test_a_message_is_sent_once_and_shown_with_what_became_of_it(
     world: DispatcherWorld,
 ) -> None:

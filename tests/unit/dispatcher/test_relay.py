@@ -299,7 +299,9 @@ async def test_content_is_checked_and_nothing_of_it_repaired(
     if "folded" in change[1]:
         change = ("Net <net", "Net\r\n <net")
     assert change[0] in MAIL
-    assert (await hand_in(client, MAIL.replace(*change, 1), "net@fleet.test"))[:9] == reply
+    answer = await hand_in(client, MAIL.replace(*change, 1), "net@fleet.test")
+    assert answer[:9] == reply
+    assert answer.isascii(), "RFC 5321, 4.2: replies are ASCII"
     assert len(await world.stored()) == (reply[0] == "2")
     assert (await client.say("NOOP")).startswith("250 ")
     client.close()

@@ -102,7 +102,7 @@ class RelaySession(SMTP):
         async def strict(separator: bytes = b"\n") -> bytes:
             line = await read(separator)
             if separator == b"\n" and bare_line_ends(line):
-                await self.hang_up("521 5.5.2 Lines end in CRLF, nothing else (RFC 5321 §2.3.8)")
+                await self.hang_up("521 5.5.2 Lines end in CRLF, nothing else (RFC 5321, 2.3.8)")
             return line
 
         setattr(reader, "readuntil", strict)  # noqa: B010

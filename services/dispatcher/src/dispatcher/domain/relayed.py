@@ -71,7 +71,7 @@ def examine(content: bytes, *, smtputf8: bool) -> Relayed:
     hops = 0
     for name, field in _fields(head):
         if name in found and name in _ONCE:
-            raise Unacceptable(f"550 5.6.0 {name.decode().title()} is there twice (RFC 5322 §3.6)")
+            raise Unacceptable(f"550 5.6.0 {name.decode().title()} is there twice (RFC 5322, 3.6)")
         found[name] = field
         hops += name == b"received"
         if name not in _DROPPED:
@@ -106,9 +106,9 @@ def bare_line_ends(data: bytes) -> bool:
 
 def _check_octets(content: bytes) -> None:
     if bare_line_ends(content):
-        raise Unacceptable("550 5.6.11 A bare CR or LF is not allowed (RFC 5321 §2.3.8)")
+        raise Unacceptable("550 5.6.11 A bare CR or LF is not allowed (RFC 5321, 2.3.8)")
     if b"\0" in content:
-        raise Unacceptable("550 5.6.0 NUL is not allowed (RFC 5322 §2.1)")
+        raise Unacceptable("550 5.6.0 NUL is not allowed (RFC 5322, 2.1)")
     if max(map(len, content.split(b"\r\n"))) > MAX_LINE_BYTES:
         raise Unacceptable(f"550 5.6.0 A line is longer than {MAX_LINE_BYTES} octets")
 
@@ -134,7 +134,7 @@ def _fields(head: bytes) -> list[tuple[bytes, bytes]]:
             continue
         found = _FIELD.match(line)
         if not found:
-            raise Unacceptable("550 5.6.0 A header line is no field (RFC 5322 §2.2)")
+            raise Unacceptable("550 5.6.0 A header line is no field (RFC 5322, 2.2)")
         if len(fields) >= MAX_FIELDS:
             raise Unacceptable(f"552 5.3.4 More than {MAX_FIELDS} header fields")
         fields.append((found[1].lower(), line))
@@ -148,7 +148,7 @@ def _value(field: bytes) -> str:
 
 def _author(field: bytes | None) -> str:
     if field is None:
-        raise Unacceptable("550 5.6.0 There is no From field (RFC 5322 §3.6)")
+        raise Unacceptable("550 5.6.0 There is no From field (RFC 5322, 3.6)")
     return _mailbox(field, "From")
 
 
@@ -169,7 +169,7 @@ def _message_id(field: bytes | None) -> str:
         return ""
     value = _value(field)
     if not _MESSAGE_ID.fullmatch(value):
-        raise Unacceptable("550 5.6.0 The Message-ID is not valid (RFC 5322 §3.6.4)")
+        raise Unacceptable("550 5.6.0 The Message-ID is not valid (RFC 5322, 3.6.4)")
     return value
 
 
