@@ -1,6 +1,7 @@
-"""Writes what the documentation says about events from the code that defines them.
+"""Writes what the documentation says about events and sizes from the code and its bench.
 
-python docs/generate.py --write    docs/events.md, docs/schemas/*.json, docs/asyncapi.json
+python docs/generate.py --write    docs/events.md, docs/schemas/*.json, docs/asyncapi.json, and the
+                                   sizing table of docs/operations.md from the last bench
 python docs/generate.py --check    says which of them are not what the code says, and exits 1
 """
 
@@ -12,6 +13,7 @@ from datetime import timedelta
 from pathlib import Path
 from typing import Any
 
+import sizing
 from pydantic import BaseModel
 from pydantic.json_schema import models_json_schema
 
@@ -307,6 +309,7 @@ def files() -> dict[Path, str]:
     return {
         DOCS / "events.md": markdown().rstrip("\n") + "\n",
         DOCS / "asyncapi.json": _json(asyncapi()),
+        sizing.PAGE: sizing.page(),
         SERVED: json.dumps(asyncapi(), separators=(",", ":"), ensure_ascii=False) + "\n",
         **{DOCS / "schemas" / f"{s}.json": _json(schema_of(cls)) for s, cls in _by_subject()},
     }
