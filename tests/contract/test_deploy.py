@@ -23,8 +23,8 @@ from postfleet import tracing
 ROOT = Path(__file__).parents[2]
 SCRIPTS = Path(sysconfig.get_path("scripts"))
 SERVICES = sorted(folder.name for folder in (ROOT / "services").iterdir() if folder.is_dir())
-OURS = [*SERVICES, "gateway", "bus-apply", "certs"]
-ONE_SHOT = ["mongo-init", "bus-apply", "certs"]
+OURS = [*SERVICES, "gateway", "bus-apply", "migrate", "certs"]
+ONE_SHOT = ["mongo-init", "bus-apply", "migrate", "certs"]
 NODES = ["nats-1", "nats-2", "nats-3"]
 REMEDY = "Run deploy/make-env"
 
@@ -100,7 +100,7 @@ def test_an_image_has_a_version(name: str) -> None:
 def test_containers_start_in_order() -> None:
     for service in SERVICES:
         assert COMPOSE[service]["depends_on"] == {
-            "mongo-init": {"condition": "service_completed_successfully"},
+            "migrate": {"condition": "service_completed_successfully"},
             "bus-apply": {"condition": "service_completed_successfully"},
         }
     healthy = {"condition": "service_healthy"}
@@ -111,6 +111,9 @@ def test_containers_start_in_order() -> None:
         done = {"condition": "service_completed_successfully"}
         assert COMPOSE[node]["depends_on"] == {"certs": done}
     assert COMPOSE["mongo-init"]["depends_on"] == {"mongo": healthy}
+    done = {"condition": "service_completed_successfully"}
+    assert COMPOSE["migrate"]["depends_on"] == {"mongo-init": done}
+    assert COMPOSE["migrate"]["command"] == ["migrate", "--yes"]
 
 
 @pytest.mark.parametrize("name", [*SERVICES, "gateway"])
@@ -205,7 +208,7 @@ def test_only_the_gateway_smtp_in_and_the_views_are_published_and_on_loopback() 
 
 def test_the_servers_have_no_way_out() -> None:
     assert _compose()["networks"]["data"] == {"internal": True}
-    for name in ("nats", *NODES, "mongo", "mongo-init", "bus-apply"):
+    for name in ("nats", *NODES, "mongo", "mongo-init", "bus-apply", "migrate"):
         assert COMPOSE[name]["networks"] == ["data"]
 
 

@@ -157,7 +157,7 @@ def test_the_namespace_enforces_the_restricted_standard() -> None:
 def test_everything_runs() -> None:
     assert set(_find("Deployment")) == {*SERVICES, "gateway"}
     assert set(_find("StatefulSet")) == {"nats", "mongo"}
-    assert set(_find("Job")) == {"bus-apply", "mongo-init"}
+    assert set(_find("Job")) == {"bus-apply", "migrate", "mongo-init"}
     for kind in ("Service", "PodDisruptionBudget"):
         assert set(_find(kind)) == {*SERVICES, "gateway", "nats", "mongo"}
 
@@ -300,6 +300,7 @@ def test_production_has_no_database_of_its_own_and_may_reach_one_outside() -> No
     assert not {name for name in names if "mongo" in name[1]} - {
         ("NetworkPolicy", "services-to-mongodb-outside")
     }
+    assert set(_production("Job")) == {"bus-apply"}, "nobody knows its administrator's password"
     config = _production("ConfigMap")["postfleet"]["data"]
     assert config["MONGODB_HOSTS"].count(",") == 2
     assert "replicaSet=" in config["MONGODB_OPTIONS"]
@@ -381,7 +382,7 @@ def _selects(selector: Object, name: str) -> bool:
 
 def _edges(direction: str) -> set[tuple[str, str, int]]:
     """(from, to, port) inside the namespace as the policies of one direction allow it."""
-    names = [*SERVICES, "gateway", "nats", "mongo", "bus-apply", "mongo-init"]
+    names = [*SERVICES, "gateway", "nats", "mongo", "bus-apply", "migrate", "mongo-init"]
     far, near = ("to", "egress") if direction == "egress" else ("from", "ingress")
     found = set()
     for policy in _find("NetworkPolicy").values():
@@ -410,7 +411,7 @@ def test_everything_is_denied_that_no_policy_allows() -> None:
 def test_the_ways_inside_are_these_and_open_at_both_ends() -> None:
     expected = {
         *((service, "nats", 4222) for service in [*SERVICES, "bus-apply"]),
-        *((service, "mongo", 27017) for service in [*SERVICES, "mongo-init", "mongo"]),
+        *((service, "mongo", 27017) for service in [*SERVICES, "mongo-init", "migrate", "mongo"]),
         *(("gateway", service, 8000) for service in SERVICES),
     }
     # The gateway takes whoever comes; the tracker is the one inside that does.
