@@ -6,6 +6,7 @@ import socket
 from base64 import b64encode
 
 from postfleet.events.senders import MailServer, SmtpSecurity
+from postfleet.tls import refusal
 from sender_registry.connecting import Reach, certificate_until_ms, open_socket, step
 from sender_registry.domain.validation import CheckFailed, Code, LoggedIn
 
@@ -57,8 +58,7 @@ async def _open(
     except TimeoutError:
         raise
     except OSError as error:
-        reason = getattr(error, "verify_message", "") or getattr(error, "reason", None)
-        detail = f"no TLS from the first byte: {reason or type(error).__name__}"
+        detail = f"no TLS from the first byte: {refusal(error)}"
         raise CheckFailed(Code.SSL_ERROR if tls else Code.CONNECTION_FAILED, detail) from error
 
 

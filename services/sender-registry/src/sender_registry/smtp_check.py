@@ -8,6 +8,7 @@ from aiosmtplib import SMTP
 
 from postfleet.events.senders import MailServer, SmtpSecurity
 from postfleet.smtp import SmtpReply, auth_mechanism
+from postfleet.tls import refusal
 from sender_registry.connecting import Reach, certificate_until_ms, open_socket, step
 from sender_registry.domain.validation import CheckFailed, Code, LoggedIn
 
@@ -119,10 +120,9 @@ def _is_below_smtp(cause: BaseException | None) -> bool:
 
 
 def _reason(error: BaseException | None) -> str:
-    """What OpenSSL says, without file names; else the kind of error."""
+    """What OpenSSL says, with the remedy; else the kind of error."""
     cause = error if not isinstance(error, aiosmtplib.SMTPException) else error.__cause__ or error
-    verify = getattr(cause, "verify_message", "")
-    return verify or getattr(cause, "reason", None) or type(cause).__name__
+    return refusal(cause)
 
 
 def _unexpected(where: str, error: BaseException) -> str:
