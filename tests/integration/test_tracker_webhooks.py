@@ -170,6 +170,8 @@ async def test_a_webhook_does_not_reach_into_the_network(
     "body",
     [
         pytest.param({"url": "ftp://example.com/"}, id="no web address"),
+        pytest.param({"url": "https://169.254.169.254/"}, id="an address that is not public"),
+        pytest.param({"url": "https://[::ffff:10.0.0.1]/"}, id="such an address in another form"),
         pytest.param({"url": "https://user:pw@example.com/"}, id="a password in it"),
         pytest.param({"url": "https:///path"}, id="no host"),
         pytest.param({"url": "https://example.com:0/"}, id="port 0"),

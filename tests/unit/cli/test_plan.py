@@ -45,6 +45,7 @@ def test_each_service_has_its_own_port_and_the_same_servers(data: DataDir) -> No
     assert env["POSTFLEET_TRACKER_SPOOL_DIR"] == str(data.path / "spool")
     assert env["POSTFLEET_DISPATCHER_SMTP_PORT"] == "2525"
     assert env["POSTFLEET_SENDER_REGISTRY_ALLOWED_NETWORKS"] == "127.0.0.0/8,::1/128"
+    assert env["POSTFLEET_TRACKER_WEBHOOK_NETWORKS"] == "127.0.0.0/8,::1/128"
     assert "POSTFLEET_TLS_CA_FILE" not in env
 
 
@@ -54,6 +55,7 @@ def test_the_environment_decides_what_the_command_line_does_not(data: DataDir) -
         "NATS_URL": "nats://other:4222",
         "NATS_USER": "everything",
         "POSTFLEET_SENDER_REGISTRY_ALLOWED_NETWORKS": "10.0.0.0/8",
+        "POSTFLEET_TRACKER_WEBHOOK_NETWORKS": "",
     }
     env = _services(data, environ)["tracker"].env
     assert {name: env[name] for name in environ} == environ

@@ -176,6 +176,9 @@ def gateway(where: Addresses, environ: Mapping[str, str], nursery: str | None = 
     return Program("gateway", argv, env, nursery=nursery)
 
 
+#: Mail servers and receivers of webhooks may stand on the machine where everything runs.
+_BESIDE_US = "127.0.0.0/8,::1/128"
+
 #: In the mail world of the demo a day takes a minute: new senders send all of it at once, and who
 #: asked to be tried again later is tried again in seconds. 3.5 % of its people bounce, which in
 #: the first hundred mails may be more than the 5 % that pause a campaign.
@@ -201,7 +204,8 @@ def services(
         **(_DEMO_PACE if options.demo else {}),
         **_MEMORY,
         "POSTFLEET_PUBLIC_URL": where.url,
-        "POSTFLEET_SENDER_REGISTRY_ALLOWED_NETWORKS": "127.0.0.0/8,::1/128",
+        "POSTFLEET_SENDER_REGISTRY_ALLOWED_NETWORKS": _BESIDE_US,
+        "POSTFLEET_TRACKER_WEBHOOK_NETWORKS": _BESIDE_US,
         "POSTFLEET_SENDER_REGISTRY_RELAY_SUBMISSION_PORT": str(where.smtp_port),
         "POSTFLEET_TRACKER_SPOOL_DIR": str(data.spool),
         **({"POSTFLEET_TLS_CA_FILE": ca_file} if ca_file else {}),

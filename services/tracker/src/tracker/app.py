@@ -294,9 +294,7 @@ def build(settings: Settings) -> FastAPI:
             people.build_router(tracker.people, tracker.people_relay),
             rescores.build_router(tracker.rescores),
             webhooks.build_router(
-                tracker.webhooks,
-                settings.key_ring,
-                allow_http=bool(settings.webhook_networks_allowed),
+                tracker.webhooks, settings.key_ring, settings.webhook_networks_allowed
             ),
             console_new_campaign.build_router(console),
             console_campaigns.build_router(console, figures),

@@ -2,9 +2,11 @@
 
 import secrets
 from base64 import b64encode
+from collections.abc import Sequence
 from datetime import UTC, datetime
+from ipaddress import ip_address
 from typing import Annotated, Any
-from urllib.parse import urlsplit
+from urllib.parse import SplitResult, urlsplit
 from uuid import uuid4
 
 from fastapi import APIRouter, Query, Response
@@ -15,6 +17,7 @@ from postfleet.events import EVENTS
 from postfleet.http import API, Strict, decode_cursor, page
 from postfleet.instants import now_ms, rfc3339, to_ms
 from postfleet.problems import Problem, invalid, not_found
+from postfleet.reachable import WEB_PORTS, Network, refusal
 from postfleet.secrets import KeyRing
 from tracker.domain.webhooks import Endpoint
 from tracker.store.webhooks import WebhookStore
@@ -38,7 +41,8 @@ class Replay(Strict):
     since: str
 
 
-def build_router(webhooks: WebhookStore, ring: KeyRing, *, allow_http: bool) -> APIRouter:
+def build_router(webhooks: WebhookStore, ring: KeyRing, networks: Sequence[Network]) -> APIRouter:
+    """`networks` may be posted to although they are not on the internet, and over http."""
     router = APIRouter(prefix=f"{API}/webhooks", tags=["webhooks"])
     admin, read = [require(Scope.ADMIN)], [require(Scope.READ)]
 
@@ -51,7 +55,7 @@ def build_router(webhooks: WebhookStore, ring: KeyRing, *, allow_http: bool) -> 
     @router.post("", status_code=201, dependencies=admin)
     async def create(wanted: NewWebhook, response: Response) -> dict[str, Any]:
         """Post events from now on. The secret is in this answer and in no other."""
-        _check_url(wanted.url, allow_http=allow_http)
+        _check_url(wanted.url, networks)
         for place, subject in enumerate(wanted.events):
             if subject not in EVENTS:
                 raise invalid(f"events.{place}", "UNKNOWN_EVENT", f"there is no event {subject!r}")
@@ -104,7 +108,7 @@ def build_router(webhooks: WebhookStore, ring: KeyRing, *, allow_http: bool) -> 
     return router
 
 
-def _check_url(url: str, *, allow_http: bool) -> None:
+def _check_url(url: str, networks: Sequence[Network]) -> None:
     try:
         parts = urlsplit(url)
         named = bool(parts.hostname) and parts.port != 0
@@ -112,10 +116,25 @@ def _check_url(url: str, *, allow_http: bool) -> None:
         named = False
     if not named or not url.isascii() or not url.isprintable() or " " in url:
         raise invalid("url", "INVALID_URL", "must look like https://example.com/path")
-    if parts.scheme != "https" and not (allow_http and parts.scheme == "http"):
-        raise invalid("url", "NOT_HTTPS", "must start with https://")
+    if parts.scheme != "https" and not (networks and parts.scheme == "http"):
+        raise invalid(
+            "url",
+            "NOT_HTTPS",
+            "must start with https://; POSTFLEET_TRACKER_WEBHOOK_NETWORKS names networks beside us",
+        )
     if parts.username is not None or parts.password is not None or parts.fragment:
         raise invalid("url", "INVALID_URL", "must hold no user, password or fragment")
+    _check_address(parts, networks)
+
+
+def _check_address(parts: SplitResult, networks: Sequence[Network]) -> None:
+    """A host that is an address is judged at once; what a name stands for, with each POST."""
+    try:
+        address = ip_address(parts.hostname or "")
+    except ValueError:
+        return
+    if why := refusal([address], parts.port or 443, networks, WEB_PORTS):
+        raise invalid("url", "FORBIDDEN_ADDRESS", why)
 
 
 def _moment(text: str) -> datetime:
