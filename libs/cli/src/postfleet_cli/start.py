@@ -1,11 +1,15 @@
 """What the command `postfleet` runs. `up` does without the other commands, which take long to import."""
 
+import errno
+import os
 import sys
-from typing import Any
+from typing import Any, NoReturn
 
 import typer
 
-from postfleet_cli.exits import EXIT_CODES_HELP, Refused
+from postfleet_cli.exits import EXIT_CODES_HELP, ExitCode, Refused
+
+_NO_ROOM = (errno.ENOSPC, errno.EDQUOT, errno.EROFS)
 
 
 class Commands(typer.Typer):
@@ -16,9 +20,23 @@ class Commands(typer.Typer):
         try:
             return super().__call__(*args, **options)
         except Refused as refusal:
-            for line in refusal.lines:
-                print(f"postfleet: {line}", file=sys.stderr)
-            sys.exit(refusal.code)
+            _end(refusal)
+        except OSError as error:
+            if error.errno not in _NO_ROOM:
+                raise
+            _end(_no_room(error))
+
+
+def _no_room(error: OSError) -> Refused:
+    where = f"{error.filename}: " if error.filename else ""
+    remedy = "Make room, or choose another place, and run it again: what was done is kept"
+    return Refused(ExitCode.CANNOT_CREATE, f"{where}{os.strerror(error.errno or 0)}. {remedy}")
+
+
+def _end(refusal: Refused) -> NoReturn:
+    for line in refusal.lines:
+        print(f"postfleet: {line}", file=sys.stderr)
+    sys.exit(refusal.code)
 
 
 def run() -> None:
