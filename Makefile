@@ -21,6 +21,7 @@ lint: $(VENV)/.installed
 	$(BIN)/lint-imports
 
 bench: $(VENV)/.installed system-packages
+	@.ci/system-packages bench
 	$(BIN)/python -m tests.bench
 
 chaos: $(VENV)/.installed system-packages
