@@ -13,6 +13,7 @@ from typer.testing import CliRunner, Result
 from postfleet import mongo as mongo_module
 from postfleet.mongo import Mongo, database_name
 from postfleet.shapes import version_of
+from postfleet_cli.doctor import database
 from postfleet_cli.main import app
 from postfleet_cli.routes import SERVICES
 from tests.support.mongo import MongoServer
@@ -154,3 +155,27 @@ def test_a_server_that_does_not_answer_is_named(monkeypatch: pytest.MonkeyPatch)
     monkeypatch.setenv("MONGODB_URL", "mongodb://127.0.0.1:1/?serverSelectionTimeoutMS=100")
     done = _migrate()
     assert "MONGODB_URL says where it is" in str(done.exception)
+
+
+@pytest.mark.parametrize(
+    ("version", "state", "said"),
+    [
+        pytest.param(None, "ok", "", id="a database of today"),
+        pytest.param(99, "trouble", "or restore a backup", id="a newer one"),
+        pytest.param(0, "trouble", "unknown", id="one that says nothing sensible"),
+    ],
+)
+async def test_doctor_tells_of_another_shape(
+    version: int | None, state: str, said: str, databases: Any, mongo_server: MongoServer
+) -> None:
+    if version is not None:
+        databases("tracker").meta.insert_one({"_id": "shape", "version": version})
+    databases("sender-registry").applied.insert_one(OLD_MARK)
+    prefix = mongo_server.database("shapes_")
+    findings, _ = await database.look(mongo_server.url, prefix, embedded=True)
+    by_check = {one.check: one for one in findings}
+    tracker, registry = by_check["shape of tracker"], by_check["shape of sender-registry"]
+    assert tracker.state == state
+    assert said in f"{tracker.detail} {tracker.remedy}"
+    assert registry.state == "trouble"
+    assert "postfleet migrate --yes" in registry.remedy

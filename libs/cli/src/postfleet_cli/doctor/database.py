@@ -8,6 +8,7 @@ from typing import Any
 
 from pymongo.errors import PyMongoError
 
+from postfleet import shapes
 from postfleet.mongo import database_name, operators_client
 from postfleet_cli.doctor.findings import Finding, ok, skipped, trouble, warning
 from postfleet_cli.doctor.indexes import INDEXES
@@ -29,7 +30,8 @@ async def look(url: str, prefix: str = "", *, embedded: bool) -> tuple[list[Find
     else:
         findings = [_server(hello, embedded=embedded)]
         findings += await asyncio.gather(
-            *(_indexes(client, service, prefix) for service in INDEXES)
+            *(_indexes(client, service, prefix) for service in INDEXES),
+            *(_shape(client, service, prefix) for service in INDEXES),
         )
         return findings, _ahead(hello, sent, arrived)
     finally:
@@ -70,6 +72,20 @@ async def _indexes(client: Any, service: str, prefix: str) -> Finding:
     return ok(
         check, f"{sum(len(INDEXES[service][n]) for n in there if n in INDEXES[service])} there"
     )
+
+
+async def _shape(client: Any, service: str, prefix: str) -> Finding:
+    check = f"shape of {service}"
+    try:
+        found = await shapes.standing(client[database_name(service, prefix)], service)
+    except PyMongoError as error:
+        return skipped(check, f"this user may not look: {type(error).__name__}")
+    if found.missing:
+        return trouble(check, f"{found.version} of {found.wanted}", "run `postfleet migrate --yes`")
+    if found.version != found.wanted:
+        remedy = "run the version that wrote it or a newer one, or restore a backup"
+        return trouble(check, f"{found.version or 'unknown'}, not {found.wanted}", remedy)
+    return ok(check, f"{found.version}, as this version works on")
 
 
 async def _missing(collection: Any, fields: tuple[str, ...]) -> list[str]:
