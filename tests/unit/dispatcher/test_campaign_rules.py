@@ -152,6 +152,10 @@ def test_the_first_change_is_the_first_step_that_differs() -> None:
         ({"timezone": ""}, "timezone"),
         ({"days": [0, 6]}, None),
         ({"days": [7]}, "days"),
+        ({"days": ["funday"]}, "days"),
+        ({"windows": ["09:00"]}, "windows"),
+        ({"windows": [{"start": "09:00"}]}, "windows"),
+        ({"windows": [{"start": 9, "end": 17}]}, "windows"),
         ({"start_at": "2026-12-01T09:00:00+01:00"}, None),
         ({"start_at": "2026-12-01T09:00:00"}, "start_at"),
         ({"start_at": "9999-12-31T23:59:59Z"}, "start_at"),
@@ -167,6 +171,15 @@ def test_a_schedule_that_never_opens_is_refused_by_its_field(
     with pytest.raises(ValidationError) as refused:
         ScheduleBody.model_validate(schedule)
     assert {error["loc"][0] for error in refused.value.errors()} == {field}
+
+
+def test_days_and_windows_may_be_written_as_people_write_them() -> None:
+    plain = {"days": [0, 6], "windows": [["09:00", "12:00"], ["13:00", "24:00"]]}
+    spelt = {
+        "days": ["mon", "Sunday"],
+        "windows": ["09:00-12:00", {"start": "13:00", "end": "24:00"}],
+    }
+    assert ScheduleBody.model_validate(spelt) == ScheduleBody.model_validate(plain)
 
 
 def body(**changes: Any) -> dict[str, Any]:

@@ -5,7 +5,7 @@ from datetime import datetime, time
 from typing import Annotated
 from zoneinfo import ZoneInfo, ZoneInfoNotFoundError
 
-from pydantic import AwareDatetime, Field, field_validator
+from pydantic import AwareDatetime, BeforeValidator, Field, field_validator
 
 from dispatcher.domain.campaigns import Schedule
 from dispatcher.domain.openings import MOST_AHEAD
@@ -14,14 +14,35 @@ from postfleet.instants import now
 
 _CLOCK = re.compile(r"(?:[01][0-9]|2[0-3]):[0-5][0-9]", re.ASCII)
 _MIDNIGHT = "24:00"
+_DAYS = ("monday", "tuesday", "wednesday", "thursday", "friday", "saturday", "sunday")
+
+
+def _day(value: object) -> object:
+    """The number of a day's name, or of its first three letters; all else as it is."""
+    name = value.strip().lower() if isinstance(value, str) else ""
+    found = [number for number, day in enumerate(_DAYS) if name in (day, day[:3])]
+    return found[0] if found else value
+
+
+def _pair(value: object) -> object:
+    """The pair that `09:00-17:00` or `{"start": …, "end": …}` means; all else as it is."""
+    if isinstance(value, str):
+        return [part.strip() for part in value.split("-")]
+    if isinstance(value, dict) and set(value) == {"start", "end"}:
+        return [value["start"], value["end"]]
+    return value
+
+
+Day = Annotated[int, BeforeValidator(_day), Field(ge=0, le=6)]
+Pair = Annotated[list[str], BeforeValidator(_pair)]
 
 
 class ScheduleBody(Strict):
-    """No `windows` means the whole day, no `days` every day; a day is 0 (Monday) to 6."""
+    """No `windows` means the whole day, no `days` every day; a day is 0 (Monday) to 6, or its name."""
 
     timezone: Annotated[str, Field(max_length=64)] = "UTC"
-    days: list[Annotated[int, Field(ge=0, le=6)]] = Field(default_factory=list)
-    windows: list[list[str]] = Field(default_factory=list, max_length=20)
+    days: list[Day] = Field(default_factory=list)
+    windows: list[Pair] = Field(default_factory=list, max_length=20)
     start_at: Annotated[AwareDatetime | None, Field(strict=False)] = None
     spread: bool = False
     recipient_hours: bool = False
