@@ -11,7 +11,7 @@ from pathlib import Path
 import pytest
 
 from postfleet.secrets import KeyRing
-from postfleet_cli.datadir import DataDir
+from postfleet_cli.datadir import DataDir, check_public_url
 from postfleet_cli.exits import ExitCode, Refused
 
 _GOOD_KEY = b64encode(bytes(32)).decode()
@@ -74,6 +74,15 @@ def test_a_malformed_key_ends_with_78_and_says_which_and_why(
         data.keys(environ)
     assert _refusal(caught).code == ExitCode.CONFIG
     assert len(_refusal(caught).lines) == 1
+
+
+@pytest.mark.parametrize("url", ["", "mail.example.org", "ftp://mail.example.org"])
+def test_a_malformed_public_address_ends_with_78_and_says_why(url: str) -> None:
+    with pytest.raises(Refused, match=r"POSTFLEET_PUBLIC_URL: must start with http") as caught:
+        check_public_url({"POSTFLEET_PUBLIC_URL": url})
+    assert _refusal(caught).code == ExitCode.CONFIG
+    check_public_url({})
+    check_public_url({"POSTFLEET_PUBLIC_URL": "https://mail.example.org"})
 
 
 def test_a_damaged_key_file_is_named(data: DataDir) -> None:

@@ -129,6 +129,13 @@ class DataDir:
         return value
 
 
+def check_public_url(environ: Mapping[str, str]) -> None:
+    """Refused here: the services would refuse it too, and be started again and again."""
+    url = environ.get("POSTFLEET_PUBLIC_URL")
+    if url is not None and not url.startswith(("http://", "https://")):
+        raise Refused(ExitCode.CONFIG, "POSTFLEET_PUBLIC_URL: must start with http:// or https://")
+
+
 def _read(path: Path) -> str:
     try:
         path.chmod(0o600)
