@@ -78,17 +78,24 @@ async def test_a_delivery_under_the_same_key_adds_nothing(box: Sandbox, imap: Im
     assert (await asyncio.to_thread(lambda: imap().select("INBOX")))[1] == [b"1"]
 
 
-async def test_an_idle_client_hears_of_a_delivery_within_a_second(box: Sandbox) -> None:
+@pytest.mark.parametrize("before", [False, True], ids=["while it idles", "just before"])
+async def test_an_idle_client_hears_of_a_delivery_within_a_second(
+    box: Sandbox, before: bool
+) -> None:
     client = aioimaplib.IMAP4_SSL(
         "localhost", box.imap_port, timeout=5, ssl_context=box.client_context
     )
     await client.wait_hello_from_server()
     await client.login(SENDER, PASSWORD)
     await client.select("INBOX")
-    idling = await client.idle_start(timeout=10)
-    await asyncio.sleep(0.2)
     started = time.monotonic()
-    await box.deliver(SENDER, message(1), "news")
+    if before:
+        await box.deliver(SENDER, message(1), "news")
+    idling = await client.idle_start(timeout=10)
+    if not before:
+        await asyncio.sleep(0.2)
+        started = time.monotonic()
+        await box.deliver(SENDER, message(1), "news")
     news = await client.wait_server_push(timeout=5)
     assert time.monotonic() - started < 1
     assert b"1 EXISTS" in news

@@ -17,11 +17,13 @@ from pymap.backend.dict.mailbox import (
     _ThreadCache,
 )
 from pymap.backend.mailbox import MailboxSetInterface
+from pymap.concurrent import Event
 from pymap.flags import FlagOp
 from pymap.interfaces.message import CachedMessage
 from pymap.listtree import ListTree
 from pymap.parsing.message import AppendMessage
 from pymap.parsing.specials import FetchRequirement, Flag, ObjectId
+from pymap.selected import SelectedMailbox
 
 SPECIAL_USE = {"Sent": b"Sent", "Drafts": b"Drafts", "Junk": b"Junk", "Trash": b"Trash"}
 DELIMITER = "/"
@@ -42,6 +44,14 @@ class JournaledMailbox(MailboxData):
         mailbox._max_uid = 0
         await mailbox._replay()
         return mailbox
+
+    async def update_selected(
+        self, selected: SelectedMailbox, *, wait_on: Event | None = None
+    ) -> SelectedMailbox:
+        """pymap's IDLE waits first: what came since the folder was opened is told at once instead."""
+        told = selected.mod_sequence
+        behind = told is not None and told < self._mod_sequences.highest
+        return await super().update_selected(selected, wait_on=None if behind else wait_on)
 
     async def deliver(self, content: bytes, key: str) -> None:
         """Add a new mail, unless one was delivered under the same key before."""

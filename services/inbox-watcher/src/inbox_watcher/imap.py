@@ -115,10 +115,8 @@ class ImapConnection(ImapSession):
 
     async def examine(self, folder: Folder) -> FolderState:
         """Open read-only. `news` from now on means: more than there is now."""
-        self._protocol.news.clear()
         response = await self._run(self._command("EXAMINE", quoted_string(folder.name)))
         self._protocol.state = "SELECTED"
-        self._protocol.news.clear()
         codes = {
             name.upper(): int(value)
             for line in response.lines

@@ -151,6 +151,9 @@ class GuardedProtocol(IMAP4ClientProtocol):  # type: ignore[misc]
         if self.state == CONNECTED and not self.greeted.is_set():
             self._greeting(line)
         elif _TAGGED.match(line):
+            command = self._pending()
+            if command is not None and command.name in ("EXAMINE", "SELECT"):
+                self.news.clear()  # this EXISTS was the folder's first; the next one is news
             self.framer.reset()
             self._response_done(line)
         elif line.startswith(b"+"):
