@@ -14,6 +14,7 @@ from postfleet import retrying
 from postfleet.bus import Bus
 from postfleet.cloudevents import Received
 from postfleet.events.domains import MailboxCreated, MailboxFailed
+from postfleet.outages import NotYet
 from postfleet.pull import PullLimits
 from postfleet.topology import MAX_DELIVERIES
 from tests.support.busworld import DURABLE, MODES, BusWorld, listen, mailboxes, until
@@ -107,6 +108,27 @@ async def test_a_failed_event_comes_back_later_and_others_are_unharmed(
     gaps = [b - a for a, b in zip(*(log.times[_address(3)][n:] for n in (0, 1)), strict=False)]
     assert all(gap >= 0.05 for gap in gaps), "never at once: the delay is 0.1 s, ±50 %"
     assert await world.messages("DEAD_LETTERS") == []
+
+
+@pytest.mark.parametrize("mode", MODES)
+async def test_an_event_that_comes_too_early_is_no_error_in_the_log(
+    mode: str, world: BusWorld, caplog: pytest.LogCaptureFixture
+) -> None:
+    times: list[float] = []
+
+    async def handler(_: Received[Any]) -> None:
+        times.append(time.monotonic())
+        if len(times) == 1:
+            raise NotYet("its row")
+
+    caplog.set_level("INFO", "postfleet.consuming")
+    await world.listener(mode, handler)
+    speaker = await world.service("mail-provisioner")
+    await speaker.publish(*mailboxes([1]))
+    await until(lambda: len(times) == 2)
+    told = [record for record in caplog.records if "too early" in record.getMessage()]
+    assert [record.levelname for record in told] == ["INFO"]
+    assert not [record for record in caplog.records if record.levelname == "ERROR"]
 
 
 @pytest.mark.parametrize("mode", MODES)

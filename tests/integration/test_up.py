@@ -39,14 +39,14 @@ class Up:
         assert self.process is not None
         return self.process.pid
 
-    def start(self) -> None:
+    def start(self, **environment: str) -> None:
         with self._out.open("wb") as out:
             self.process = subprocess.Popen(
                 self.argv,
                 stdin=subprocess.DEVNULL,
                 stdout=out,
                 stderr=out,
-                env=_environ(),
+                env=_environ() | environment,
                 preexec_fn=die_with(os.getpid()),
             )
 
@@ -150,6 +150,13 @@ def test_one_command_starts_everything_heals_what_dies_and_ctrl_c_ends_it_with_0
     assert up.printed("draining")
     assert not up.printed("was killed")
     assert [name for name, pid in after.items() if Path(f"/proc/{pid}").exists()] == []
+
+
+def test_a_setting_that_a_service_refuses_ends_it_with_the_reason(up: Up) -> None:
+    up.start(POSTFLEET_DISPATCHER_SMTP_MAX_RECIPIENTS="abc")
+    assert up.exit_code(60) == 78
+    assert up.printed(r"dispatcher cannot start with its settings")
+    assert up.printed(r"POSTFLEET_DISPATCHER_SMTP_MAX_RECIPIENTS")
 
 
 def test_a_killed_supervisor_leaves_nothing_behind_and_the_next_start_has_the_old_keys(

@@ -39,7 +39,7 @@ def test_a_page_ends_at_the_limit_and_says_where_to_go_on(
         assert decode_cursor(result["next_cursor"]) == ITEMS[shown - 1]["id"]
 
 
-@given(st.text(min_size=1))
+@given(st.text(st.characters(exclude_categories=["Cs"], exclude_characters="\0"), min_size=1))
 def test_a_cursor_leads_back_to_its_id(id_: str) -> None:
     cursor = encode_cursor(id_)
     assert decode_cursor(cursor) == id_
@@ -47,7 +47,9 @@ def test_a_cursor_leads_back_to_its_id(id_: str) -> None:
     assert not set("+/=&?# ") & set(cursor)
 
 
-@pytest.mark.parametrize("cursor", ["", "!!!!", "a", "YWJj=", "YWJj\n", " YWJj", "é", "/w", "_w"])
+@pytest.mark.parametrize(
+    "cursor", ["", "!!!!", "a", "YWJj=", "YWJj\n", " YWJj", "é", "/w", "_w", "AAAA"]
+)
 def test_a_cursor_that_is_not_ours_is_refused(cursor: str) -> None:
     with pytest.raises(Problem) as problem:
         decode_cursor(cursor)

@@ -52,6 +52,7 @@ class Child:
         self.name = program.name
         self.log = logs / f"{program.name}.log"
         self.deaths = 0  # in a row, each soon after a start
+        self.misconfigured = False  # it has ended because of a setting, and will again
         self._program, self._say = program, say
         self._process: asyncio.subprocess.Process | Forked | None = None
         self._keeper: asyncio.Task[None] | None = None
@@ -120,6 +121,7 @@ class Child:
             code = await self._process.wait()
             if self._stopping.is_set():
                 return
+            self.misconfigured = code == ExitCode.CONFIG
             soon = time.monotonic() - started < _QUICK_S
             pause_s = self.next_pause_s(soon=soon, killed=code == -signal.SIGKILL)
             self._report(code, pause_s)

@@ -71,12 +71,16 @@ class Supervisor:
         await asyncio.gather(*(self._run(program) for program in services))
 
     async def until_ready(self) -> None:
-        """Wait until all services are ready, saying who is not every 20 s."""
+        """Wait until all services are ready, saying who is not every 20 s.
+
+        Raises Refused as soon as one has refused its settings: it would each time.
+        """
         remind_at = time.monotonic() + _REMIND_EVERY_S
         import httpx
 
         async with httpx.AsyncClient(base_url=self.where.url, timeout=5) as client:
             while missing := await _unready(client):
+                self._check_settings()
                 if time.monotonic() > remind_at:
                     self._say(
                         f"waiting for {', '.join(missing)}; their logs are in {self.data.logs}"
@@ -193,6 +197,12 @@ class Supervisor:
             await asyncio.sleep(_POLL_S)
         refusal = Refused(ExitCode.UNAVAILABLE, "the sandbox does not start")
         raise self._explained(refusal, "sandbox")
+
+    def _check_settings(self) -> None:
+        for child in self._children.values():
+            if child.misconfigured:
+                refusal = Refused(ExitCode.CONFIG, f"{child.name} cannot start with its settings")
+                raise self._explained(refusal, child.name)
 
     def _explained(self, refusal: Refused, name: str) -> Refused:
         child = self._children.get(name)

@@ -23,6 +23,7 @@ from postfleet.connection import Connection
 from postfleet.events.event import Event
 from postfleet.failpoints import reach
 from postfleet.mongo import Flush
+from postfleet.outages import NotYet
 from postfleet.pull import PullLimits, PullLoop
 from postfleet.replaying import Again, CannotReplay, received_of, replay
 from postfleet.retrying import Retrying
@@ -189,7 +190,7 @@ class Consuming:
             with self._timed(durable), seen:
                 await handler(received)
         except Exception as error:
-            log.exception("%s: %s %s failed", durable.name, message.subject, received.id)
+            _tell(error, f"{durable.name}: {message.subject} {received.id}")
             return await self._retrying.retry_or_bury(durable, message, error)
         return await self._ack_all(durable, [message])
 
@@ -202,7 +203,7 @@ class Consuming:
                 await apply([received for _, received in readable])
             _trace_batch(durable, readable)
         except Exception as error:
-            log.exception("%s: a batch of %d failed", durable.name, len(readable))
+            _tell(error, f"{durable.name}: a batch of {len(readable)}")
             for message, _ in readable:
                 await self._retrying.retry_or_bury(durable, message, error)
         else:
@@ -237,6 +238,13 @@ def _trace_batch(durable: Durable, batch: _Readable) -> None:
         if "traceparent" in headers:
             with tracing.received(name, headers, **tracing.message(received.id)):
                 pass
+
+
+def _tell(error: Exception, what: str) -> None:
+    if isinstance(error, NotYet):
+        log.info("%s comes too early and is tried again: %r", what, error)
+    else:
+        log.error("%s failed", what, exc_info=error)
 
 
 def _received(message: Msg) -> Received[Event]:

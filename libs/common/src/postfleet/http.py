@@ -141,7 +141,7 @@ def decode_cursor(cursor: str) -> str:
         last_id = raw.decode()
     except (binascii.Error, ValueError):
         last_id = ""
-    if not last_id or encode_cursor(last_id) != cursor:
+    if not last_id or "\0" in last_id or encode_cursor(last_id) != cursor:
         raise problems.invalid("cursor", "BAD_CURSOR", "use next_cursor as it was given")
     return last_id
 

@@ -17,5 +17,9 @@ class Unavailable(Exception):
     """A dependency did not answer; trying again later is right."""
 
 
+class NotYet(Exception):
+    """An event came before what it is about: usual between streams, and right to try again."""
+
+
 #: An outage is nobody's fault: the event comes back until it is over, however often.
 DEPENDENCY_DOWN = (AutoReconnect, NotConfirmed, Unavailable)

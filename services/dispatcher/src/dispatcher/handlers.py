@@ -34,6 +34,7 @@ from postfleet.events.inbox import (
 from postfleet.events.senders import SenderEvent
 from postfleet.events.tracking import PersonErased, RecipientResubscribed, RecipientUnsubscribed
 from postfleet.instants import now, to_ms
+from postfleet.outages import NotYet
 from postfleet.smtp_reply import judge
 from postfleet.smtp_reply_texts import CATEGORIES, POLICY
 
@@ -45,7 +46,7 @@ _NOT_THE_ADDRESS = frozenset(
 )
 
 
-class RowMissing(Exception):
+class RowMissing(NotYet):
     """The delivery's row is not written yet: its settlement is being announced."""
 
 
