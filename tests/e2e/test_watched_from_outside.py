@@ -42,10 +42,11 @@ def _play_canaries(up: Platform) -> list[str]:
     at = up.endpoints()
     control = f"http://127.0.0.1:{at['control_port']}/accounts"
     account = {"address": "canary@fleet.test", "password": password, "saves_sent": True}
-    assert httpx.post(control, json=account, trust_env=False).status_code == 201
+    made = httpx.post(control, json=account, trust_env=False)
+    assert made.status_code == 201
     names = dict.fromkeys(("email_address", "smtp_username", "imap_username"), account["address"])
     known = next(iter(demo_campaign.SENDERS))
-    form = demo_campaign.sender(known, password, at["smtp_port"], at["imap_port"]) | names
+    form = demo_campaign.sender(known, password, made.json()) | names
     with up.api() as api:
         refused = api.post("/sender-accounts", json={**form, "smtp_password": wrong})
         assert refused.status_code == 422, refused.text

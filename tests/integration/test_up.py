@@ -80,7 +80,7 @@ class Up:
                 argv = (status.parent / "cmdline").read_text().split("\0")
             except OSError:
                 continue
-            if parent == self.pid:
+            if parent == self.pid and any(argv):  # one that has just died has none
                 name = argv[argv.index("-m") + 1] if "-m" in argv else Path(argv[0]).name
                 found[name] = int(status.parent.name)
         return found

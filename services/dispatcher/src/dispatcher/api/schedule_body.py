@@ -33,7 +33,7 @@ def _pair(value: object) -> object:
     return value
 
 
-Day = Annotated[int, BeforeValidator(_day), Field(ge=0, le=6)]
+Day = Annotated[int, Field(ge=0, le=6), BeforeValidator(_day)]
 Pair = Annotated[list[str], BeforeValidator(_pair)]
 
 
