@@ -25,7 +25,8 @@ _INTRODUCTION = """# What a crash costs
 Made by `make chaos`, which has a seed (`SEED`, 1 by default); `ADD=1 SEED=2 make chaos` adds the runs of
 another to each row. A run is a campaign of up to 1,000 mails with one fault in it.
 `duplicated` are second acceptances by the mail world; `unexplained` those of deliveries that
-were never in doubt (RFC 1047). `unknown` deliveries were in doubt and settled by evidence.
+were never in doubt (RFC 1047). `unknown` deliveries were in doubt and settled by evidence; what no
+evidence settles in time is held and told as `email.skipped`: neither accepted nor lost.
 
 """
 

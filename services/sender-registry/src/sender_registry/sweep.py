@@ -20,6 +20,7 @@ from sender_registry.token_keeper import TokenKeeper
 log = logging.getLogger(__name__)
 
 _PAGE = 200
+_TOGETHER = 50  # read and looked through while requests wait
 
 
 @dataclass(frozen=True, slots=True)
@@ -73,12 +74,13 @@ class Sweep:
         """Tell of limits that changed with the age of a mailbox, or with what is left of a month,
         and of what will end soon."""
         last = ""
-        while page := await self._changes.store.after(last, _PAGE):
+        while page := await self._changes.store.after(last, _TOGETHER):
             for sender in page:
                 if certificates_near(sender, to_ms(self._changes.clock())):
                     await self._look_again(sender)
                 if self._changes.settle(sender, self._of_today(sender)) is not None:
                     await self._changes.change(sender.id, self._of_today)
+                await asyncio.sleep(0)  # of ten thousand senders none keeps a request waiting
             last = page[-1].id
         await self._chores.applied.forget_old()
 
