@@ -189,3 +189,15 @@ def test_rotating_keys_goes_page_by_page_and_names_what_does_not_open(
     assert isinstance(result.exception, Refused)
     assert "s9" in str(result.exception)
     assert [body for *_, body in platform.asked] == [{"cursor": None}, {"cursor": "c"}]
+
+
+def test_in_eighty_columns_an_address_is_read_whole(
+    platform: Platform, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("COLUMNS", "80")
+    address = "margaret.hamilton@mail.acme.test"
+    senders = [ANN | {"id": "01a2007e7c2c61878071e17ae68109d1", "email_address": address}]
+    platform.answers["GET", ACCOUNTS] = {"items": senders, "next_cursor": None}
+    printed = run("senders", "list").output
+    assert address in printed
+    assert max(map(len, printed.splitlines())) <= 80

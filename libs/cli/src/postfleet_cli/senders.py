@@ -92,11 +92,11 @@ def list_senders(
     if as_json:
         print_json(senders)
         return
-    table = Table(
-        Column("id", no_wrap=True), "address", "status", "health", "sent today", "limit today"
-    )
+    address = Column("address", no_wrap=True)
+    wrapped = Column("id", overflow="fold")  # in 80 columns the address is what must be read
+    table = Table(address, "status", "health", "sent today", "limit today", wrapped)
     for s in senders:
-        names = ("id", "email_address", "status", "health", "sent_today", "effective_limit")
+        names = ("email_address", "status", "health", "sent_today", "effective_limit", "id")
         table.add_row(*(str(s.get(name, "")) for name in names))
     console.print(table if senders else "no senders yet: `postfleet senders add --help`")
 
