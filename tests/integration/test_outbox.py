@@ -65,10 +65,11 @@ async def _pending(collection: Any) -> int:
     return sum([d["outbox_size"] async for d in collection.find({}).limit(1000)])
 
 
+@pytest.mark.parametrize("one_event", [False, True], ids=["many events", "one event"])
 async def test_what_was_written_is_announced_once_and_cleared(
-    world: BusWorld, collection: Any
+    world: BusWorld, collection: Any, one_event: bool
 ) -> None:
-    relay = OutboxRelay(collection, await world.service(SERVICE))
+    relay = OutboxRelay(collection, await world.service(SERVICE), one_event=one_event)
     await relay.start()
     said = mailboxes(range(5))
     for number, one in enumerate(said):
@@ -81,6 +82,37 @@ async def test_what_was_written_is_announced_once_and_cleared(
     assert await relay.sweep(grace_ms=0) == 0
     await relay.stop()
     assert len(await _ids(world)) == 5
+
+
+async def test_documents_of_one_event_that_cannot_be_said_yet_keep_it(
+    world: BusWorld, collection: Any
+) -> None:
+    good, newer = mailboxes([1, 2])
+    later = with_events({"_id": "b"}, [newer])
+    later["outbox"][newer.id]["subject"] = "mailbox.upgraded"
+    await collection.insert_many([with_events({"_id": "a"}, [good]), later])
+    relay = OutboxRelay(collection, await world.service(SERVICE), one_event=True)
+    assert await relay.sweep(grace_ms=0) == 1
+    kept = await collection.find_one({"_id": "b"})
+    assert (kept["outbox_size"], list(kept["outbox"])) == (1, [newer.id])
+    assert await _ids(world) == [good.id]
+
+
+async def test_no_index_leads_the_sweep_over_what_was_said_long_ago(
+    world: BusWorld, collection: Any
+) -> None:
+    """Nearly every document was written before now; an older version had that index."""
+    await collection.create_index("outbox_at")
+    relay = OutboxRelay(collection, await world.service(SERVICE))
+    for _ in range(2):
+        await relay.start()
+        await relay.stop()
+    keys = {
+        field
+        for index in (await collection.index_information()).values()
+        for field, _ in index["key"]
+    }
+    assert keys == {"_id", "outbox_size"}
 
 
 async def _nothing_pending(collection: Any) -> bool:

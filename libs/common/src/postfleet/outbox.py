@@ -2,8 +2,9 @@
 
 A document with events to say carries `outbox: {event id: {subject, body, order}}`, their number in
 `outbox_size` and the time of the write in `outbox_at`. A map, because adding and clearing an entry
-twice is then harmless; a number, because it can be indexed. `order` tells in which order they were
-said: MongoDB adds the fields of one update by name.
+twice is then harmless; a number, because it can be indexed. The time has no index: nearly every
+document was written before now, and the embedded server would look at all of them. `order` tells in
+which order events were said: MongoDB adds the fields of one update by name.
 """
 
 import asyncio
@@ -13,7 +14,7 @@ from collections.abc import Iterable
 from typing import Any
 
 from pymongo import UpdateOne
-from pymongo.errors import PyMongoError
+from pymongo.errors import OperationFailure, PyMongoError
 
 from postfleet import metrics
 from postfleet.bus import Bus
@@ -74,17 +75,24 @@ def _announcements(document: Document) -> list[Announcement]:
 
 
 class OutboxRelay:
-    """Announces the events of one collection: `wake` right after a write, the sweep after a crash."""
+    """Announces the events of one collection: `wake` right after a write, the sweep after a crash.
 
-    def __init__(self, collection: Collection, bus: Bus) -> None:
+    `one_event`: its documents are inserted with one event and never get another. They are cleared many
+    at a time, which costs a third.
+    """
+
+    def __init__(self, collection: Collection, bus: Bus, *, one_event: bool = False) -> None:
         self._collection = collection
         self._bus = bus
+        self._one_event = one_event
         self._pending = metrics.outbox_pending.labels(bus.service, collection.name)
         self._urgent = asyncio.Event()
         self._task: asyncio.Task[None] | None = None
 
     async def start(self) -> None:
-        await ensure_indexes(self._collection, "outbox_size", "outbox_at")
+        await ensure_indexes(self._collection, "outbox_size")
+        with contextlib.suppress(OperationFailure):  # there is none: it is of an older version
+            await self._collection.drop_index([("outbox_at", 1)])
         self._task = asyncio.create_task(self._run(), name=f"outbox {self._collection.name}")
 
     async def stop(self) -> None:
@@ -139,17 +147,26 @@ class OutboxRelay:
             reason = next(iter(failed.values()))
             log.warning("%d events are not announced yet: %r", len(failed), reason)
         reach("outbox-after-publish")
+        said = [(document_id, a) for document_id, a in pairs if a.id not in failed]
+        if said:
+            await (self._clear_whole(said) if self._one_event else self._clear(said))
+        return len(said)
+
+    async def _clear_whole(self, said: list[tuple[Any, Announcement]]) -> None:
+        ids = [document_id for document_id, _ in said]
+        cleared = {"$set": {"outbox": {}, "outbox_size": 0}}
+        await self._collection.update_many({"_id": {"$in": ids}}, cleared)
+
+    async def _clear(self, said: list[tuple[Any, Announcement]]) -> None:
+        """Clear these events; what was added meanwhile stays."""
         cleared = [
             UpdateOne(
                 {"_id": document_id, f"outbox.{a.id}": {"$exists": True}},
                 {"$unset": {f"outbox.{a.id}": ""}, "$inc": {"outbox_size": -1}},
             )
-            for document_id, a in pairs
-            if a.id not in failed
+            for document_id, a in said
         ]
-        if cleared:
-            await self._collection.bulk_write(cleared, ordered=False)
-        return len(cleared)
+        await self._collection.bulk_write(cleared, ordered=False)
 
     async def _run(self) -> None:
         while True:

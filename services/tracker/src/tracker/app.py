@@ -109,7 +109,7 @@ class Tracker:
         self.people = PeopleStore(database)
         self.people_relay = OutboxRelay(self.people.erasures, self.bus)
         self.relays = (
-            OutboxRelay(self.hits.hits, self.bus),
+            OutboxRelay(self.hits.hits, self.bus, one_event=True),
             OutboxRelay(self.standings.firsts, self.bus),
         )
         self.corrector = Corrector(
