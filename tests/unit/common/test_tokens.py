@@ -89,6 +89,30 @@ def test_a_truncated_or_extended_token_is_none(purpose: Purpose) -> None:
     assert KEYS.read(purpose, token + token) is None
 
 
+@pytest.mark.seed("C26")
+@pytest.mark.parametrize(
+    "wrong",
+    [
+        pytest.param(TOKENS[Purpose.OPEN][:-1] + "A", id="forged"),
+        pytest.param(TOKENS[Purpose.OPEN][:20], id="truncated"),
+        pytest.param("", id="nothing"),
+        pytest.param("é", id="not of its alphabet"),
+        pytest.param(TOKENS[Purpose.UNSUBSCRIBE], id="for another purpose"),
+        pytest.param(TOKENS[Purpose.CLICK], id="of another length"),
+        pytest.param(_keys(2).make(Purpose.OPEN, DELIVERY), id="of a key that has expired"),
+    ],
+)
+def test_whatever_is_wrong_with_a_token_it_costs_one_mac(
+    wrong: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    made, of = [], _Mac.of
+    monkeypatch.setattr(
+        _Mac, "of", lambda mac, payload: (made.append(payload), of(mac, payload))[1]
+    )
+    assert KEYS.read(Purpose.OPEN, wrong) is None
+    assert len(made) == 1
+
+
 def test_a_token_has_one_spelling() -> None:
     token = TOKENS[Purpose.OPEN]
     raw = urlsafe_b64decode(token + "=" * (-len(token) % 4))

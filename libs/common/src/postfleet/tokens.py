@@ -71,14 +71,18 @@ class TokenKeys:
 
     def read(self, purpose: Purpose, token: str) -> TokenContent | None:
         """What the token holds, or None if it is not ours, not for this purpose, or damaged."""
-        raw = _decode_base32(token) if purpose is Purpose.REPLY else _decode(token)
-        size = _SIZES[purpose]
-        if raw is None or len(raw) != size + _MAC_SIZES[purpose]:
-            return None
-        payload, mac = raw[:size], raw[size:]
-        for name, key in self._keys[purpose]:
-            if name == raw[:1] and hmac.compare_digest(key.of(payload)[: len(mac)], mac):
-                return TokenContent(payload[1:_SPLIT].hex(), payload[_SPLIT:].hex())
+        raw = (_decode_base32 if purpose is Purpose.REPLY else _decode)(token) or b""
+        payload, mac = raw[: _SIZES[purpose]], raw[_SIZES[purpose] :]
+        keys = self._keys[purpose]
+        tried = False
+        if len(mac) == _MAC_SIZES[purpose]:
+            for name, key in keys:
+                if name == raw[:1]:
+                    tried = True
+                    if hmac.compare_digest(key.of(payload)[: len(mac)], mac):
+                        return TokenContent(payload[1:_SPLIT].hex(), payload[_SPLIT:].hex())
+        if not tried:
+            keys[0][1].of(payload)  # whatever is wrong with a token, the answer takes as long
         return None
 
     def link_id(self, *parts: object) -> str:
