@@ -108,7 +108,8 @@ def _imap(line: bytes) -> bytes:
 
 async def _with_servers(senders: int, events: int, rounds: int) -> list[Figure]:
     with NatsServer() as nats, MongoServer() as server:
-        configuration = settings(nats.url, server.url, server.database("bench_"))
+        prefix = server.database("bench_")
+        configuration = settings(nats.url, server.url, prefix, sweep_seconds=1.0)  # the default
         async with registry(configuration) as running:
             mongo = Mongo(server.url, "sender-registry", configuration.database_prefix)
             await _fill(mongo, senders)

@@ -20,15 +20,12 @@ from sender_registry.applied_store import AppliedStore
 from sender_registry.changing import Changes
 from sender_registry.domain.announcing import created
 from sender_registry.domain.cooldown import Streak
-from sender_registry.domain.deadlines import DeadlineRules
 from sender_registry.domain.limits import LimitRules
 from sender_registry.domain.sender import Profile, Sender
 from sender_registry.handlers import OutcomeHandler
 from sender_registry.identity import new_id
 from sender_registry.settings import Settings
 from sender_registry.store import Counted, SenderStore
-from sender_registry.sweep import Chores, Sweep
-from sender_registry.token_keeper import TokenKeeper
 from tests.support import redelivery
 from tests.support.mongo import MongoServer
 from tests.support.natsserver import NatsServer
@@ -368,33 +365,6 @@ async def test_many_senders_in_one_batch_count_exactly_while_others_write_them(
 
 def _renamed(name: str, sender: Sender) -> Sender:
     return replace(sender, profile=replace(sender.profile, name=name))
-
-
-def chores(mongo: Mongo, changes: Changes) -> Chores:
-    nobody: Any = None  # there is no sender with a token or a certificate here
-    tokens = TokenKeeper(changes, nobody, nobody)
-    return Chores(AppliedStore(mongo.database["applied"]), tokens, DeadlineRules(), (), nobody)
-
-
-@pytest.mark.seed("S245", "S246")
-async def test_a_new_day_tells_only_of_limits_that_changed(mongo: Mongo) -> None:
-    now = instants.now()
-    young = Profile("y@one.test", established_ms=instants.to_ms(now - timedelta(days=13)))
-    grows = await stored(mongo, profile=young)
-    stays = await stored(mongo)
-    store = SenderStore(mongo.database["senders"])
-    relay: Any = Silent()
-    clock = [now]
-    changes = Changes(store, relay, RULES, lambda: clock[0])
-    sweep = Sweep(changes, chores(mongo, changes), 1)
-    await sweep.once()
-    assert [await store.get(s.id) for s in (grows, stays)] == [grows, stays]
-    clock[0] = now + timedelta(days=1)
-    await sweep.once()
-    told = await mongo.database["senders"].find_one({"_id": grows.id})
-    assert told["told_limit"] == 50
-    assert [entry["subject"] for entry in told["outbox"].values()] == ["sender.updated"]
-    assert await store.get(stays.id) == stays
 
 
 @pytest.mark.seed("C7")

@@ -8,6 +8,7 @@ import time
 from collections.abc import AsyncIterator, Awaitable, Callable, Sequence
 from typing import Any
 
+import orjson
 from fastapi import APIRouter, FastAPI, Request, Response
 from fastapi.responses import JSONResponse
 from prometheus_client import REGISTRY
@@ -152,3 +153,8 @@ def page(items: list[dict[str, Any]], limit: int) -> dict[str, Any]:
     shown = items[:limit]
     cursor = encode_cursor(shown[-1]["id"]) if more else None
     return {"items": shown, "next_cursor": cursor}
+
+
+def as_json(body: dict[str, Any]) -> Response:
+    """The answer, encoded once: what a route returns as a dict is validated and copied before."""
+    return Response(orjson.dumps(body), media_type="application/json")

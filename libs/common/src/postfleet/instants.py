@@ -2,6 +2,9 @@
 
 import time
 from datetime import UTC, datetime
+from functools import lru_cache
+
+_DAY_MS = 24 * 3600 * 1000
 
 
 def now() -> datetime:
@@ -27,12 +30,17 @@ def rfc3339(milliseconds: int | None) -> str | None:
 
 def day_of(milliseconds: int) -> str:
     """The UTC calendar day, `2026-11-21`."""
-    return from_ms(milliseconds).strftime("%Y-%m-%d")
+    return _day(milliseconds // _DAY_MS)
 
 
 def month_of(milliseconds: int) -> str:
     """The UTC calendar month, `2026-11`."""
-    return from_ms(milliseconds).strftime("%Y-%m")
+    return _day(milliseconds // _DAY_MS)[:7]
+
+
+@lru_cache(maxsize=512)
+def _day(number: int) -> str:
+    return from_ms(number * _DAY_MS).date().isoformat()
 
 
 def iso(moment: datetime) -> str:

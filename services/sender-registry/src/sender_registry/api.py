@@ -5,7 +5,7 @@ from typing import Annotated, Any
 from fastapi import APIRouter, Query, Response
 
 from postfleet.api_keys import ApiKey, Scope, require
-from postfleet.http import API, decode_cursor, page
+from postfleet.http import API, as_json, decode_cursor, page
 from sender_registry.accounts import Accounts
 from sender_registry.domain.sender import Sender
 from sender_registry.forms import NewSender, SenderFields, Suspend
@@ -45,10 +45,12 @@ def build_router(accounts: Accounts, internal: InternalSenders) -> APIRouter:
         shown = validated_view(done.sender, done.validation, changes.clock(), changes.rules)
         return with_relay(shown, done.sender, done.relay_password, response)
 
-    @router.get("", dependencies=[read])
-    async def list_senders(limit: Limit = 50, cursor: str | None = None) -> dict[str, Any]:
+    @router.get("", dependencies=[read], response_model=dict[str, Any])
+    async def list_senders(limit: Limit = 50, cursor: str | None = None) -> Response:
         last = decode_cursor(cursor) if cursor else ""
-        return page([view(s) for s in await changes.store.after(last, limit + 1)], limit)
+        found = await changes.store.after(last, limit + 1)
+        now = changes.clock()
+        return as_json(page([sender_view(s, now, changes.rules) for s in found], limit))
 
     @router.get("/{sender_id}", dependencies=[read])
     async def show(sender_id: str) -> dict[str, Any]:

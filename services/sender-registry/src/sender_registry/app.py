@@ -30,6 +30,7 @@ from sender_registry.guidance import build_guidance_router
 from sender_registry.internal import InternalSenders, MailHost
 from sender_registry.key_api import build_key_router
 from sender_registry.key_store import KeyStore
+from sender_registry.new_day import NewDay
 from sender_registry.oauth_api import Flows, build_oauth_router
 from sender_registry.oauth_settings import endpoints
 from sender_registry.providers import Providers
@@ -89,13 +90,9 @@ def build(settings: Settings) -> FastAPI:
     handlers.subscribe(bus, changes, applied, internal, mongo.flush)
     warming = Warming(changes)
     rpc.answer(bus, senders, keys, tokens, warming)
-    chores = Chores(
-        applied,
-        tokens,
-        settings.deadline_rules,
-        (internal.sweep, suspensions.sweep, sla.sweep),
-        accounts.look_at_certificates,
-    )
+    new_day = NewDay(changes, settings.deadline_rules, accounts.look_at_certificates, mongo.flush)
+    others = (internal.sweep, suspensions.sweep, sla.sweep)
+    chores = Chores(applied, tokens, others, new_day)
     sweep = Sweep(changes, chores, settings.sweep_seconds)
     steps = [store.ensure_indexes for store in (senders, applied, keys, flow_store, request_store)]
 

@@ -75,9 +75,15 @@ class SenderStore:
 
     async def save_counted(self, counted: Sequence[Counted]) -> bool:
         """Write all of them, each if its sender is as it was read; False if one of them was not."""
-        writes = [
-            UpdateOne(*_guarded(one.change, {"unsettled": list(one.marks)})) for one in counted
-        ]
+        return await self._write(
+            [UpdateOne(*_guarded(one.change, {"unsettled": list(one.marks)})) for one in counted]
+        )
+
+    async def save_many(self, changes: Sequence[Change]) -> bool:
+        """Write each if its sender is as it was read; False if one was not. Facts after a flush."""
+        return await self._write([UpdateOne(*_guarded(change, {})) for change in changes])
+
+    async def _write(self, writes: Sequence[UpdateOne]) -> bool:
         if not writes:
             return True
         result = await self._grouped.bulk_write(writes, ordered=False)
