@@ -44,7 +44,9 @@ class Silent:
 
 async def stored(mongo: Mongo, address: str, since_ms: int) -> Sender:
     profile = Profile(address, daily_limit=50, established_ms=since_ms)
-    sender = samples.sender(id=secrets.token_hex(16), profile=profile, secrets_ms=instants.to_ms(NOW))
+    sender = samples.sender(
+        id=secrets.token_hex(16), profile=profile, secrets_ms=instants.to_ms(NOW)
+    )
     change = created(sender, NOW, RULES)
     await SenderStore(mongo.database["senders"]).insert(replace(change, announcements=()), {})
     return change.after
