@@ -135,8 +135,8 @@ def _settled(batch: Batch) -> list[Settled]:
 async def _appended(mongo: Mongo, bus: Bus, mails: int, number: int) -> None:
     """Batches, claims, attempts, settlements, events and rows, as the dispatcher writes them."""
     database, relaxed = mongo.database, mongo.relaxed
-    batches, attempts = Batches(relaxed.batches), Attempts(mongo.grouped.attempts, mongo.flush)
-    settlements = Settlements(mongo.grouped.settlements, relaxed.settlements, mongo.flush)
+    batches, attempts = Batches(relaxed.batches), Attempts(database.attempts)
+    settlements = Settlements(database.settlements, relaxed.settlements)
     deliveries = Deliveries(database.deliveries, relaxed.deliveries)
     announcer = Announcer(settlements, deliveries, bus)
     work = _batches(mails, f"a{number}")

@@ -72,8 +72,8 @@ class Mongo:
         self.relaxed: Database = self._client.get_database(
             name, write_concern=WriteConcern(w, j=False)
         )
-        #: For facts written many at a time; they are facts only after a `flush`. The embedded
-        #: server would else wait for the disk once for every row.
+        #: For facts that take several statements; they are facts only after a `flush`. The embedded
+        #: server would else wait for the disk once for each of them.
         self.grouped: Database = self.relaxed if self._one_server else self.database
 
     async def flush(self) -> None:

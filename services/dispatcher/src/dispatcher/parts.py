@@ -93,9 +93,8 @@ class Parts:
         )
         self.messages = Messages(database.messages)
         self.templates = Templates(database.templates, database.template_versions)
-        grouped, flush = self.mongo.grouped, self.mongo.flush
-        self.attempts = Attempts(grouped.attempts, flush)
-        self.settlements = Settlements(grouped.settlements, relaxed.settlements, flush)
+        self.attempts = Attempts(database.attempts)
+        self.settlements = Settlements(database.settlements, relaxed.settlements)
         self.idempotency = database.idempotency
         self.retention = Retention(relaxed.batches, relaxed.attempts, relaxed.settlements)
         self.pauses, self.sights = Pauses(database.pauses), Sights(relaxed.sights)

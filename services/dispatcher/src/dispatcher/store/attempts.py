@@ -7,7 +7,7 @@ from pymongo import InsertOne
 from pymongo.errors import BulkWriteError
 
 from postfleet.instants import now_ms
-from postfleet.mongo import Collection, Flush, duplicates, each_is_durable
+from postfleet.mongo import Collection, duplicates
 
 
 @dataclass(frozen=True, slots=True)
@@ -28,10 +28,8 @@ class Begun:
 
 
 class Attempts:
-    """`flush` returns when all that was written to `collection` before is durable."""
-
-    def __init__(self, collection: Collection, flush: Flush = each_is_durable) -> None:
-        self._collection, self._flush = collection, flush
+    def __init__(self, collection: Collection) -> None:
+        self._collection = collection
 
     async def begin(self, attempts: Sequence[Attempt]) -> list[bool]:
         """Insert all in one statement; for each whether it is ours.
@@ -49,7 +47,6 @@ class Attempts:
             await self._collection.bulk_write(inserts, ordered=False)
         except BulkWriteError as error:
             taken = {attempts[index].key for index in duplicates(error)}
-        await self._flush()
         owners = await self._owners(taken)
         return [owners.get(one.key, one.by) == one.by for one in attempts]
 

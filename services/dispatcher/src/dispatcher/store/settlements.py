@@ -9,7 +9,7 @@ from dispatcher.domain.ledger import Batch, Item, Origin, Settled
 from dispatcher.domain.outcomes import Outcome
 from dispatcher.store.packed import packed, unpacked
 from postfleet.instants import now_ms
-from postfleet.mongo import Collection, Document, Flush, each_is_durable, ensure_indexes
+from postfleet.mongo import Collection, Document, ensure_indexes
 
 NEW, ANNOUNCED = "new", "announced"
 UNSAYABLE = "unsayable"  # no event can carry it: kept for people, by nobody waited for
@@ -32,15 +32,8 @@ def settlement(batch: Batch, settled: Sequence[Settled]) -> Settlement:
 
 
 class Settlements:
-    """`flush` returns when all that was written to `collection` before is durable."""
-
-    def __init__(
-        self,
-        collection: Collection,
-        relaxed: Collection | None = None,
-        flush: Flush = each_is_durable,
-    ) -> None:
-        self._collection, self._flush = collection, flush
+    def __init__(self, collection: Collection, relaxed: Collection | None = None) -> None:
+        self._collection = collection
         self._relaxed = collection if relaxed is None else relaxed
 
     async def ensure_indexes(self) -> None:
@@ -48,7 +41,6 @@ class Settlements:
 
     async def insert(self, settlements: Sequence[Settlement]) -> None:
         await self._collection.insert_many([_document(s) for s in settlements], ordered=False)
-        await self._flush()
 
     async def mark_announced(self, ids: Sequence[str]) -> None:
         await self._relaxed.update_many(
@@ -59,7 +51,6 @@ class Settlements:
         await self._collection.update_many(
             {"_id": {"$in": list(ids)}}, {"$set": {"state": UNSAYABLE}}
         )
-        await self._flush()
 
     async def unannounced(self, before: int, limit: int) -> list[Settlement]:
         found = self._collection.find({"state": NEW, "at": {"$lte": before}}).limit(limit)
