@@ -13,12 +13,12 @@ import signal
 import sys
 import tempfile
 import time
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator
 from dataclasses import replace
 from pathlib import Path
 
 from tests.chaos.accounting import Result, account
-from tests.chaos.report import Row, added, bad, kept, line, row_of, write
+from tests.chaos.report import Report, Row, bad, line, row_of
 from tests.chaos.scenarios import Scenario, scenarios
 from tests.chaos.stage import Run, Setting, Stage, open_stage
 
@@ -46,21 +46,6 @@ def main() -> int:
         rows.append(_play(scenario, runs, mails, rng, report))
         print(line(rows[-1]), flush=True)
     return 1 if any(map(bad, rows)) else 0
-
-
-class Report:
-    """The file: a row is written again with every result of its scenario."""
-
-    def __init__(self, faults: Sequence[str], *, silent: bool) -> None:
-        self._faults, self._silent = faults, silent
-        self._rows = kept()
-        self._before = dict(self._rows) if os.environ.get("ADD") else {}
-
-    def tell(self, row: Row) -> None:
-        fault = str(row["fault"])
-        self._rows[fault] = added(self._before.get(fault), row)
-        if not self._silent:
-            write([self._rows[name] for name in self._faults if name in self._rows])
 
 
 def _play(scenario: Scenario, runs: int, mails: int, rng: random.Random, report: Report) -> Row:

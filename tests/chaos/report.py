@@ -1,6 +1,7 @@
 """The table that chaos leaves behind: docs/chaos/report.json and report.md."""
 
 import json
+import os
 from collections.abc import Sequence
 from pathlib import Path
 
@@ -75,3 +76,18 @@ def write(rows: Sequence[Row]) -> None:
         *(f"| {' | '.join(str(row.get(name, '')) for name in header)} |" for row in rows),
     ]
     (_REPORT / "report.md").write_text(_INTRODUCTION + "\n".join(table) + "\n")
+
+
+class Report:
+    """The file: a row is written again with every result of its scenario."""
+
+    def __init__(self, faults: Sequence[str], *, silent: bool) -> None:
+        self._faults, self._silent = faults, silent
+        self._rows = kept()
+        self._before = dict(self._rows) if os.environ.get("ADD") else {}
+
+    def tell(self, row: Row) -> None:
+        fault = str(row["fault"])
+        self._rows[fault] = added(self._before.get(fault), row)
+        if not self._silent:
+            write([self._rows[name] for name in self._faults if name in self._rows])

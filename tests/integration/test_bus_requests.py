@@ -3,6 +3,7 @@
 import asyncio
 import time
 from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
 from typing import Any
 
 import pytest
@@ -68,6 +69,41 @@ async def test_a_failure_of_the_responder_is_an_answer_without_details(
         await caller.request(RPC_CREDENTIALS, body)
     assert str(refusal.value) == "internal error"
     assert (await caller.request(RPC_CREDENTIALS, {"sender_id": "s1"}))["sealed"] == "s1"
+
+
+async def test_a_started_responder_is_found_however_far_its_server_is(world: BusWorld) -> None:
+    async with _far_away(world.server.port) as port:
+        bus = Bus(f"nats://127.0.0.1:{port}", "sender-registry")
+        bus.answer(RPC_CREDENTIALS, _sealed)
+        try:
+            await bus.start()
+            reply = await world.client.request(RPC_CREDENTIALS, b"{}", timeout=5)
+        finally:
+            await bus.stop()
+    assert reply.data == b'{"sealed":"s1"}'
+
+
+async def _sealed(_: dict[str, Any]) -> dict[str, Any]:
+    return {"sealed": "s1"}
+
+
+@asynccontextmanager
+async def _far_away(port: int) -> AsyncIterator[int]:
+    """A port from which what is said needs a tenth of a second to that of 127.0.0.1."""
+
+    async def carry(source: asyncio.StreamReader, target: asyncio.StreamWriter) -> None:
+        while data := await source.read(65_536):
+            await asyncio.sleep(0.1)
+            target.write(data)
+        target.close()
+
+    async def connect(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        there, to_there = await asyncio.open_connection("127.0.0.1", port)
+        await asyncio.gather(carry(reader, to_there), carry(there, writer))
+
+    server = await asyncio.start_server(connect, "127.0.0.1", 0)
+    async with server:
+        yield server.sockets[0].getsockname()[1]
 
 
 async def test_a_request_that_is_no_json_is_answered_too(world: BusWorld) -> None:

@@ -2,7 +2,6 @@
 
 import asyncio
 import json
-from collections.abc import AsyncIterator
 from pathlib import Path
 from typing import Any
 
@@ -11,8 +10,7 @@ from typer.testing import CliRunner
 
 from postfleet_cli.exits import Refused
 from postfleet_cli.main import app
-from tests.support.dispatcher import API_KEY, SENDER, Dispatcher, DispatcherWorld, dispatcher_world
-from tests.support.mongo import MongoServer
+from tests.support.dispatcher import API_KEY, SENDER, Dispatcher, DispatcherWorld
 
 CAMPAIGN: dict[str, Any] = {
     "name": "Spring",
@@ -23,12 +21,6 @@ CAMPAIGN: dict[str, Any] = {
     ],
     "postal_address": "1 Main St",
 }
-
-
-@pytest.fixture
-async def world(mongo_server: MongoServer, tmp_path: Path) -> AsyncIterator[DispatcherWorld]:
-    async with dispatcher_world(mongo_server, tmp_path) as world:
-        yield world
 
 
 class Line:

@@ -5,57 +5,33 @@ import json
 import os
 import subprocess
 import sys
-from collections.abc import AsyncIterator, Iterator
 from pathlib import Path
 from typing import Any
 
-import nats
 import pytest
 from nats.js import JetStreamContext
 
-from postfleet.reconcile import apply
-from postfleet.topology import DEAD_LETTERS, EVENT_STREAM, STREAMS
+from postfleet.topology import DEAD_LETTERS, EVENT_STREAM
 from tests.support.natsserver import NatsServer
 
 _COMMAND = str(Path(sys.executable).parent / "postfleet")
 
 
-@pytest.fixture(scope="module")
-def server() -> Iterator[NatsServer]:
-    """One of its own: the commands work on the real streams."""
-    if reason := NatsServer.missing():
-        pytest.skip(reason)
-    with NatsServer() as one:
-        yield one
-
-
-@pytest.fixture
-async def jetstream(server: NatsServer) -> AsyncIterator[JetStreamContext]:
-    """The declared streams, empty."""
-    client = await nats.connect(server.url)
-    js = client.jetstream()
-    await apply(js)
-    for stream in STREAMS:
-        await js.purge_stream(stream.name)
-    yield js
-    await client.close()
-
-
-async def _started(server: NatsServer, *words: str) -> asyncio.subprocess.Process:
+async def _started(own_nats: NatsServer, *words: str) -> asyncio.subprocess.Process:
     return await asyncio.create_subprocess_exec(
         _COMMAND,
         "dead-letters",
         *words,
-        env={**os.environ, "NATS_URL": server.url},
+        env={**os.environ, "NATS_URL": own_nats.url},
         stdin=subprocess.PIPE,
         stdout=subprocess.PIPE,
         stderr=subprocess.PIPE,
     )
 
 
-async def _run(server: NatsServer, *words: str) -> tuple[int, str, str]:
+async def _run(own_nats: NatsServer, *words: str) -> tuple[int, str, str]:
     """Exit code, standard output and standard error."""
-    running = await _started(server, *words)
+    running = await _started(own_nats, *words)
     out, errors = await running.communicate()
     assert running.returncode is not None
     return running.returncode, out.decode(), errors.decode()
@@ -82,10 +58,10 @@ def _numbers(letters: list[dict[str, Any]]) -> list[int]:
 
 
 async def test_what_was_replayed_is_one_document(
-    server: NatsServer, jetstream: JetStreamContext
+    own_nats: NatsServer, jetstream: JetStreamContext
 ) -> None:
     numbers = [await _bury(jetstream) for _ in range(2)]
-    code, out, _ = await _run(server, "replay", "--durable", "tracker-events", "--json")
+    code, out, _ = await _run(own_nats, "replay", "--durable", "tracker-events", "--json")
     told = json.loads(out)
     assert (code, _numbers(told["replayed"]), told["left"]) == (0, numbers, [])
     assert told["replayed"][0]["reason"] == "no event"
@@ -95,13 +71,15 @@ async def test_what_was_replayed_is_one_document(
 
 @pytest.mark.parametrize("form", ["--json", "text"])
 async def test_one_that_cannot_be_replayed_ends_it_and_those_before_it_are_told(
-    form: str, server: NatsServer, jetstream: JetStreamContext
+    form: str, own_nats: NatsServer, jetstream: JetStreamContext
 ) -> None:
     first = await _bury(jetstream)
     nowhere = await _bury(jetstream, **{"x-dead-stream": ""})
     last = await _bury(jetstream)
     words = [str(number) for number in (first, nowhere, last)]
-    code, out, errors = await _run(server, "replay", *words, *([form] if form == "--json" else []))
+    code, out, errors = await _run(
+        own_nats, "replay", *words, *([form] if form == "--json" else [])
+    )
     assert code == 1
     assert errors == f"postfleet: dead letter {nowhere} does not say where it came from\n"
     if form == "--json":
@@ -113,24 +91,24 @@ async def test_one_that_cannot_be_replayed_ends_it_and_those_before_it_are_told(
 
 
 async def test_what_was_dropped_is_one_document(
-    server: NatsServer, jetstream: JetStreamContext
+    own_nats: NatsServer, jetstream: JetStreamContext
 ) -> None:
     number = await _bury(jetstream)
-    code, out, errors = await _run(server, "drop", str(number), "--json")
+    code, out, errors = await _run(own_nats, "drop", str(number), "--json")
     assert (code, out) == (2, ""), "it cannot ask a program"
     assert "--yes" in errors
     assert await _messages(jetstream, DEAD_LETTERS.name) == 1
-    code, out, _ = await _run(server, "drop", str(number), "--json", "--yes")
+    code, out, _ = await _run(own_nats, "drop", str(number), "--json", "--yes")
     told = json.loads(out)
     assert (code, _numbers(told["dropped"]), told["gone"]) == (0, [number], [])
     assert await _messages(jetstream, DEAD_LETTERS.name) == 0
 
 
 async def test_one_that_is_gone_when_it_is_dropped_is_no_error(
-    server: NatsServer, jetstream: JetStreamContext
+    own_nats: NatsServer, jetstream: JetStreamContext
 ) -> None:
     numbers = [await _bury(jetstream) for _ in range(2)]
-    running = await _started(server, "drop", *map(str, numbers))
+    running = await _started(own_nats, "drop", *map(str, numbers))
     assert running.stdout is not None
     async with asyncio.timeout(60):
         await running.stdout.readuntil(b"Drop 2 dead letters for good?")

@@ -1,21 +1,12 @@
 """Campaigns through dispatchers that run as processes, counted by the mail world's own ledger."""
 
 import asyncio
-from collections.abc import AsyncIterator
-from pathlib import Path
 
 import pytest
 
 from dispatcher.store.batches import from_document, job
 from postfleet_sandbox import Behaviour
-from tests.support.dispatcher import SENDER, DispatcherWorld, dispatcher_world
-from tests.support.mongo import MongoServer
-
-
-@pytest.fixture
-async def world(mongo_server: MongoServer, tmp_path: Path) -> AsyncIterator[DispatcherWorld]:
-    async with dispatcher_world(mongo_server, tmp_path) as world:
-        yield world
+from tests.support.dispatcher import SENDER, DispatcherWorld
 
 
 def people(count: int) -> list[str]:

@@ -1,26 +1,17 @@
 """Against a provider that greylists, throttles and breaks: slower, patient, and nothing is lost."""
 
 import asyncio
-from collections.abc import AsyncIterator
-from pathlib import Path
 from typing import Any
 
 import pytest
 
 from postfleet_sandbox import Behaviour
-from tests.support.dispatcher import Dispatcher, DispatcherWorld, dispatcher_world
-from tests.support.mongo import MongoServer
+from tests.support.dispatcher import Dispatcher, DispatcherWorld
 
 TWO_STEPS = [
     {"subject": "Hello", "body_text": "one"},
     {"delay": 3600, "subject": "", "body_text": "two"},
 ]
-
-
-@pytest.fixture
-async def world(mongo_server: MongoServer, tmp_path: Path) -> AsyncIterator[DispatcherWorld]:
-    async with dispatcher_world(mongo_server, tmp_path) as world:
-        yield world
 
 
 def people(count: int) -> list[str]:

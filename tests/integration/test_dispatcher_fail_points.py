@@ -1,8 +1,6 @@
 """kill -9 at every named place of the life of a mail: nothing lost, nothing twice, doubts explained."""
 
 from collections import Counter
-from collections.abc import AsyncIterator
-from pathlib import Path
 from typing import Any
 
 import pytest
@@ -11,17 +9,10 @@ from dispatcher.domain.ledger import CRASHED
 from dispatcher.store.attempts import Attempts
 from dispatcher.store.packed import unpacked
 from postfleet.failpoints import POINTS
-from tests.support.dispatcher import DispatcherWorld, dispatcher_world
-from tests.support.mongo import MongoServer
+from tests.support.dispatcher import DispatcherWorld
 
 PEOPLE = [f"accept+{n}@people.test" for n in range(30)]
 SENDING = [point for point in POINTS if not point.startswith(("consume", "intake", "outbox"))]
-
-
-@pytest.fixture
-async def world(mongo_server: MongoServer, tmp_path: Path) -> AsyncIterator[DispatcherWorld]:
-    async with dispatcher_world(mongo_server, tmp_path) as world:
-        yield world
 
 
 @pytest.mark.parametrize("point", SENDING)

@@ -2,8 +2,6 @@
 
 import asyncio
 from collections import Counter
-from collections.abc import AsyncIterator
-from pathlib import Path
 from typing import Any
 
 import pytest
@@ -13,17 +11,10 @@ from postfleet.cloudevents import Announcement, derived_id
 from postfleet.events.inbox import ReplyDetected
 from postfleet.events.tracking import EmailClicked, EmailOpened, Verdict, VerdictChanged
 from postfleet.instants import now
-from tests.support.dispatcher import Dispatcher, DispatcherWorld, dispatcher_world
-from tests.support.mongo import MongoServer
+from tests.support.dispatcher import Dispatcher, DispatcherWorld
 
 HTML = "<p>Read <a href='https://x.test/more'>this</a></p>"
 TRACKED = {"opens": True, "clicks": True}
-
-
-@pytest.fixture
-async def world(mongo_server: MongoServer, tmp_path: Path) -> AsyncIterator[DispatcherWorld]:
-    async with dispatcher_world(mongo_server, tmp_path) as world:
-        yield world
 
 
 @pytest.fixture

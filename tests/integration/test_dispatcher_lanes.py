@@ -3,7 +3,6 @@
 import asyncio
 from collections.abc import AsyncIterator
 from dataclasses import replace
-from pathlib import Path
 from typing import Any
 
 import pytest
@@ -21,17 +20,10 @@ from postfleet.events.senders import (
 )
 from postfleet.instants import now
 from postfleet.topology import JOBS, durable
-from tests.support.dispatcher import DispatcherWorld, dispatcher_world
-from tests.support.mongo import MongoServer
+from tests.support.dispatcher import DispatcherWorld
 
 QUEUED = 20_000
 PLACES = 100  # more than there are in a lane
-
-
-@pytest.fixture
-async def world(mongo_server: MongoServer, tmp_path: Path) -> AsyncIterator[DispatcherWorld]:
-    async with dispatcher_world(mongo_server, tmp_path) as world:
-        yield world
 
 
 @pytest.fixture

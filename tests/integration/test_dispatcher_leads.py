@@ -16,12 +16,6 @@ from tests.support.mongo import MongoServer
 CSV = {"Content-Type": "text/csv"}
 
 
-@pytest.fixture
-async def world(mongo_server: MongoServer, tmp_path: Path) -> AsyncIterator[DispatcherWorld]:
-    async with dispatcher_world(mongo_server, tmp_path) as world:
-        yield world
-
-
 async def draft(one: Dispatcher, **fields: Any) -> str:
     body = {
         "name": "spring",

@@ -1,20 +1,11 @@
 """What an operator may name, and how: senders of a campaign, whom to suppress, whose mail to preview."""
 
 import asyncio
-from collections.abc import AsyncIterator
-from pathlib import Path
 from typing import Any
 
 import pytest
 
-from tests.support.dispatcher import Dispatcher, DispatcherWorld, dispatcher_world
-from tests.support.mongo import MongoServer
-
-
-@pytest.fixture
-async def world(mongo_server: MongoServer, tmp_path: Path) -> AsyncIterator[DispatcherWorld]:
-    async with dispatcher_world(mongo_server, tmp_path) as world:
-        yield world
+from tests.support.dispatcher import Dispatcher, DispatcherWorld
 
 
 @pytest.fixture

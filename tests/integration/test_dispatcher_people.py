@@ -3,7 +3,6 @@
 import csv
 import io
 from collections.abc import AsyncIterator
-from pathlib import Path
 from typing import Any
 
 import pytest
@@ -12,17 +11,10 @@ from postfleet.bus import Bus
 from postfleet.cloudevents import Announcement
 from postfleet.events.tracking import PersonErased, RecipientResubscribed, RecipientUnsubscribed
 from postfleet.instants import now
-from tests.support.dispatcher import Dispatcher, DispatcherWorld, dispatcher_world
-from tests.support.mongo import MongoServer
+from tests.support.dispatcher import Dispatcher, DispatcherWorld
 
 CSV = {"Content-Type": "text/csv"}
 ANN, BOB = "accept+ann@people.test", "accept+bob@people.test"
-
-
-@pytest.fixture
-async def world(mongo_server: MongoServer, tmp_path: Path) -> AsyncIterator[DispatcherWorld]:
-    async with dispatcher_world(mongo_server, tmp_path) as world:
-        yield world
 
 
 @pytest.fixture

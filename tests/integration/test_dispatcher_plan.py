@@ -1,21 +1,12 @@
 """What would be sent when, by whom, and why a mail has not gone: over HTTP, on real servers."""
 
-from collections.abc import AsyncIterator
 from datetime import timedelta
-from pathlib import Path
 from typing import Any
 
 import pytest
 
 from postfleet.instants import now
-from tests.support.dispatcher import DispatcherWorld, dispatcher_world
-from tests.support.mongo import MongoServer
-
-
-@pytest.fixture
-async def world(mongo_server: MongoServer, tmp_path: Path) -> AsyncIterator[DispatcherWorld]:
-    async with dispatcher_world(mongo_server, tmp_path) as world:
-        yield world
+from tests.support.dispatcher import DispatcherWorld
 
 
 @pytest.mark.seed("S28", "S40", "S42")

@@ -3,7 +3,6 @@
 import secrets
 from collections.abc import AsyncIterator
 from datetime import timedelta
-from pathlib import Path
 from typing import Any
 
 import pytest
@@ -26,18 +25,11 @@ from postfleet.events.tracking import (
 )
 from postfleet.instants import now
 from tests.support import redelivery
-from tests.support.dispatcher import DispatcherWorld, dispatcher_world
-from tests.support.mongo import MongoServer
+from tests.support.dispatcher import DispatcherWorld
 
 _DURABLES = ("dispatcher-feedback", "dispatcher-hits")
 _KEPT = ("deliveries", "leads", "campaigns", "suppressions", "senders", "settlements", "attempts")
 _PEOPLE = [f"accept+{n}@people.test" for n in range(9)]
-
-
-@pytest.fixture
-async def world(mongo_server: MongoServer, tmp_path: Path) -> AsyncIterator[DispatcherWorld]:
-    async with dispatcher_world(mongo_server, tmp_path) as world:
-        yield world
 
 
 @pytest.fixture

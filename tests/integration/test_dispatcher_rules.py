@@ -1,9 +1,7 @@
 """Who may send and who may be written to, in a dispatcher that runs as a process."""
 
 import asyncio
-from collections.abc import AsyncIterator
 from datetime import timedelta
-from pathlib import Path
 from typing import Any
 
 import pytest
@@ -19,16 +17,9 @@ from postfleet.events.senders import (
 )
 from postfleet.instants import now
 from tests.integration.test_dispatcher_flow import People, completed, step
-from tests.support.dispatcher import PASSWORD, Dispatcher, DispatcherWorld, dispatcher_world
-from tests.support.mongo import MongoServer
+from tests.support.dispatcher import PASSWORD, Dispatcher, DispatcherWorld
 
 BARRED = "barred@fleet.test"
-
-
-@pytest.fixture
-async def world(mongo_server: MongoServer, tmp_path: Path) -> AsyncIterator[DispatcherWorld]:
-    async with dispatcher_world(mongo_server, tmp_path) as world:
-        yield world
 
 
 @pytest.fixture

@@ -5,10 +5,7 @@ import os
 import signal
 import time
 from collections import Counter
-from collections.abc import AsyncIterator
 from pathlib import Path
-
-import pytest
 
 from dispatcher.domain.lanes import partition_of
 from dispatcher.domain.ledger import CRASHED
@@ -16,16 +13,9 @@ from postfleet.cloudevents import Announcement
 from postfleet.events.senders import SenderCreated, SenderSnapshot
 from postfleet.instants import now, now_ms
 from postfleet_sandbox import Behaviour
-from tests.support.dispatcher import Dispatcher, DispatcherWorld, dispatcher_world
-from tests.support.mongo import MongoServer
+from tests.support.dispatcher import Dispatcher, DispatcherWorld
 
 TWO = {"POSTFLEET_DISPATCHER_WORKERS": "2"}
-
-
-@pytest.fixture
-async def world(mongo_server: MongoServer, tmp_path: Path) -> AsyncIterator[DispatcherWorld]:
-    async with dispatcher_world(mongo_server, tmp_path) as world:
-        yield world
 
 
 def people(count: int) -> list[str]:

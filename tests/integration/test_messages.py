@@ -4,23 +4,14 @@ import asyncio
 import base64
 import email
 import email.policy
-from collections.abc import AsyncIterator
 from datetime import timedelta
 from email.message import EmailMessage
-from pathlib import Path
 from typing import Any
 
 import pytest
 
 from postfleet.instants import now
-from tests.support.dispatcher import SENDER, Dispatcher, DispatcherWorld, dispatcher_world
-from tests.support.mongo import MongoServer
-
-
-@pytest.fixture
-async def world(mongo_server: MongoServer, tmp_path: Path) -> AsyncIterator[DispatcherWorld]:
-    async with dispatcher_world(mongo_server, tmp_path) as world:
-        yield world
+from tests.support.dispatcher import SENDER, Dispatcher, DispatcherWorld
 
 
 async def started(world: DispatcherWorld, **settings: str) -> Dispatcher:

@@ -4,23 +4,14 @@ import asyncio
 import email
 import email.policy
 import smtplib
-from collections.abc import AsyncIterator
-from pathlib import Path
 from typing import Any
 
 import pytest
 
-from tests.support.dispatcher import SENDER, DispatcherWorld, dispatcher_world
-from tests.support.mongo import MongoServer
+from tests.support.dispatcher import SENDER, DispatcherWorld
 from tests.support.relay import LOGIN, PASSWORD, Relay
 
 SWAKS = "swaks"
-
-
-@pytest.fixture
-async def world(mongo_server: MongoServer, tmp_path: Path) -> AsyncIterator[DispatcherWorld]:
-    async with dispatcher_world(mongo_server, tmp_path) as world:
-        yield world
 
 
 def letter(number: int = 1, body: str = "Hi") -> str:

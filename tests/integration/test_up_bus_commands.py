@@ -1,11 +1,11 @@
-"""`postfleet bus apply`, `dead-letters` and `events tail` against a real nats-server."""
+"""`postfleet bus apply`, `dead-letters` and `events tail` against a real nats-own_nats."""
 
 import asyncio
 import json
 import os
 import subprocess
 import sys
-from collections.abc import AsyncIterator, Iterator
+from collections.abc import AsyncIterator
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
@@ -25,20 +25,11 @@ _COMMAND = str(Path(sys.executable).parent / "postfleet")
 _DURABLE = "tracker-events"
 
 
-@pytest.fixture(scope="module")
-def server() -> Iterator[NatsServer]:
-    """One of its own: the commands work on the real streams."""
-    if reason := NatsServer.missing():
-        pytest.skip(reason)
-    with NatsServer() as one:
-        yield one
-
-
 @pytest.fixture
-async def jetstream(server: NatsServer) -> AsyncIterator[JetStreamContext]:
+async def jetstream(own_nats: NatsServer) -> AsyncIterator[JetStreamContext]:
     """Streams as `bus apply` makes them, and empty; ids of events are still known as said."""
-    assert _postfleet(server, "bus", "apply").returncode == 0
-    client = await nats.connect(server.url)
+    assert _postfleet(own_nats, "bus", "apply").returncode == 0
+    client = await nats.connect(own_nats.url)
     js = client.jetstream()
     for stream in STREAMS:
         await js.purge_stream(stream.name)
@@ -46,15 +37,15 @@ async def jetstream(server: NatsServer) -> AsyncIterator[JetStreamContext]:
     await client.close()
 
 
-def _postfleet(server: NatsServer, *words: str) -> "subprocess.CompletedProcess[str]":
-    env = {**os.environ, "NATS_URL": server.url}
+def _postfleet(own_nats: NatsServer, *words: str) -> "subprocess.CompletedProcess[str]":
+    env = {**os.environ, "NATS_URL": own_nats.url}
     return subprocess.run(
         [_COMMAND, *words], env=env, capture_output=True, text=True, check=False, timeout=120
     )
 
 
-async def _run(server: NatsServer, *words: str) -> str:
-    done = await asyncio.to_thread(_postfleet, server, *words)
+async def _run(own_nats: NatsServer, *words: str) -> str:
+    done = await asyncio.to_thread(_postfleet, own_nats, *words)
     assert done.returncode == 0, done.stderr
     return done.stdout
 
@@ -64,9 +55,9 @@ def _event(campaign: str) -> Announcement:
     return Announcement(CampaignStarted(occurred_at=now, campaign_id=campaign), f"event-{campaign}")
 
 
-async def _bury(server: NatsServer, campaign: str) -> None:
+async def _bury(own_nats: NatsServer, campaign: str) -> None:
     """Say an event that a consumer gives up at its first delivery."""
-    bus = Bus(server.url, "tracker")
+    bus = Bus(own_nats.url, "tracker")
     buried = asyncio.Event()
 
     async def refuse(messages: list[Any]) -> None:
@@ -89,37 +80,37 @@ async def _consumers(jetstream: JetStreamContext) -> set[str]:
 
 
 async def test_apply_makes_every_stream_and_durable_and_can_be_repeated(
-    server: NatsServer, jetstream: JetStreamContext
+    own_nats: NatsServer, jetstream: JetStreamContext
 ) -> None:
-    again = await _run(server, "bus", "apply")
+    again = await _run(own_nats, "bus", "apply")
     for durable in DURABLES:
         assert await jetstream.consumer_info(durable.stream, durable.name)
         assert f"durable {durable.name} applied" in again.splitlines()
     assert "stream EVENTS updated" in again.splitlines()
-    touched = json.loads(await _run(server, "bus", "apply", "--json"))["touched"]
+    touched = json.loads(await _run(own_nats, "bus", "apply", "--json"))["touched"]
     assert [" ".join(one.values()) for one in touched] == again.splitlines()
     assert {"kind": "stream", "name": "EVENTS", "change": "updated"} in touched
-    rebuilt = await _run(server, "bus", "rebuild", _DURABLE)
+    rebuilt = await _run(own_nats, "bus", "rebuild", _DURABLE)
     assert rebuilt == f"{_DURABLE} hears 0 events again\n"
 
 
 async def test_a_dead_letter_is_listed_shown_replayed_and_gone(
-    server: NatsServer, jetstream: JetStreamContext
+    own_nats: NatsServer, jetstream: JetStreamContext
 ) -> None:
-    await _bury(server, "c1")
-    (letter,) = json.loads(await _run(server, "dead-letters", "list", "--json"))
+    await _bury(own_nats, "c1")
+    (letter,) = json.loads(await _run(own_nats, "dead-letters", "list", "--json"))
     assert letter["durable"] == _DURABLE
     assert letter["subject"] == "campaign.started"
     assert letter["reason"] == "cannot be used"
     assert letter["event_id"] == "event-c1"
     number = str(letter["number"])
-    shown = json.loads(await _run(server, "dead-letters", "show", number, "--json"))
+    shown = json.loads(await _run(own_nats, "dead-letters", "show", number, "--json"))
     assert json.loads(shown["body"])["campaign_id"] == "c1"
 
     heard = await jetstream.pull_subscribe(
         "campaign.started", config=ConsumerConfig(inactive_threshold=600), stream=EVENT_STREAM.name
     )
-    await _run(server, "dead-letters", "replay", number)
+    await _run(own_nats, "dead-letters", "replay", number)
     first, second = await heard.fetch(2, timeout=5)
     assert first.data == second.data
     assert first.headers is not None
@@ -127,19 +118,19 @@ async def test_a_dead_letter_is_listed_shown_replayed_and_gone(
     assert first.headers["ce-id"] == second.headers["ce-id"] == "event-c1"
     assert first.headers["Nats-Msg-Id"] != second.headers["Nats-Msg-Id"]
     assert [name for name in second.headers if name.startswith("x-dead")] == []
-    assert json.loads(await _run(server, "dead-letters", "list", "--json")) == []
+    assert json.loads(await _run(own_nats, "dead-letters", "list", "--json")) == []
 
 
 async def test_all_dead_letters_of_a_consumer_are_replayed_and_heard_again(
-    server: NatsServer, jetstream: JetStreamContext
+    own_nats: NatsServer, jetstream: JetStreamContext
 ) -> None:
-    await _bury(server, "all-1")
-    await _bury(server, "all-2")
-    await _run(server, "dead-letters", "replay", "--durable", _DURABLE)
+    await _bury(own_nats, "all-1")
+    await _bury(own_nats, "all-2")
+    await _run(own_nats, "dead-letters", "replay", "--durable", _DURABLE)
     assert (await jetstream.stream_info(DEAD_LETTERS.name)).state.messages == 0
 
     ids: list[str] = []
-    bus = Bus(server.url, "tracker")
+    bus = Bus(own_nats.url, "tracker")
 
     async def hear(events: list[Received[Any]]) -> None:
         ids.extend(event.id for event in events)
@@ -156,23 +147,23 @@ async def test_all_dead_letters_of_a_consumer_are_replayed_and_heard_again(
 
 
 async def test_a_number_that_is_no_dead_letter_is_refused(
-    server: NatsServer, jetstream: JetStreamContext
+    own_nats: NatsServer, jetstream: JetStreamContext
 ) -> None:
-    done = await asyncio.to_thread(_postfleet, server, "dead-letters", "replay", "999")
+    done = await asyncio.to_thread(_postfleet, own_nats, "dead-letters", "replay", "999")
     assert (done.returncode, done.stderr) == (1, "postfleet: DEAD_LETTERS has no message 999\n")
     assert (await jetstream.stream_info(EVENT_STREAM.name)).state.messages == 0
 
 
 async def test_tail_prints_old_and_new_events_and_leaves_no_consumer(
-    server: NatsServer, jetstream: JetStreamContext
+    own_nats: NatsServer, jetstream: JetStreamContext
 ) -> None:
     before = await _consumers(jetstream)
-    bus = Bus(server.url, "dispatcher")
+    bus = Bus(own_nats.url, "dispatcher")
     await bus.connect()
     await bus.publish(_event("tail-1"))
     process = await asyncio.create_subprocess_exec(
         *(_COMMAND, "events", "tail", "--all", "--json", "--subject", "campaign.*"),
-        env={**os.environ, "NATS_URL": server.url},
+        env={**os.environ, "NATS_URL": own_nats.url},
         stdout=subprocess.PIPE,
     )
     assert process.stdout is not None
@@ -191,7 +182,7 @@ async def test_tail_prints_old_and_new_events_and_leaves_no_consumer(
     assert during == before
 
 
-def test_a_nats_that_does_not_answer_is_named(server: NatsServer) -> None:
+def test_a_nats_that_does_not_answer_is_named(own_nats: NatsServer) -> None:
     env = {**os.environ, "NATS_URL": "nats://127.0.0.1:1"}
     done = subprocess.run(
         [_COMMAND, "dead-letters", "list"], env=env, capture_output=True, text=True, check=False

@@ -2,9 +2,7 @@
 
 import email
 import email.policy
-from collections.abc import AsyncIterator
 from email.message import EmailMessage
-from pathlib import Path
 from typing import Any
 
 import orjson
@@ -24,9 +22,7 @@ from tests.support.dispatcher import (
     SENDER,
     Dispatcher,
     DispatcherWorld,
-    dispatcher_world,
 )
-from tests.support.mongo import MongoServer
 
 _BEN = "ben@second.test"
 _QUICK = {
@@ -34,12 +30,6 @@ _QUICK = {
     "POSTFLEET_DISPATCHER_WARMUP_DAY_SECONDS": "1",
     "POSTFLEET_DISPATCHER_WARMUP_ANSWER_SECONDS": "0.5",
 }
-
-
-@pytest.fixture
-async def world(mongo_server: MongoServer, tmp_path: Path) -> AsyncIterator[DispatcherWorld]:
-    async with dispatcher_world(mongo_server, tmp_path) as world:
-        yield world
 
 
 async def say_ben(world: DispatcherWorld, **changes: Any) -> None:

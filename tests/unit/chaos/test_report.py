@@ -6,8 +6,8 @@ from pathlib import Path
 import pytest
 
 from tests.chaos import report
-from tests.chaos.__main__ import Report
 from tests.chaos.accounting import Result
+from tests.chaos.report import Report
 
 GOOD = Result(1000, 0, 0, 0, 7, 0, 0, 2.5)
 

@@ -86,6 +86,7 @@ class Bus:
         await self.connect()
         await self._connection.wait_for_durables()
         await self._consuming.start()
+        await self._connection.subscribed()
         self._gauges = asyncio.create_task(keep_measuring(self.jetstream, self.service))
 
     async def stop_consuming(self) -> None:

@@ -3,6 +3,7 @@
 import asyncio
 import logging
 import os
+from contextlib import suppress
 from datetime import timedelta
 
 from faststream import AckPolicy
@@ -115,6 +116,11 @@ class Connection:
         while missing := await self.missing_durables():
             log.warning("waiting for durables %s: run `postfleet bus apply`", ", ".join(missing))
             await asyncio.sleep(1)
+
+    async def subscribed(self) -> None:
+        """The server knows every subscription; if it is away, it is told them when it is back."""
+        with suppress(TimeoutError, NatsError):
+            await self.client.flush()
 
     async def ready(self) -> bool:
         """Connected, not leaving, and every durable exists."""
