@@ -10,7 +10,9 @@ import orjson
 import pytest
 
 from postfleet import instants
-from postfleet.events.domains import MailboxCreated, MailboxFailed
+from postfleet.cloudevents import Announcement
+from postfleet.events.domains import DomainAdded, MailboxCreated, MailboxDeleted, MailboxFailed
+from tests.support import redelivery
 from tests.support.mailpair import MailPair
 from tests.support.mongo import MongoServer
 from tests.support.natsserver import NatsServer
@@ -186,6 +188,59 @@ async def test_a_mailbox_that_fails_later_restricts_its_sender_and_says_why(
     assert event["code"] == "MAILBOX_FAILED"
     shown = await running.show(made["id"])
     assert shown["provisioning"] == {"state": "failed", "detail": "DISK_FULL: no space"}
+
+
+@pytest.mark.parametrize("seed", range(3))
+async def test_news_of_mailboxes_three_times_more_in_any_order_changes_nothing(
+    running: Registry, provisioner: Provisioner, seed: int
+) -> None:
+    made, failed, deleted, again = await _four(running, provisioner)
+    told = [
+        Announcement(event, secrets.token_hex(16))
+        for event in (
+            MailboxCreated(**_named(made), request_id=made["id"]),
+            MailboxFailed(**_named(failed), request_id=failed["id"], code="DISK_FULL", reason="no"),
+            MailboxDeleted(**_named(deleted)),
+            MailboxDeleted(**_named(again)),
+            DomainAdded(occurred_at=instants.now(), domain="one.test"),
+        )
+    ]
+    await redelivery.publish(running.nats.jetstream(), told, seed, times=1)
+    await until(lambda: _heard(running), "news")
+    validate = await running.http.post(f"{ACCOUNTS}/{again['id']}/validate")
+    assert validate.status_code == 200, validate.text
+    shown = [await running.show(one["id"]) for one in (made, failed, deleted, again)]
+    codes = [one["status_code"] for one in shown]
+    assert codes == [None, "MAILBOX_FAILED", "MAILBOX_DELETED", None]
+    said = len(running.said)
+
+    await redelivery.publish(running.nats.jetstream(), told, seed)
+    await until(lambda: _heard(running), "all of it")
+    assert [await running.show(one["id"]) for one in shown] == shown
+    assert len(running.said) == said
+
+
+async def _four(running: Registry, provisioner: Provisioner) -> list[dict[str, Any]]:
+    """Two whose mailbox is awaited, two that are ready."""
+    answers = []
+    for provisioner.state in ("wanted", "wanted", "live", "live"):
+        answers.append(await running.http.post(ACCOUNTS, json=request()))
+    provisioner.state = "live"
+    assert [answer.status_code for answer in answers] == [201] * 4
+    return [answer.json() for answer in answers]
+
+
+def _named(sender: dict[str, Any]) -> dict[str, Any]:
+    return {
+        "occurred_at": instants.now(),
+        "address": sender["email_address"],
+        "domain": "one.test",
+    }
+
+
+async def _heard(running: Registry) -> bool:
+    info = await running.nats.jetstream().consumer_info("EVENTS", "sender-registry-mailboxes")
+    return not info.num_pending and not info.num_ack_pending
 
 
 async def test_a_mailbox_that_comes_after_its_sender_was_deleted_is_removed(

@@ -9,7 +9,9 @@ from typing import Any
 import pytest
 from standardwebhooks.webhooks import Webhook
 
+from postfleet.cloudevents import Announcement
 from postfleet.events.inbox import ReplyDetected
+from tests.support import redelivery
 from tests.support.mongo import MongoServer
 from tests.support.natsserver import NatsServer
 from tests.support.tracker import API_KEY, RunningTracker, new_id, running_tracker, sent
@@ -95,6 +97,29 @@ async def test_what_failed_is_tried_again_and_what_follows_it_waits(
         statuses = {(e["type"], e["attempt"]): e["status"] for e in log["items"]}
         assert statuses[("email.sent", 1)] == 500
         assert statuses[("email.sent", 2)] == 204
+
+
+@pytest.mark.parametrize("seed", range(2))
+async def test_what_comes_three_times_in_any_order_is_posted_once(
+    tracker: RunningTracker, seed: int
+) -> None:
+    receiver = Receiver()
+    async with web_server(receiver, None) as server:
+        await _create(tracker, server.url)
+        told = [Announcement(event, new_id()) for _ in range(6) for event in _story()]
+        await redelivery.publish(tracker.bus.jetstream, told, seed)
+        await tracker.until(lambda: _queued(tracker))
+        await _until_told(tracker, receiver, len(told))
+        later = Announcement(_story()[0], new_id())  # whatever was posted twice came before it
+        await redelivery.publish(tracker.bus.jetstream, [later], seed, times=1)
+        await _until_told(tracker, receiver, len(told) + 1)
+    ids = [asked.headers["webhook-id"] for asked in receiver.told]
+    assert sorted(ids) == sorted(one.id for one in [*told, later])
+
+
+async def _queued(tracker: RunningTracker) -> bool:
+    info = await tracker.bus.jetstream.consumer_info("EVENTS", "tracker-webhooks")
+    return not info.num_pending and not info.num_ack_pending
 
 
 async def test_a_dead_endpoint_harms_no_other(tracker: RunningTracker) -> None:

@@ -223,6 +223,7 @@ class _One:
     """A feed of one mail."""
 
     urgent = True
+    over = False
 
     def __init__(self, mail: Mail, begin: Callable[[], Awaitable[bool]]) -> None:
         self.mail, self.begin, self.left = mail, begin, 1

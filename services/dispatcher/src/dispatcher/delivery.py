@@ -94,9 +94,15 @@ class Sending:
         return await self._begin([mail.tag.attempt for mail in mails])
 
     async def send(
-        self, batch: Batch, items: Sequence[Item], context: Context | MailContext, write: Writer
+        self,
+        batch: Batch,
+        items: Sequence[Item],
+        context: Context | MailContext,
+        write: Writer,
+        until: int,
     ) -> Run:
-        """Returns when each of these is settled by `write`, or found taken by another worker."""
+        """Returns when each of these is settled by `write`, or found taken by another worker.
+        None is begun from `until` (ms) on."""
         means = Means(
             compose=await self._composer(batch, items, context),
             attempt=lambda item: Attempt(item.key, batch.id, uuid.uuid4().hex[:16]),
@@ -104,7 +110,7 @@ class Sending:
             write=write,
             retries=self._options.retries,
         )
-        run = Run(batch, items, context.sender.email_address, means)
+        run = Run(batch, items, context.sender.email_address, means, until)
         if items:
             self._pool(context.sender).feed(run)
         await run.done()

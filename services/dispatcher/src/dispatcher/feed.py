@@ -6,6 +6,8 @@ from dispatcher.domain.outcomes import Phase
 from dispatcher.transport import Mail, Refused, Result
 from postfleet.smtp import PermanentFailure, SmtpFailure
 
+TOO_LATE = "its day was over before its turn came"
+
 
 class CannotConnect(Exception):
     """No session could be had. `first` is True for the one mail that stands for the failure."""
@@ -27,6 +29,10 @@ class Feed(Protocol):
     @property
     def left(self) -> int:
         """How many `take` may still give."""
+
+    @property
+    def over(self) -> bool:
+        """Too late for its mails, those that were taken too: none may begin now."""
 
     def take(self) -> Mail | None:
         """The next one; None when there is none left."""

@@ -14,7 +14,7 @@ from dataclasses import dataclass
 from dispatcher.connection_pause import Pause
 from dispatcher.domain.connection_limits import fewer_connections
 from dispatcher.domain.outcomes import Phase
-from dispatcher.feed import CannotConnect, Feed
+from dispatcher.feed import TOO_LATE, CannotConnect, Feed
 from dispatcher.look_ahead import LookAhead
 from dispatcher.transport import Connection, Mail, NotOurs, Refused, Result
 from postfleet.smtp import SmtpFailure, SmtpReply, TransientFailure
@@ -135,17 +135,21 @@ class SenderPool:
     def _next(self) -> Mail | None:
         """The next mail, its claim at least asked for."""
         for ahead, feeds in zip(self._ahead, self._feeds, strict=True):
-            if feeds:
+            while ahead or feeds:
                 self._fill_up(ahead, feeds)
-            while ahead:
+                if not ahead:
+                    break
                 mail = ahead.popleft()
-                if mail.ours is not False:
+                if mail.ours is False:
+                    self.settle(mail, NotOurs())
+                elif self._owners[mail].over:
+                    self.settle(mail, CannotConnect(TransientFailure(TOO_LATE), first=False))
+                else:
                     return mail
-                self.settle(mail, NotOurs())
         return None
 
     def _fill_up(self, ahead: deque[Mail], feeds: deque[Feed]) -> None:
-        if len(ahead) > self._enough:  # claims go in groups, not one by one
+        if not feeds or len(ahead) > self._enough:  # claims go in groups, not one by one
             return
         connections = len(self._connections) or 1
         wanted = self._look_ahead.per_connection(connections) * connections

@@ -12,7 +12,7 @@ from dispatcher.domain.ledger import Batch, Item, Settled
 from dispatcher.domain.message import CannotFill, Filled, dot_stuffed
 from dispatcher.domain.outcomes import Outcome
 from dispatcher.domain.retries import Refusal, RetryRules, postponed, refused
-from dispatcher.feed import CannotConnect
+from dispatcher.feed import TOO_LATE, CannotConnect
 from dispatcher.store.attempts import Attempt
 from dispatcher.transport import Mail, NotOurs, Refused, Result, envelope_for
 from postfleet.instants import now_ms
@@ -39,15 +39,18 @@ class Means:
 
 
 class Run:
-    """A feed for the pool. `done` returns when each item is settled, or found taken."""
+    """A feed for the pool. `done` returns when each item is settled, or found taken.
+
+    From `until` (ms) on none begins: the limits of that day do not know of them.
+    """
 
     def __init__(
-        self, batch: Batch, items: Sequence[Item], reverse_path: str, means: Means
+        self, batch: Batch, items: Sequence[Item], reverse_path: str, means: Means, until: int
     ) -> None:
         self.urgent = lane_of(batch.origin.category) == TRANSACTIONAL
         self.taken: list[Item] = []  # by another worker
         self.outcomes: list[Outcome] = []
-        self._reverse_path, self._means = reverse_path, means
+        self._reverse_path, self._means, self._until = reverse_path, means, until
         self._items = deque(items)
         self._open = len(items)
         self._facts: list[Settled] = []
@@ -71,10 +74,17 @@ class Run:
     def left(self) -> int:
         return len(self._items)
 
+    @property
+    def over(self) -> bool:
+        return now_ms() >= self._until
+
     def take(self) -> Mail | None:
         while self._items:
             item = self._items.popleft()
             base, fill = self._means.compose(item)
+            if base.at >= self._until:
+                self._fact(postponed(base, TOO_LATE, base.at, base.at))
+                continue
             try:
                 filled = fill()
             except (CannotFill, LookupError) as error:  # a LookupError: the step or variant is gone

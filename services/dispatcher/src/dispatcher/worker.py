@@ -239,7 +239,7 @@ class Worker:
             gauges.waits.labels("limit").observe((_next_day(now) - now) / 1000)
         # Both, also when one fails: nothing may go on behind a batch that is given back.
         results = await asyncio.gather(
-            self._send(batch, held.allowed[:granted], verdict),
+            self._send(batch, held.allowed[:granted], verdict, until=_next_day(now)),
             self._announcer.settle(batch, [*verdict.settled, *held.waiting, *over_limit]),
             return_exceptions=True,
         )
@@ -254,8 +254,9 @@ class Worker:
             spent = Spent(sender_id, batch.id, used, day, granted if first else 0)
             await self._spent.submit(spent)
 
-    async def _send(self, batch: Batch, items: Sequence[Item], verdict: Verdict) -> int:
-        """Send these, and settle what became of them; returns how many used up quota."""
+    async def _send(self, batch: Batch, items: Sequence[Item], verdict: Verdict, until: int) -> int:
+        """Send these while their day lasts, and settle what became of them; returns how many used
+        up quota."""
         if not items:
             return 0
 
@@ -265,7 +266,7 @@ class Worker:
             _traced(settled, started)
             return self._tell(batch, settled, await self._announcer.write(batch, settled))
 
-        run = await self._sending.send(batch, items, verdict.context, write)
+        run = await self._sending.send(batch, items, verdict.context, write, until)
         used = sum(one in _USED for one in run.outcomes)
         if run.taken:
             found = await self._doubt.taken(batch, run.taken)

@@ -160,12 +160,16 @@ def _may_punish(received: Received[Event]) -> bool:
 
 def _mailbox_deleted(changes: Changes) -> Callable[[Received[MailboxDeleted]], Awaitable[None]]:
     async def restrict(received: Received[MailboxDeleted]) -> None:
-        """Our own sender on that mailbox can log in no more; an external one is not ours to judge."""
+        """Our own sender on that mailbox can log in no more; an external one is not ours to judge.
+
+        One that was validated since has a mailbox of that name again: old news told anew.
+        """
         sender = await changes.store.by_address(received.event.address)
         if sender is None or sender.profile.kind != "internal":
             log.info("mailbox of no internal sender was deleted")
             return
-        await changes.change(sender.id, lambda s: replace(s, smtp_code=MAILBOX_DELETED))
+        if to_ms(received.event.occurred_at) >= sender.validated_ms:
+            await changes.change(sender.id, lambda s: replace(s, smtp_code=MAILBOX_DELETED))
 
     return restrict
 
