@@ -11,7 +11,7 @@ from pathlib import Path
 import pytest
 
 from postfleet.secrets import KeyRing
-from postfleet_cli.datadir import DataDir, check_public_url
+from postfleet_cli.datadir import DataDir, check_addresses
 from postfleet_cli.exits import ExitCode, Refused
 
 _GOOD_KEY = b64encode(bytes(32)).decode()
@@ -76,13 +76,24 @@ def test_a_malformed_key_ends_with_78_and_says_which_and_why(
     assert len(_refusal(caught).lines) == 1
 
 
-@pytest.mark.parametrize("url", ["", "mail.example.org", "ftp://mail.example.org"])
-def test_a_malformed_public_address_ends_with_78_and_says_why(url: str) -> None:
-    with pytest.raises(Refused, match=r"POSTFLEET_PUBLIC_URL: must start with http") as caught:
-        check_public_url({"POSTFLEET_PUBLIC_URL": url})
+@pytest.mark.parametrize(
+    ("name", "bad", "good", "remedy"),
+    [
+        ("POSTFLEET_PUBLIC_URL", "mail.example.org", "https://mail.example.org", "start with http"),
+        ("POSTFLEET_PUBLIC_URL", "ftp://example.org", "", "start with http"),
+        ("NATS_URL", "garbage", "nats://a.test,tls://b.test:4223", "look like nats://host:4222"),
+        ("NATS_URL", "nats://:4222", "", "look like nats://host:4222"),
+        ("MONGODB_URL", "localhost:27017", "mongodb://localhost", "look like mongodb://host"),
+    ],
+)
+def test_a_malformed_address_ends_with_78_and_says_why(
+    name: str, bad: str, good: str, remedy: str
+) -> None:
+    with pytest.raises(Refused, match=f"{name}: must {remedy}") as caught:
+        check_addresses({name: bad})
     assert _refusal(caught).code == ExitCode.CONFIG
-    check_public_url({})
-    check_public_url({"POSTFLEET_PUBLIC_URL": "https://mail.example.org"})
+    check_addresses({})
+    check_addresses({name: good})
 
 
 def test_a_damaged_key_file_is_named(data: DataDir) -> None:

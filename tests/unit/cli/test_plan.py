@@ -61,6 +61,11 @@ def test_the_environment_decides_what_the_command_line_does_not(data: DataDir) -
     assert {name: env[name] for name in environ} == environ
 
 
+def test_an_empty_public_address_is_as_good_as_none(data: DataDir) -> None:
+    env = _services(data, {"POSTFLEET_PUBLIC_URL": ""})["tracker"].env
+    assert env["POSTFLEET_PUBLIC_URL"].startswith("http://127.0.0.1:")
+
+
 def test_a_user_of_another_nats_is_none_of_the_embedded_one(data: DataDir) -> None:
     assert "NATS_USER" not in _services(data, {"NATS_USER": "ops"})["tracker"].env
 

@@ -8,9 +8,15 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from postfleet.secrets import BadMasterKey, KeyRing
+from postfleet.settings import checked_mongodb_url, checked_nats_url, checked_web_url
 from postfleet_cli.exits import ExitCode, Refused
 
 _API_KEY_LENGTH = 16  # what services ask for at least
+_ADDRESSES = {
+    "POSTFLEET_PUBLIC_URL": checked_web_url,
+    "NATS_URL": checked_nats_url,
+    "MONGODB_URL": checked_mongodb_url,
+}
 
 
 @dataclass(frozen=True, slots=True)
@@ -129,11 +135,17 @@ class DataDir:
         return value
 
 
-def check_public_url(environ: Mapping[str, str]) -> None:
-    """Refused here: the services would refuse it too, and be started again and again."""
-    url = environ.get("POSTFLEET_PUBLIC_URL")
-    if url is not None and not url.startswith(("http://", "https://")):
-        raise Refused(ExitCode.CONFIG, "POSTFLEET_PUBLIC_URL: must start with http:// or https://")
+def check_addresses(environ: Mapping[str, str]) -> None:
+    """Refused here: the services would refuse them too, and be started again and again."""
+    wrong = []
+    for name, check in _ADDRESSES.items():
+        try:
+            if value := environ.get(name):
+                check(value)
+        except ValueError as error:
+            wrong.append(f"{name}: {error}")
+    if wrong:
+        raise Refused(ExitCode.CONFIG, *wrong)
 
 
 def _read(path: Path) -> str:

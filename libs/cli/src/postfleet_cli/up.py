@@ -14,7 +14,7 @@ from rich.console import Console
 
 from postfleet_cli import plan, ports
 from postfleet_cli.child import Say
-from postfleet_cli.datadir import DataDir, Keys, check_public_url
+from postfleet_cli.datadir import DataDir, Keys, check_addresses
 from postfleet_cli.exits import ExitCode
 from postfleet_cli.plan import Options
 from postfleet_cli.supervisor import Supervisor
@@ -51,7 +51,7 @@ def up(
     directory.open()
     try:
         keys = directory.keys(os.environ)
-        check_public_url(os.environ)
+        check_addresses(os.environ)
         ports.check(plan.port_uses(options, os.environ))
         raise typer.Exit(asyncio.run(_run(options, directory, keys, os.environ)))
     finally:

@@ -52,23 +52,17 @@ class ServiceSettings(BaseSettings):
     @field_validator("public_url")
     @classmethod
     def _check_public_url(cls, value: str) -> str:
-        if not value.startswith(("http://", "https://")):
-            raise ValueError("must start with http:// or https://")
-        return value.rstrip("/")
+        return checked_web_url(value).rstrip("/")
 
     @field_validator("nats_url")
     @classmethod
     def _check_nats_url(cls, value: str) -> str:
-        if not all(_names_a_host(url, ("nats", "tls")) for url in value.split(",")):
-            raise ValueError("must look like nats://host:4222, or tls://host:4222")
-        return value
+        return checked_nats_url(value)
 
     @field_validator("mongodb_url")
     @classmethod
     def _check_mongodb_url(cls, value: str) -> str:
-        if not value.startswith(("mongodb://", "mongodb+srv://")):
-            raise ValueError("must look like mongodb://host:27017")
-        return value
+        return checked_mongodb_url(value)
 
     @field_validator("tls_ca_file", "nats_ca_file")
     @classmethod
@@ -87,6 +81,27 @@ class ServiceSettings(BaseSettings):
     @property
     def key_ring(self) -> KeyRing:
         return KeyRing.parse(self.master_key.get_secret_value())
+
+
+def checked_web_url(value: str) -> str:
+    """ValueError says how it must begin."""
+    if not value.startswith(("http://", "https://")):
+        raise ValueError("must start with http:// or https://")
+    return value
+
+
+def checked_nats_url(value: str) -> str:
+    """One address, or several with commas between them; ValueError says how they must look."""
+    if not all(_names_a_host(url, ("nats", "tls")) for url in value.split(",")):
+        raise ValueError("must look like nats://host:4222, or tls://host:4222")
+    return value
+
+
+def checked_mongodb_url(value: str) -> str:
+    """ValueError says how it must look."""
+    if not value.startswith(("mongodb://", "mongodb+srv://")):
+        raise ValueError("must look like mongodb://host:27017")
+    return value
 
 
 def _names_a_host(url: str, schemes: tuple[str, ...]) -> bool:
