@@ -118,8 +118,12 @@ class Connection:
             await asyncio.sleep(1)
 
     async def subscribed(self) -> None:
-        """The server knows every subscription; if it is away, it is told them when it is back."""
+        """The server knows every subscription; if it is away, it is told them when it is back.
+
+        Twice, for nats-py's PING goes past what waits to be written; it is written before the second.
+        """
         with suppress(TimeoutError, NatsError):
+            await self.client.flush()
             await self.client.flush()
 
     async def ready(self) -> bool:
