@@ -10,6 +10,7 @@ from typing import Any
 
 import pytest
 
+from postfleet.http import encode_cursor
 from postfleet.instants import now
 from tests.support.dispatcher import SENDER, Dispatcher, DispatcherWorld
 
@@ -161,6 +162,19 @@ async def test_all_mail_to_a_person_is_found_by_the_address_in_any_spelling(
     assert accepted["id"] == sent["deliveries"][1]["id"]
     assert accepted["state"] == "accepted"
     assert found["leads"] == []
+    await _shown_in_pages(one, "Ann@people.test", [scheduled["id"], accepted["id"]])
+
+
+async def _shown_in_pages(one: Dispatcher, recipient: str, expected: list[str]) -> None:
+    params: dict[str, Any] = {"recipient": recipient, "limit": 1}
+    for id_ in expected:
+        page = await one.api("GET", "/deliveries", params=params)
+        assert [item["id"] for item in page["items"]] == [id_]
+        params["cursor"] = page["next_cursor"]
+    assert page["next_cursor"] is None
+    for wrong in ("x", encode_cursor("row:x:y"), encode_cursor("page:9:x"), encode_cursor("due")):
+        refused = await one.http.get("/deliveries", params={**params, "cursor": wrong})
+        assert (refused.status_code, refused.json()["errors"][0]["field"]) == (422, "cursor")
 
 
 async def test_a_mail_is_made_from_a_template_and_keeps_the_version_it_was_made_from(

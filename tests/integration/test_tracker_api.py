@@ -94,6 +94,28 @@ async def test_figures_per_campaign_day_variant_and_lead(tracker: RunningTracker
         assert sum(item["sent"] for item in items) == 4
 
 
+async def test_senders_domains_and_receivers_come_in_pages(tracker: RunningTracker) -> None:
+    mails = [sent(new_id(), sender_id=f"sender-{n}") for n in range(5)]
+    await tracker.say(*mails)
+    await tracker.counted(sent=5)
+    whole = await tracker.get("senders")
+    assert whole["next_cursor"] is None
+    seen, cursor = [], ""
+    while cursor is not None:
+        page = await tracker.get(f"senders?limit=2&cursor={cursor}")
+        seen += page["items"]
+        cursor = page["next_cursor"]
+        assert len(page["items"]) <= 2
+    assert seen == whole["items"]
+    assert [row["sender"] for row in seen] == [f"sender-{n}" for n in range(5)]
+    first = (await tracker.get("senders?limit=1"))["next_cursor"]
+    for path in (f"domains?cursor={first}", "receivers?cursor=x", "senders?limit=1001"):
+        answer = await tracker.http.get(
+            f"/api/public/v1/analytics/{path}", headers={"X-API-Key": API_KEY}
+        )
+        assert (answer.status_code, answer.json()["code"]) == (422, "INVALID"), path
+
+
 @pytest.mark.seed("S203")
 async def test_a_timeline_tells_everything_in_order_and_in_pages(tracker: RunningTracker) -> None:
     await _tell_a_story(tracker)

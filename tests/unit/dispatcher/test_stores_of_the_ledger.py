@@ -11,6 +11,7 @@ from dispatcher.domain.outcomes import Outcome
 from dispatcher.store.attempts import Attempt, Attempts
 from dispatcher.store.batches import Batches, Life, batch_of, claim_of, job
 from dispatcher.store.deliveries import QUEUED, Deliveries
+from dispatcher.store.delivery_pages import place_of
 from dispatcher.store.settlements import Settlements, settlement
 from postfleet.instants import now_ms
 
@@ -286,6 +287,29 @@ async def test_a_campaign_with_only_final_rows_has_nothing_open(deliveries: Deli
     outcomes = (Outcome.ACCEPTED, Outcome.FAILED, Outcome.SKIPPED)
     await write(deliveries, *(settled(i, o) for i, o in zip(ITEMS, outcomes, strict=True)))
     assert not await deliveries.any_open("spring")
+
+
+@pytest.mark.parametrize("limit", [1, 2, 3, 7, 100])
+async def test_pages_of_a_person_show_every_row_once_the_newest_first(
+    database: Any, limit: int
+) -> None:
+    """Also where many rows are of one millisecond, and however they are mixed."""
+    store = Deliveries(database.deliveries)
+    await store.ensure_indexes()
+    person, own = person_of("ann@x.test"), Origin("", 0, "", "s1", "transactional")
+    rows = [
+        (own if n % 3 else ORIGIN, Item(f"d{n:02}", f"m{n}" if n % 3 else person, "ann@x.test"))
+        for n in range(20)
+    ]
+    times = [10, 20, 20, 20, 30] * 4
+    accepted = Outcome.ACCEPTED
+    told = [("b", o, Settled(i, accepted, at)) for (o, i), at in zip(rows, times, strict=True)]
+    await store.write(told)
+    seen: list[tuple[int, str]] = []
+    while found := await store.to_person(person, limit, seen[-1] if seen else None):
+        assert len(found) <= limit
+        seen += [place_of(row) for row in found]
+    assert seen == sorted(((at, f"d{n:02}") for n, at in enumerate(times)), reverse=True)
 
 
 async def test_a_person_is_found_by_what_campaigns_and_others_sent(database: Any) -> None:

@@ -81,22 +81,26 @@ class Figures:
 
     async def bounces(self) -> list[dict[str, Any]]:
         """Bounces by category, the most frequent first."""
-        found = [{"category": d["category"], **figures(d)} for d in await self._of("bounce")]
-        return sorted(found, key=lambda row: -(row["bounced_hard"] + row["bounced_soft"]))
+        found = await self._statistics.of_scope("bounce")
+        rows = [{"category": d["category"], **figures(d)} for d in found]
+        return sorted(rows, key=lambda row: -(row["bounced_hard"] + row["bounced_soft"]))
 
     async def of_sender(self, sender_id: str) -> dict[str, int]:
         """The counts of one sender; zeros where nothing was counted."""
         return counts(await self._statistics.counter(Counter("sender", (("sender", sender_id),))))
 
-    async def of_scope(self, scope: str) -> list[dict[str, Any]]:
-        """The figures of every `sender`, `domain` or `receiver`, with the receiver's own tool."""
-        rows = [{scope: d[scope], **figures(d)} for d in await self._of(scope)]
+    async def of_scope(
+        self, scope: str, limit: int = 1000, after: str = ""
+    ) -> list[dict[str, Any]]:
+        """The figures of each `sender`, `domain` or `receiver` behind that counter's id, by name.
+
+        Receivers come with their own tool.
+        """
+        found = await self._statistics.of_scope(scope, limit, after)
+        rows = [{scope: d[scope], **figures(d)} for d in found]
         if scope == "receiver":
             return [{**row, "reputation_tool": reputation_tool(row[scope])} for row in rows]
         return rows
-
-    async def _of(self, scope: str) -> list[dict[str, Any]]:
-        return await self._statistics.of_scope(scope)
 
     async def dashboard(self) -> dict[str, Any]:
         """All that the dashboard shows, at this moment."""

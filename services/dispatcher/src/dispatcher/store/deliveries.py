@@ -11,6 +11,7 @@ from dispatcher.domain.counted_hits import Kind, Standing
 from dispatcher.domain.ledger import Origin, Settled
 from dispatcher.domain.outcomes import Outcome
 from dispatcher.domain.progress import CONDITION
+from dispatcher.store.delivery_pages import Place, newest, page
 from dispatcher.store.delivery_rows import (
     WAITING,
     Row,
@@ -80,13 +81,11 @@ class Deliveries:
         found = self._collection.find({"lead_id": lead_id}).limit(limit)
         return [row_of(document) async for document in found]
 
-    async def to_person(self, person: str, limit: int) -> list[Row]:
+    async def to_person(self, person: str, limit: int, after: Place | None = None) -> list[Row]:
         """What went to a person, the newest first: of campaigns, whose lead it is, and all other mail."""
-        rows = await self.of_lead(person, limit)
-        found = self._collection.find({"person": person}).limit(limit)
-        rows += [row_of(document) async for document in found]
-        rows.sort(key=lambda row: row.document["updated_at"], reverse=True)
-        return rows[:limit]
+        of_campaigns = await page(self._collection, {"lead_id": person}, limit, after)
+        others = await page(self._collection, {"person": person}, limit, after)
+        return newest([*of_campaigns, *others], limit)
 
     async def look_again(self, delivery_ids: Sequence[str], at: int) -> None:
         """These wait longer: nothing about them is worth a new settlement."""

@@ -20,6 +20,7 @@ from tracker.store.deliveries import DeliveryStore
 from tracker.store.timelines import TimelineStore
 
 _CSV_ROWS = 1000
+_SCOPE_ROWS = 1000
 _MAX_BUCKETS = 1000
 _DEFAULT_SPAN = {"day": timedelta(days=29), "hour": timedelta(hours=47)}
 _WIDTH = {"day": timedelta(days=1), "hour": timedelta(hours=1)}
@@ -86,9 +87,19 @@ def build_router(
         return found
 
     @router.get("/{scope}")
-    async def breakdown(scope: Literal["senders", "domains", "receivers"]) -> dict[str, Any]:
-        """Figures per sender, sending domain, or receiving provider; the first thousand."""
-        return {"items": await figures.of_scope(scope.removesuffix("s"))}
+    async def breakdown(
+        scope: Literal["senders", "domains", "receivers"],
+        limit: Annotated[int, Query(ge=1, le=_SCOPE_ROWS)] = _SCOPE_ROWS,
+        cursor: str | None = None,
+    ) -> dict[str, Any]:
+        """Figures per sender, sending domain, or receiving provider, by name."""
+        kind = scope.removesuffix("s")
+        after = decode_cursor(cursor) if cursor else ""
+        if after and not after.startswith(f"{kind}:"):
+            raise invalid("cursor", "BAD_CURSOR", f"this one is not of {scope}")
+        rows = await figures.of_scope(kind, limit + 1, after)
+        last = encode_cursor(f"{kind}:{rows[limit - 1][kind]}") if len(rows) > limit else None
+        return {"items": rows[:limit], "next_cursor": last}
 
     @router.get("/variants/{campaign_id}")
     async def variants(campaign_id: str) -> dict[str, Any]:

@@ -155,18 +155,20 @@ class StatisticsStore:
         """The counters of one kind (`step`, `variant`, `campaign-sender`) of a campaign."""
         return await self._of({"campaign": campaign_id, "scope": scope}, limit)
 
-    async def of_scope(self, scope: str, limit: int = 1000) -> list[Document]:
-        """The counters of one kind (`sender`, `domain`, `receiver`)."""
-        return await self._of({"scope": scope}, limit)
+    async def of_scope(self, scope: str, limit: int = 1000, after: str = "") -> list[Document]:
+        """The counters of one kind (`sender`, `domain`, `receiver`), by name, behind the one of this id."""
+        return await self._of({"scope": scope}, limit, after)
 
-    async def _of(self, query: dict[str, str], limit: int) -> list[Document]:
+    async def _of(self, query: dict[str, str], limit: int, after: str = "") -> list[Document]:
         pending: Pending = await self._folding.pending()
-        found = self._counters.find(query).sort("_id", 1).limit(limit)
+        behind = {"_id": {"$gt": after}} if after else {}
+        found = self._counters.find({**query, **behind}).sort("_id", 1).limit(limit)
         documents = {document["_id"]: document async for document in found}
         more = (
             c
             for c in pending.counters
-            if all({"scope": c.scope, **dict(c.labels)}.get(k) == v for k, v in query.items())
+            if c.id > after
+            and all({"scope": c.scope, **dict(c.labels)}.get(k) == v for k, v in query.items())
         )
         merged = pending.add_to(documents, more)
         return [merged[id_] for id_ in sorted(merged)][:limit]
