@@ -84,7 +84,8 @@ async def page(tracker: RunningTracker) -> AsyncIterator[Page]:
 
 
 async def _tell_a_story(tracker: RunningTracker) -> str:
-    mail = sent(new_id(), occurred_at=datetime.now(UTC), reply_text="2.0.0 Ok: queued")
+    mail = sent(new_id(), occurred_at=datetime.now(UTC), reply_text="2.0.0 Ok: queued",
+                author="kim@one.test")  # fmt: skip
     facts: dict[str, Any] = mail.model_dump(include=set(ReplyDetected.model_fields))
     await tracker.say(
         created("spring", NASTY),
@@ -100,7 +101,7 @@ async def _tell_a_story(tracker: RunningTracker) -> str:
 _SHOWN = {
     "Campaigns": [NASTY, "running", "100.0%", "Pause", "Start", "New campaign"],
     "Senders": ["ann1@fleet0.test", "day 3 of 30", "99", "7 of 12", "age ramp", "day 3, 6 mails"],
-    "Deliveries": ["ann@example.org", "queued", "Why", "Find a person's mails"],
+    "Deliveries": ["ann@example.org", "kim@one.test", "queued", "Why", "Find a person's mails"],
     "Replies": [f"Yes, {NASTY}", "ann@example.org"],
     "Bounces": ["user_unknown", "1", "0", "ann@example.org"],
     "Domains": ["fleet3.test", "verified", "Checks"],
@@ -133,12 +134,13 @@ _DEEPER = {
     "campaigns/spring": [NASTY, "Step 1, B", "Winner", "2026-12-04 15:20", "ann9@fleet0.test",
                          "800", "1,000 of 1,000", "after 3 days"],
     "campaigns/spring/mail": [f"Hello Bob, {NASTY}", "Header fields", "Send a test"],
-    "campaigns/spring/lead?lead=bob%40x.test": ["opens on Monday", "2026-11-23 09:00", "s00001",
+    "campaigns/spring/lead?lead=bob%40x.test": ["opens on Monday", "2026-11-23 09:00",
+                                                "ann1@fleet0.test", "ann2@fleet0.test", "25.0%",
                                                 f"over limit {NASTY}"],
     "campaigns/new": ["Create the draft", "Leads as CSV", "Postal address"],
     "senders/s00001": ["ann1@fleet0.test", "age ramp", "day 3, 6 mails", "12", "emea"],
     "domains/one.test": ["Domain one.test", "no policy", NASTY],
-    "deliveries?recipient=p77%40x77.test": ["p77@x77.test", "accepted", "A question"],
+    "deliveries?recipient=p77%40x77.test": ["p77@x77.test", "accepted", "A question", "Next page"],
 }  # fmt: skip
 
 
@@ -164,7 +166,15 @@ async def test_a_deliverys_decisions_are_a_click_away(tracker: RunningTracker, p
     await page.get_by_role("link", name="Why").click()
     await page.get_by_role("heading", name=delivery).wait_for()
     shown = await page.locator("main").inner_text()
-    for text in ("0.750", f"over limit {NASTY}", "daily limit", "Greylisted", "451", "08:05"):
+    for text in (
+        "75.0%",
+        "ann1@fleet0.test",
+        f"over limit {NASTY}",
+        "daily limit",
+        "Greylisted",
+        "451",
+        "08:05",
+    ):
         assert text in shown, text
 
 

@@ -225,7 +225,7 @@ def _one(path: str, senders: int) -> dict[str, Any] | None:
             return stats(id_)
         case ["campaigns", id_, "plan"]:
             return plan(id_, senders)
-        case ["sender-accounts", id_]:
+        case ["sender-accounts", id_] if id_.removeprefix("s").isdecimal():
             return sender(int(id_.removeprefix("s")))
     return None
 

@@ -79,6 +79,7 @@ class Facts:
 
     title: str
     items: Sequence[tuple[str, Cell]]
+    note: str = ""
 
     kind = "facts"
 

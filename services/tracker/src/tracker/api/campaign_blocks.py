@@ -1,10 +1,12 @@
 """A campaign's documents as blocks of its page."""
 
+from collections.abc import Mapping
 from typing import Any
 
 from tracker.api.blocks import Block, Button, Cell, Facts, Link, Meter, Noted, State, Table
 from tracker.api.cells import moment
 from tracker.api.console import segment
+from tracker.api.sender_names import sender_link
 from tracker.domain.intervals import interval
 
 _PATH = "/dashboard/campaigns"
@@ -85,11 +87,13 @@ def _delay(step: dict[str, Any]) -> str:
     seconds = float(step["delay"])
     if not seconds:
         return "at once"
-    days, hours = seconds / _DAY, seconds / 3600
-    return f"after {days:g} days" if days >= 1 else f"after {hours:.3g} hours"
+    for unit, length in (("day", _DAY), ("hour", 3600.0), ("minute", 60.0)):
+        if seconds >= length:
+            return f"after {seconds / length:.3g} {unit}{'' if seconds == length else 's'}"
+    return f"after {seconds:.3g} seconds"
 
 
-def plan_blocks(plan: dict[str, Any]) -> list[Block]:
+def plan_blocks(plan: dict[str, Any], names: Mapping[str, str]) -> list[Block]:
     """When it ends, mails a day, and the load of each sender; nothing where there is no plan."""
     if "days" not in plan:
         return []
@@ -103,8 +107,8 @@ def plan_blocks(plan: dict[str, Any]) -> list[Block]:
                 ("Ends", moment(plan["finishes_at"]) or "not foreseen"),
                 ("Mails to come", f"{plan['mails']:,}"),
                 ("Leads without an open way", f"{plan['never_sent']:,}"),
-                ("Assumes", plan["assumes"]),
             ],
+            note=f"Assumes that {plan['assumes']}.",
         ),
         Table(
             "Mails a day",
@@ -117,7 +121,7 @@ def plan_blocks(plan: dict[str, Any]) -> list[Block]:
             ("Sender", "Mails", "Limit today"),
             [
                 [
-                    Link(one["email_address"], f"/dashboard/senders/{segment(one['sender_id'])}"),
+                    sender_link(one["sender_id"], {one["sender_id"]: one["email_address"]}),
                     f"{one['mails']:,}",
                     f"{one['effective_limit']:,}",
                 ]
@@ -129,12 +133,15 @@ def plan_blocks(plan: dict[str, Any]) -> list[Block]:
             else "",
             numbers=frozenset({1, 2}),
         ),
-        *_excluded(plan["excluded"]),
+        *_excluded(plan["excluded"], names),
     ]
 
 
-def _excluded(excluded: list[dict[str, Any]]) -> list[Block]:
-    rows = [[one["sender_id"], one["rule"], one["detail"]] for one in excluded[:_SENDERS_SHOWN]]
+def _excluded(excluded: list[dict[str, Any]], names: Mapping[str, str]) -> list[Block]:
+    rows: list[list[Cell]] = [
+        [sender_link(one["sender_id"], names), str(one["rule"]).replace("_", " "), one["detail"]]
+        for one in excluded[:_SENDERS_SHOWN]
+    ]
     return [Table("Senders that are left out", ("Sender", "Rule", "Why"), rows)] if rows else []
 
 

@@ -63,7 +63,10 @@ def delivery_row(entry: dict[str, Any]) -> list[Cell]:
     return [
         shown_time(entry),
         entry["address"],
-        Noted(str(details.get("sender_id", "")), str(details.get("mail_subject", ""))),
+        Noted(
+            str(details.get("author") or details.get("sender_id", "")),
+            str(details.get("mail_subject", "")),
+        ),
         answer,
         delivery_link(entry),
     ]

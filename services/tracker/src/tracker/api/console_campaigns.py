@@ -15,8 +15,9 @@ from tracker.api.campaign_blocks import (
     steps_table,
 )
 from tracker.api.console import ROWS, Console, next_address, segment
-from tracker.api.decision_blocks import lead_decision_blocks
+from tracker.api.decision_blocks import lead_decision_blocks, senders_of
 from tracker.api.mail_preview import mail_page, or_problem, wanted_mail
+from tracker.api.sender_names import sender_names
 from tracker.figures import Figures
 from tracker.gateway import Asking, NotAnswered
 
@@ -122,7 +123,9 @@ def build_router(console: Console, figures: Figures) -> APIRouter:
                 found = await asking.get(path)
             except NotAnswered as error:
                 return Page(title, intro, [_ask_lead(campaign_id)], str(error), buttons=[under])
-            return Page(title, intro, lead_decision_blocks(found), under=_MENU, buttons=[under])
+            names = await sender_names(asking, senders_of(found))
+            blocks = lead_decision_blocks(found, names)
+            return Page(title, intro, blocks, under=_MENU, buttons=[under])
 
         return await console.show(request, make)
 
@@ -141,17 +144,20 @@ async def _campaign(asking: Asking, figures: Figures, campaign_id: str) -> Page:
         asking.page(f"{path}/imports", limit=10),
         figures.campaigns([{"_id": found["id"], "name": found["name"], "status": found["status"]}]),
     )
+    names = {one["sender_id"]: one["email_address"] for one in plan.get("senders", [])}
+    left_out = [one["sender_id"] for one in plan.get("excluded", [])]
+    names |= await sender_names(asking, left_out)
     blocks: list[Block] = [
         Facts(
             "At a glance",
             [
                 ("State", State(found["status"])),
-                ("Sent by", ", ".join(found["senders"])),
+                ("Sent by", ", ".join(names.get(one, one) for one in found["senders"])),
                 *((name.replace("_", " ").capitalize(), f"{told[0][name]:,}") for name in _SHOWN),
             ],
         ),
         steps_table(found, stats),
-        *plan_blocks(plan),
+        *plan_blocks(plan, names),
         lead_facts(stats),
         import_table(imports.items),
         _ask_lead(campaign_id),

@@ -7,8 +7,9 @@ from fastapi import APIRouter, Query, Request, Response
 
 from tracker.api.blocks import Block, Facts, Field, Form, Link, Noted, Page, State, Table
 from tracker.api.cells import delivery_link, delivery_row, detail, moment, shown_time
-from tracker.api.console import ROWS, Console, segment
-from tracker.api.decision_blocks import delivery_blocks
+from tracker.api.console import ROWS, Console, next_address, segment
+from tracker.api.decision_blocks import delivery_blocks, senders_of
+from tracker.api.sender_names import sender_names
 from tracker.figures import Figures
 from tracker.gateway import Asking, NotAnswered
 from tracker.store.deliveries import DeliveryStore
@@ -28,12 +29,13 @@ def build_router(
         request: Request,
         delivery: Annotated[str, Query(max_length=64)] = "",
         recipient: Annotated[str, Query(max_length=320)] = "",
+        cursor: Annotated[str, Query(max_length=500)] = "",
     ) -> Response:
         async def make(asking: Asking) -> Page:
             if delivery:
                 return await _one(asking, delivery)
             if recipient:
-                return await _of_recipient(asking, recipient)
+                return await _of_recipient(request, asking, recipient, cursor)
             columns = ("Time", "Recipient", "Sender and subject", "Answer", "")
             rows = [delivery_row(row) for row in await deliveries.latest(ROWS)]
             empty = "No mail was accepted yet. It shows up here as soon as a server answers 250."
@@ -118,13 +120,15 @@ async def _one(asking: Asking, delivery: str) -> Page:
         found, decisions = await asyncio.gather(asking.get(path), asking.get(f"{path}/decisions"))
     except NotAnswered as error:
         return Page(title, intro, [_search("")], str(error), under=_DELIVERIES)
-    return Page(title, intro, delivery_blocks(found, decisions), under=_DELIVERIES)
+    names = await sender_names(asking, senders_of(found, *decisions.get("plans", [])))
+    return Page(title, intro, delivery_blocks(found, decisions, names), under=_DELIVERIES)
 
 
-async def _of_recipient(asking: Asking, recipient: str) -> Page:
+async def _of_recipient(request: Request, asking: Asking, recipient: str, cursor: str) -> Page:
     title, intro = "Deliveries", "All mail to one person, newest first."
     try:
-        found = await asking.get("/deliveries", recipient=recipient, limit=ROWS)
+        after = {"cursor": cursor} if cursor else {}
+        found = await asking.get("/deliveries", recipient=recipient, limit=ROWS, **after)
     except NotAnswered as error:
         return Page(title, intro, [_search(recipient, str(error))])
     columns = ("Changed", "State", "Sender and subject", "Answer", "")
@@ -135,7 +139,9 @@ async def _of_recipient(asking: Asking, recipient: str) -> Page:
     told = Noted("Suppressed", str(suppressed)) if suppressed else "Not suppressed"
     leads = [_lead_row(one) for one in found.get("leads") or []]
     where = Table("In campaigns", ("Campaign", "State", "Next step", "Due"), leads, "In none.")
-    return Page(title, intro, [*blocks, where, Facts("Person", [(recipient, told)])])
+    following = next_address(request, found.get("next_cursor") or "")
+    blocks += [where, Facts("Person", [(recipient, told)])]
+    return Page(title, intro, blocks, following=following)
 
 
 def _row(one: dict[str, Any]) -> list[Any]:
@@ -143,7 +149,7 @@ def _row(one: dict[str, Any]) -> list[Any]:
     return [
         moment(one.get("updated_at") or one.get("next_attempt_at")),
         State(one["state"]),
-        Noted(one.get("sender_id") or "", one.get("mail_subject") or ""),
+        Noted(one.get("author") or one.get("sender_id") or "", one.get("mail_subject") or ""),
         Noted(answer, one.get("reason") or ""),
         Link("Why", f"{_DELIVERIES.to}?delivery={segment(one['id'])}"),
     ]

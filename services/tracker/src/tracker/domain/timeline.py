@@ -12,6 +12,7 @@ _DETAILS = (
     "step",
     "variant",
     "sender_id",
+    "author",
     "message_id",
     "mail_subject",
     "reply_code",
