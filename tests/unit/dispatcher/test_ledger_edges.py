@@ -1,5 +1,6 @@
 """The ledger's edges: facts nobody can announce, batches that always fail, late evidence, forgetting."""
 
+from dataclasses import replace
 from types import SimpleNamespace
 from typing import Any, cast
 
@@ -11,14 +12,17 @@ from dispatcher.domain.lead_rows import LeadRow
 from dispatcher.domain.ledger import Batch, Item, Origin, Settled
 from dispatcher.domain.outcomes import Outcome
 from dispatcher.domain.retries import batch_wait_seconds
+from dispatcher.domain.suppression import Kind
 from dispatcher.evidence import Evidence
 from dispatcher.store.attempts import Attempt, Attempts
-from dispatcher.store.batches import Batches
+from dispatcher.store.batches import Batches, batch_of
+from dispatcher.store.campaigns import Campaigns
 from dispatcher.store.deliveries import Deliveries
 from dispatcher.store.erasure import Erasure, StillOpen
 from dispatcher.store.leads import Leads
 from dispatcher.store.retention import Retention
 from dispatcher.store.settlements import Settlements, settlement
+from dispatcher.store.suppressions import Suppressions
 from postfleet.bus import Bus
 from postfleet.cloudevents import Announcement
 from postfleet.instants import now_ms
@@ -146,6 +150,34 @@ async def test_a_batch_that_always_fails_is_settled_with_the_reason(
 
 async def _at_once(_: str) -> str:
     return "ok"
+
+
+@pytest.mark.seed("S198", "C24")
+async def test_who_leaves_when_mails_are_planned_already_gets_none_from_any_campaign(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    """Whoever claims a batch asks the database who has left: no copy of the list grows old."""
+    world = await steps.new_world(2)
+    campaigns = Campaigns(world.database.campaigns)
+    spring = await campaigns.get("spring")
+    assert spring is not None
+    await campaigns.insert(replace(spring, id="autumn"), [])
+    await Leads(world.database.leads).add("autumn", [LeadRow(n, f"l{n}@x.test") for n in range(2)])
+    life = steps.Life(world, "one")
+    monkeypatch.setattr(life, "step", _at_once)
+    await life.planner.plan_once()
+    planned = [item.recipient for body in world.jobs for item in batch_of(body).items]
+    assert sorted(planned) == ["l0@x.test"] * 2 + ["l1@x.test"] * 2
+
+    left = Suppressions(world.database.suppressions)
+    await left.add("l0@x.test", "unsubscribed", "/tracker", kind=Kind.UNSUBSCRIBE)
+    for body in world.jobs:
+        await life.worker._claim_and_run(batch_of(body))
+    assert world.accepted == {"l1@x.test": 2}
+    rows = [row async for row in world.database.deliveries.find({"recipient": "l0@x.test"})]
+    assert [(row["state"], row["reason"]) for row in rows] == [
+        ("skipped", "suppressed: unsubscribed")
+    ] * 2
 
 
 async def test_an_erased_person_is_nowhere_in_the_ledger_and_gets_no_further_attempt(
