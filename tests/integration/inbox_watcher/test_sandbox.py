@@ -67,7 +67,7 @@ async def test_log_in_folders_idle_search_and_fetch_work(box: Sandbox) -> None:
         assert understand(fetched.raw).kind is Kind.REPLY
         (part,) = await connection.fetch(uids, 20)
         assert part.raw == fetched.raw[:20]
-        status = await connection.status(folders[1])
+        (status,) = await connection.statuses(folders[1:2])
         assert status is not None
         assert status.uid_next >= 1
         assert await connection.wait_for_news(0.2) is False

@@ -259,9 +259,9 @@ async def test_a_lease_has_one_owner_until_it_ends(database: Any) -> None:
     assert taken.cursors == {"IN.BOX $": Cursor(7, 12)}
     assert not await store.save_cursor("a", "s1", "INBOX", Cursor(7, 99)), "a's lease is lost"
     assert await store.renew("a", 9000) == {}
-    await store.release("a", ["s1"])
+    await store.release("a", ["s1"], 3500)
     assert await store.claim("a", 3500, 4500, 10) == [], "not a's to give back"
-    await store.release("b", ["s1"])
+    await store.release("b", ["s1"], 3500)
     assert len(await store.claim("a", 3500, 4500, 10)) == 1
 
 

@@ -32,10 +32,9 @@ async def test_the_first_count_is_no_news_and_the_next_one_is(
     protocol = GuardedProtocol(asyncio.get_running_loop(), ImapLimits())
     protocol.transport = cast(Any, Written())
     protocol.state = "AUTH"
-    opening = asyncio.create_task(protocol.execute(Command("EXAMINE", "A1", "INBOX")))
-    await asyncio.sleep(0)
+    opening = Command("EXAMINE", "A1", "INBOX")
+    protocol.begin(opening)
     for data in said:
         protocol.data_received(data)
-    assert (await opening).result == "OK"
-    assert protocol.news.is_set() is news
-    protocol.lost.cancel()
+    assert opening.response.result == "OK"
+    assert protocol.news is news

@@ -4,7 +4,6 @@ Messages are fetched with BODY.PEEK, bounded, at most 200 UIDs at a time. Flags 
 mails only.
 """
 
-import asyncio
 import base64
 import logging
 import re
@@ -12,7 +11,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import datetime
 
-from aioimaplib.aioimaplib import Command  # type: ignore[import-untyped]
+from aioimaplib.aioimaplib import Command, Response  # type: ignore[import-untyped]
 
 from inbox_watcher.imap_answers import Fetched, fetched_message, grouped, joined
 from inbox_watcher.imap_protocol import Idle, ImapFailure
@@ -59,7 +58,7 @@ class ImapConnection(ImapSession):
             raise LoginRefused("the server allows no log-in here")
         return self._command("LOGIN", quoted_string(username), quoted_string(secret))
 
-    def _xoauth2(self, capabilities: set[str], username: str, token: str) -> Command:
+    def _xoauth2(self, capabilities: frozenset[str], username: str, token: str) -> Command:
         if "AUTH=XOAUTH2" not in capabilities:
             raise LoginRefused("the server does not offer XOAUTH2")
         words = f"user={username}\1auth=Bearer {token}\1\1"
@@ -127,15 +126,11 @@ class ImapConnection(ImapSession):
         uid_next = codes.get(b"UIDNEXT") or await self._highest_uid() + 1
         return FolderState(codes[b"UIDVALIDITY"], uid_next)
 
-    async def status(self, folder: Folder) -> FolderState | None:
-        """Look into a folder that is not open; None where the server does not tell."""
-        command = self._command("STATUS", quoted_string(folder.name), "(UIDVALIDITY UIDNEXT)")
-        response = await self._run(command, may_fail=True)
-        text = b" ".join(map(bytes, response.lines))
-        items = {name.upper(): int(value) for name, value in _STATUS_ITEM.findall(text)}
-        if response.result != "OK" or len(items) < 2:
-            return None
-        return FolderState(items[b"UIDVALIDITY"], items[b"UIDNEXT"])
+    async def statuses(self, folders: Sequence[Folder]) -> list[FolderState | None]:
+        """Look into folders that are not open; None where the server does not tell."""
+        asked = "(UIDVALIDITY UIDNEXT)"
+        commands = [self._command("STATUS", quoted_string(f.name), asked) for f in folders]
+        return [_state_told(response) for response in await self._run_all(commands)]
 
     async def search(self, first: int, last: int, since: datetime | None) -> list[int]:
         """UIDs from `first` to `last`, of mail that arrived on the day of `since` or later."""
@@ -163,22 +158,25 @@ class ImapConnection(ImapSession):
 
     def interrupt(self) -> None:
         """End a `wait_for_news` that is going on, as if there were news."""
-        self._protocol.news.set()
+        self._protocol.news = True
+        self._protocol.wake()
 
     async def wait_for_news(self, seconds: float) -> bool:
         """Wait until the open folder has new mail (IDLE, RFC 2177), at most `seconds`."""
         if not self.can_idle:
             await self._sleep(seconds)
             return True
-        command = Idle(self._protocol.new_tag(), self._protocol.idle_queue)
-        idling = asyncio.ensure_future(self._protocol.execute(command))
-        try:
-            news = await self._news_during(idling, seconds)
-            self._protocol.idle_done()
-            response = await self._within(idling)
-        finally:
-            idling.cancel()
-        if response.result != "OK":
+        protocol = self._protocol
+        idle = Idle(protocol.new_tag(), None)
+        protocol.begin(idle)
+        await protocol.until(lambda: protocol.news or protocol.answered(idle), seconds)
+        self._check_alive()
+        if protocol.answered(idle):
+            raise ImapFailure(f"IDLE ended: {reason_of(idle.response)}")
+        news = protocol.news
+        protocol.begin(after="DONE")
+        await self._within(lambda: protocol.answered(idle))
+        if idle.response.result != "OK":
             self.can_idle = False  # announced, but refused: poll
         return news
 
@@ -198,3 +196,11 @@ class ImapConnection(ImapSession):
         response = await self._run(self._fetch("*", "(UID)"), may_fail=True)
         uids = [int(uid) for uid in _UID.findall(b" ".join(map(bytes, response.lines)))]
         return max(uids, default=0)
+
+
+def _state_told(response: Response) -> FolderState | None:
+    text = b" ".join(map(bytes, response.lines))
+    items = {name.upper(): int(value) for name, value in _STATUS_ITEM.findall(text)}
+    if response.result != "OK" or len(items) < 2:
+        return None
+    return FolderState(items[b"UIDVALIDITY"], items[b"UIDNEXT"])

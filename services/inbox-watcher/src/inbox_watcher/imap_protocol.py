@@ -7,7 +7,7 @@ within limits, and any trouble ends the connection and wakes whoever waits.
 
 import asyncio
 import re
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 
 from aioimaplib.aioimaplib import (  # type: ignore[import-untyped]
@@ -118,44 +118,86 @@ class Idle(IdleCommand):  # type: ignore[misc]
 
 
 class GuardedProtocol(IMAP4ClientProtocol):  # type: ignore[misc]
-    """One command at a time. `lost` is done as soon as the connection is, for whatever reason."""
+    """What is sent and what comes back, for one coroutine that waits at a time.
+
+    A thousand idle mailboxes are a thousand of these: while one waits it has a future and a timer,
+    and nothing of what the library keeps for uses that we do not make of it.
+    """
 
     def __init__(self, loop: asyncio.AbstractEventLoop, limits: ImapLimits) -> None:
         super().__init__(loop)
+        self.idle_queue = self.state_condition = self._idle_event = None
+        self.pending_sync_command: Command | None = None
         self.framer = Framer(limits)
-        self.lost: asyncio.Future[str] = loop.create_future()
-        self.news = asyncio.Event()  # the selected mailbox has more mail than before
-        self.greeted = asyncio.Event()
+        self.lost = ""  # why the connection is of no more use
+        self.news = False  # the selected mailbox has more mail than before
+        self.greeted = False
+        self._following: list[Command] = []  # sent together with the one that is pending
+        self._waiter: asyncio.Future[None] | None = None
+
+    def begin(self, *commands: Command, after: str = "") -> None:
+        """Send commands in one piece, after a line that ends the pending one; they are answered
+        in this order (RFC 3501 §5.5)."""
+        self.framer.reset()
+        self._following += commands
+        if self.pending_sync_command is None and self._following:
+            self.pending_sync_command = self._following.pop(0)
+        lines = [after, *map(str, commands)] if after else [str(command) for command in commands]
+        self.transport.write("".join(f"{line}\r\n" for line in lines).encode())
+
+    def answered(self, command: Command) -> bool:
+        return command is not self.pending_sync_command and command not in self._following
+
+    async def until(self, happened: Callable[[], bool], seconds: float) -> bool:
+        """Wait for it, for the end of the connection, or so long; whether it has happened."""
+        late = False
+
+        def expire() -> None:
+            nonlocal late
+            late = True
+            self.wake()
+
+        timer = self.loop.call_later(seconds, expire)
+        try:
+            while not (happened() or self.lost or late):
+                self._waiter = self.loop.create_future()
+                await self._waiter
+        finally:
+            timer.cancel()
+            self._waiter = None
+        return happened()
+
+    def wake(self) -> None:
+        """Whoever waits looks whether it has happened."""
+        if self._waiter is not None and not self._waiter.done():
+            self._waiter.set_result(None)
 
     def data_received(self, data: bytes) -> None:
-        if self.lost.done():
+        if self.lost:
             return
         try:
             for response in self.framer.feed(data):
                 self._dispatch(response)
         except (ImapFailure, AioImapException, ValueError, LookupError) as error:
             self.fail(str(error) or type(error).__name__)
+        self.wake()
 
     def connection_lost(self, exc: Exception | None) -> None:
         self.fail(f"connection lost: {exc}" if exc else "the server closed the connection")
 
     def fail(self, reason: str) -> None:
         """End the connection at once and wake whoever waits for it."""
-        if not self.lost.done():
-            self.lost.set_result(reason)
+        self.lost = self.lost or reason
         if self.transport is not None:
             self.transport.abort()
+        self.wake()
 
     def _dispatch(self, response: list[bytes | bytearray]) -> None:
         line = bytes(response[0])
-        if self.state == CONNECTED and not self.greeted.is_set():
+        if self.state == CONNECTED and not self.greeted:
             self._greeting(line)
         elif _TAGGED.match(line):
-            command = self._pending()
-            if command is not None and command.name in ("EXAMINE", "SELECT"):
-                self.news.clear()  # this EXISTS was the folder's first; the next one is news
-            self.framer.reset()
-            self._response_done(line)
+            self._tagged(line)
         elif line.startswith(b"+"):
             self._continuation(line)
         elif line.startswith(b"* "):
@@ -167,12 +209,21 @@ class GuardedProtocol(IMAP4ClientProtocol):  # type: ignore[misc]
         if not line.upper().startswith(b"* OK"):  # BYE; and PREAUTH, which proves nothing
             raise ImapFailure(f"not an IMAP greeting: {_shown(line)}")
         self.state = "NONAUTH"
-        self.greeted.set()
+        self.greeted = True
+
+    def _tagged(self, line: bytes) -> None:
+        command = self.pending_sync_command
+        if command is not None and command.name in ("EXAMINE", "SELECT"):
+            self.news = False  # this EXISTS was the folder's first; the next one is news
+        self.framer.reset()
+        self._response_done(line)
+        if self._following:
+            self.pending_sync_command = self._following.pop(0)
 
     def _untagged(self, line: bytes, response: list[bytes | bytearray]) -> None:
         if _EXISTS.match(line):
-            self.news.set()
-        command = self._pending()
+            self.news = True
+        command = self.pending_sync_command
         if _BYE.match(line) and (command is None or command.name != "LOGOUT"):
             raise ImapFailure(f"the server said {_shown(line)}")
         if isinstance(command, Idle):
@@ -187,13 +238,6 @@ class GuardedProtocol(IMAP4ClientProtocol):  # type: ignore[misc]
         command = self.pending_sync_command
         if command is not None and command.name == "AUTHENTICATE":
             self.transport.write(b"\r\n")
-        else:
-            super()._continuation(line)
-
-    def _pending(self) -> Command | None:
-        if self.pending_sync_command is not None:
-            return self.pending_sync_command
-        return next(iter(self.pending_async_commands.values()), None)
 
 
 def _shown(line: bytes) -> str:

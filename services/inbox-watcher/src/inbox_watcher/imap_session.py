@@ -7,12 +7,12 @@ dropped, because aioimaplib cannot use it any more.
 import asyncio
 import logging
 import ssl
-from collections.abc import Coroutine
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
-from typing import Any, Self, TypeVar
+from functools import partial
+from typing import Any, Self
 
 from aioimaplib.aioimaplib import (  # type: ignore[import-untyped]
-    AioImapException,
     Command,
     FetchCommand,
     Response,
@@ -23,7 +23,10 @@ from inbox_watcher.imap_protocol import GuardedProtocol, ImapFailure, ImapLimits
 
 logging.getLogger("aioimaplib").setLevel(logging.WARNING)  # at DEBUG it can log the password
 
-T = TypeVar("T")
+#: What we ask for where it is offered; a thousand connections need not remember the rest.
+_WANTED = frozenset(
+    ("AUTH=PLAIN", "AUTH=XOAUTH2", "IDLE", "LOGINDISABLED", "MOVE", "SASL-IR", "UIDPLUS")
+)
 
 
 class LoginRefused(Exception):
@@ -67,7 +70,7 @@ class ImapSession:
             raise ImapFailure(f"cannot connect: {str(error) or 'no answer'}") from error
         connection = cls(protocol, transport, limits)
         try:
-            await connection._within(protocol.greeted.wait())
+            await connection._within(lambda: protocol.greeted)
         except BaseException:
             connection.close()
             raise
@@ -76,27 +79,12 @@ class ImapSession:
     def close(self) -> None:
         self._protocol.fail("closed")
 
-    async def _news_during(self, idling: "asyncio.Future[Response]", seconds: float) -> bool:
-        news = asyncio.ensure_future(self._protocol.news.wait())
-        try:
-            waiting: set[asyncio.Future[Any]] = {idling, news, self._protocol.lost}
-            await asyncio.wait(
-                waiting,
-                timeout=seconds,
-                return_when=asyncio.FIRST_COMPLETED,
-            )
-        finally:
-            news.cancel()
-        self._check_alive()
-        if idling.done():
-            raise ImapFailure(f"IDLE ended: {reason_of(await idling)}")
-        return self._protocol.news.is_set()
-
-    async def _capabilities(self) -> set[str]:
+    async def _capabilities(self) -> frozenset[str]:
         response = await self._run(self._command("CAPABILITY"))
         words = b" ".join(map(bytes, response.lines)).decode("ascii", "replace").upper().split()
-        self._protocol.capabilities = set(words)
-        return set(words)
+        offered = _WANTED.intersection(words)
+        self._protocol.capabilities = offered
+        return offered
 
     def _command(self, name: str, *arguments: str, prefix: str | None = None) -> Command:
         try:
@@ -108,40 +96,44 @@ class ImapSession:
         return FetchCommand(self._protocol.new_tag(), uids, what, prefix="UID")
 
     async def _run(self, command: Command, *, may_fail: bool = False) -> Response:
-        self._protocol.framer.reset()
-        response = await self._within(self._protocol.execute(command))
+        (response,) = await self._run_all([command])
         if response.result != "OK" and not may_fail:
             raise ImapFailure(f"{command.name} refused: {reason_of(response)}")
         return response
 
-    async def _within(self, waiting: "Coroutine[Any, Any, T] | asyncio.Future[T]") -> T:
+    async def _run_all(self, commands: Sequence[Command]) -> list[Response]:
+        """Send them in one piece; what was answered to each."""
+        self._check_alive()
+        if commands:
+            self._protocol.begin(*commands)
+        for command in commands:
+            await self._within(partial(self._protocol.answered, command))
+        return [command.response for command in commands]
+
+    async def _within(self, happened: Callable[[], bool]) -> None:
         """Wait for it, for the deadline, or for the end of the connection."""
-        task = asyncio.ensure_future(waiting)
-        awaited: set[asyncio.Future[Any]] = {task, self._protocol.lost}
+        seconds = self._limits.command_seconds
         try:
-            await asyncio.wait(
-                awaited,
-                timeout=self._limits.command_seconds,
-                return_when=asyncio.FIRST_COMPLETED,
-            )
-            if task.done():
-                return task.result()
-            self._check_alive()
-            self._protocol.fail("timeout")
-            raise ImapFailure(f"no answer in {self._limits.command_seconds:g} s")
-        except AioImapException as error:
-            self._protocol.fail(str(error))
-            raise ImapFailure(str(error)) from error
-        finally:
-            task.cancel()
+            if await self._protocol.until(happened, seconds):
+                return
+        except asyncio.CancelledError:
+            self._protocol.fail("given up")  # its answer would be taken for the next one's
+            raise
+        self._check_alive()
+        self._protocol.fail("timeout")
+        raise ImapFailure(f"no answer in {seconds:g} s")
 
     async def _sleep(self, seconds: float) -> None:
-        await asyncio.wait({self._protocol.lost}, timeout=seconds)
+        await self._protocol.until(_never, seconds)
         self._check_alive()
 
     def _check_alive(self) -> None:
-        if self._protocol.lost.done():
-            raise ImapFailure(self._protocol.lost.result())
+        if self._protocol.lost:
+            raise ImapFailure(self._protocol.lost)
+
+
+def _never() -> bool:
+    return False
 
 
 def quoted_string(text: str) -> str:

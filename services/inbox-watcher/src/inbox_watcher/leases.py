@@ -4,12 +4,13 @@ import asyncio
 import contextlib
 import logging
 import time
+from collections.abc import Callable
 
 from pymongo.errors import PyMongoError
 
 from inbox_watcher import metrics
 from inbox_watcher.domain.mailbox import Mailbox, share_of
-from inbox_watcher.mailbox_store import MailboxStore
+from inbox_watcher.mailbox_store import Look, MailboxStore
 from inbox_watcher.replica_store import ReplicaStore
 from inbox_watcher.settings import Settings
 from inbox_watcher.watching import Tools, Watch
@@ -19,6 +20,7 @@ from postfleet.tasks import end
 log = logging.getLogger(__name__)
 
 _TICK = 1.0  # seconds between claims
+_ASK_EVERY = 2.0  # seconds; a mail in doubt waits longer than that for its copy
 _STATES = ("connecting", "watching", "failing")
 
 
@@ -46,7 +48,8 @@ class Leases:
         self._watches: dict[str, tuple[Watch, asyncio.Task[None]]] = {}
         self._wake = asyncio.Event()
         self._task: asyncio.Task[None] | None = None
-        self._noted: dict[str, tuple[str, str]] = {}  # state and error as they were last written
+        self._noted: dict[str, Look] = {}  # as they were last written
+        self._asked = 0.0
         self._renewed = time.monotonic()
 
     @property
@@ -62,7 +65,7 @@ class Leases:
         held = list(self._watches)
         await self._end(held)
         try:
-            await self._store.release(self._owner, held)
+            await self._store.release(self._owner, held, now_ms())
             await self._replicas.leave(self._owner, now_ms())
         except PyMongoError as error:
             log.warning("leases end by themselves: %s", error)
@@ -97,17 +100,17 @@ class Leases:
 
     async def _renew(self) -> None:
         started = time.monotonic()
-        await self._note(list(self._watches))
+        await self._note(lambda look, noted: look == noted)
         await self._replicas.beat(self._owner, now_ms() + self.lease_ms)
         self._wanted = await self._store.wanted()
         held = await self._store.renew(self._owner, now_ms() + self.lease_ms)
         self._renewed = started
         gone = [id_ for id_ in self._watches if id_ not in held]
-        moved = [id_ for id_, mailbox in held.items() if self._is_other(mailbox)]
-        await self._end([*gone, *moved])
-        await self._store.release(self._owner, gone)
-        for sender_id in held.keys() - self._watches.keys():
-            self._begin(held[sender_id])
+        changed = await self._store.those([id_ for id_ in held if self._is_other(id_, held[id_])])
+        await self._end([*gone, *(m.sender_id for m in changed if self._is_elsewhere(m))])
+        await self._store.release(self._owner, gone, now_ms())
+        for mailbox in changed:
+            self._begin(mailbox)
         await self._give_back()
 
     async def _give_back(self) -> None:
@@ -115,7 +118,7 @@ class Leases:
         surplus = len(self._watches) - await self._share()
         given = list(self._watches)[: max(0, min(surplus, self._settings.connects_per_second))]
         await self._end(given)
-        await self._store.release(self._owner, given)
+        await self._store.release(self._owner, given, now_ms())
 
     async def _share(self) -> int:
         alive = await self._replicas.alive(now_ms())
@@ -123,27 +126,39 @@ class Leases:
 
     async def _note_changes(self) -> None:
         """Trouble, and its end, are written at once; when it was looked at, with the renewals."""
-        states = {id_: (w.look.state, w.look.error) for id_, (w, _) in self._watches.items()}
-        await self._note([id_ for id_, state in states.items() if self._noted.get(id_) != state])
+        await self._note(lambda look, noted: (look.state, look.error) == (noted.state, noted.error))
 
-    async def _note(self, sender_ids: list[str]) -> None:
-        looks = {id_: self._watches[id_][0].look for id_ in sender_ids}
-        await self._store.note(self._owner, looks)
-        self._noted.update((id_, (look.state, look.error)) for id_, look in looks.items())
+    async def _note(self, known: Callable[[Look, Look], bool]) -> None:
+        looks = {id_: watch.look for id_, (watch, _) in self._watches.items()}
+        new = {
+            id_: look
+            for id_, look in looks.items()
+            if id_ not in self._noted or not known(look, self._noted[id_])
+        }
+        await self._store.note(self._owner, new)
+        self._noted.update(new)
 
-    def _is_other(self, mailbox: Mailbox) -> bool:
+    def _is_other(self, sender_id: str, revision: int) -> bool:
+        """It is not watched as it is now: new, another revision, or its watch has ended."""
+        known = self._watches.get(sender_id)
+        return known is None or known[0].mailbox.revision != revision or known[1].done()
+
+    def _is_elsewhere(self, mailbox: Mailbox) -> bool:
         """The sender's server or user changed, or its watch ended although the lease is ours."""
         known = self._watches.get(mailbox.sender_id)
         if known is None:
             return False
         watch, task = known
-        same = (watch.mailbox.login, watch.mailbox.address) == (mailbox.login, mailbox.address)
-        return task.done() or not same
+        if task.done() or not watch.mailbox.is_at(mailbox):
+            return True
+        watch.mailbox = mailbox
+        return False
 
     async def _claim(self) -> None:
         now, held = now_ms(), len(self._watches)
-        share = await self._share()
-        room = share - held
+        if held >= self._wanted:
+            return  # all there are
+        room = await self._share() - held
         unclaimed_since = now if room > 0 else now - self.lease_ms
         limit = min(
             room if room > 0 else self._settings.max_mailboxes - held,
@@ -157,6 +172,9 @@ class Leases:
 
     async def _ask(self) -> None:
         """Have the watches look for the mails of their senders whose outcome is unknown."""
+        if time.monotonic() - self._asked < _ASK_EVERY:
+            return
+        self._asked = time.monotonic()
         watching = [id_ for id_, (w, _) in self._watches.items() if w.look.state == "watching"]
         if watching:
             for question in await self._tools.evidence.questions.due(now_ms(), watching):

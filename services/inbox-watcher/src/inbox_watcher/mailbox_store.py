@@ -1,6 +1,6 @@
 """The replica of the senders, the leases on their mailboxes, and how far each was read."""
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from hashlib import sha256
 from typing import Any
@@ -91,16 +91,24 @@ class MailboxStore:
         counted = [d async for d in self._mailboxes.aggregate(steps)]
         return int(counted[0]["count"]) if counted else 0
 
-    async def renew(self, owner: str, until: int) -> dict[str, Mailbox]:
-        """Prolong all leases of this owner; return the mailboxes that it holds and should watch."""
+    async def renew(self, owner: str, until: int) -> dict[str, int]:
+        """Prolong all leases of this owner; the revisions of the senders that it is to watch."""
         held = {"lease_owner": owner}
         await self._mailboxes.update_many(held, {"$set": {"lease_until": until}})
-        found = [d async for d in self._mailboxes.find({**held, "wanted": "yes"}).limit(_ALL)]
-        return {document["_id"]: _mailbox(document) for document in found}
+        query = {**held, "wanted": "yes"}
+        found = [d async for d in self._mailboxes.find(query, {"revision": 1}).limit(_ALL)]
+        return {document["_id"]: document["revision"] for document in found}
 
-    async def release(self, owner: str, sender_ids: Iterable[str]) -> None:
-        """Give mailboxes back, so that another replica takes them at once."""
-        free = {"$set": {"lease_owner": "", "lease_until": 0}}
+    async def those(self, sender_ids: Sequence[str]) -> list[Mailbox]:
+        """These mailboxes, as far as they are to be watched."""
+        if not sender_ids:
+            return []
+        query = {"_id": {"$in": list(sender_ids)}, "wanted": "yes"}
+        return [_mailbox(d) async for d in self._mailboxes.find(query).limit(len(sender_ids))]
+
+    async def release(self, owner: str, sender_ids: Iterable[str], now: int) -> None:
+        """Give mailboxes back: who has room takes them at once, others when nobody else does."""
+        free = {"$set": {"lease_owner": "", "lease_until": now}}
         writes = [UpdateOne({"_id": id_, "lease_owner": owner}, free) for id_ in sender_ids]
         if writes:
             await self._mailboxes.bulk_write(writes, ordered=False)
@@ -201,5 +209,6 @@ def _mailbox(document: Document) -> Mailbox:
             document["auth_method"],
         ),
         registered_at=from_ms(document["registered_at"]),
+        revision=document["revision"],
         cursors={entry["folder"]: Cursor(entry["validity"], entry["uid"]) for entry in cursors},
     )

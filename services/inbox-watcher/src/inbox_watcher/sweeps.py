@@ -24,6 +24,7 @@ from postfleet.tasks import end
 log = logging.getLogger(__name__)
 
 _EVERY = 1.0  # seconds
+_LOOK_EVERY = 4.0  # at copies and promises, which wait for minutes
 _FORGET_EVERY = 3600.0
 _AT_ONCE_EVERY = 0.25  # a stream of email.sent wakes no more often than this
 _DAY_MS = 86_400_000
@@ -43,6 +44,7 @@ class Sweeps:
     announce_soon: Callable[[], None]
     _wake: asyncio.Event = field(default_factory=asyncio.Event)
     _task: asyncio.Task[None] | None = None
+    _looked: float = 0.0
     _forgot: float = 0.0
 
     def start(self) -> None:
@@ -61,8 +63,10 @@ class Sweeps:
             self._wake.clear()
             try:
                 await self.arrivals.rematch(now_ms() + (_DAY_MS if woken else 0))
-                await self.copies.settle(now_ms())
-                await self.tell_broken_promises(now_ms())
+                if time.monotonic() - self._looked > _LOOK_EVERY:
+                    self._looked = time.monotonic()
+                    await self.copies.settle(now_ms())
+                    await self.tell_broken_promises(now_ms())
                 if time.monotonic() - self._forgot > _FORGET_EVERY or not self._forgot:
                     await self._forget()
             except PyMongoError as error:

@@ -120,18 +120,18 @@ class Watch:
         connection = await ImapConnection.connect(_server(self.mailbox, settings), limits)
         try:
             await connection.login(username, secret, self.mailbox.login.auth_method)
-            folders = await connection.folders()
+            others, sent = self._wanted(await connection.folders())
             self._connection = connection
             news, opened = True, 0.0
             while True:
                 if news or time.monotonic() - opened > _REOPEN_SECONDS:
                     opened = time.monotonic()
                     await self._read(connection, INBOX)
-                await self._read_others(connection, self._wanted(folders))
+                await self._read_others(connection, others)
                 self.look = Look(now_ms(), "watching", "")
                 self._failures = 0
                 if self._asked:
-                    sent = sent_folder(folders) or sent_folder(await connection.folders())
+                    sent = sent or sent_folder(await connection.folders())
                     await self._look_for_copies(connection, sent)
                     news = True  # INBOX is read again, and open again
                     continue
@@ -141,12 +141,11 @@ class Watch:
             self._connection = None
             connection.close()
 
-    def _wanted(self, folders: list[Folder]) -> list[Folder]:
-        """What is read besides INBOX."""
-        settings = self.tools.settings
-        sent = sent_folder(folders) if settings.watch_sent else None
+    def _wanted(self, folders: list[Folder]) -> tuple[list[Folder], Folder | None]:
+        """What is read besides INBOX; and the folder of sent mail, read or not."""
+        settings, sent = self.tools.settings, sent_folder(folders)
         _, *others = folders_to_read(folders, settings.more_folders)  # the first is INBOX
-        return [*others, *([sent] if sent else [])]
+        return [*others, *([sent] if sent and settings.watch_sent else [])], sent
 
     async def _look_for_copies(self, connection: ImapConnection, sent: Folder | None) -> None:
         evidence = self.tools.evidence
@@ -158,8 +157,7 @@ class Watch:
 
     async def _read_others(self, connection: ImapConnection, folders: list[Folder]) -> None:
         """Those that have changed; INBOX is the open one again at the end."""
-        for folder in folders:
-            state = await connection.status(folder)
+        for folder, state in zip(folders, await connection.statuses(folders), strict=True):
             if state is not None and self._is_new(folder, state):
                 await self._read(connection, folder)
                 await self._read(connection, INBOX)

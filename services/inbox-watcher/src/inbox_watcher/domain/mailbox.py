@@ -40,6 +40,11 @@ class Mailbox:
     login: Login
     registered_at: datetime
     cursors: dict[str, Cursor] = field(default_factory=dict)  # by folder name
+    revision: int = 0  # of the sender, as it was seen last
+
+    def is_at(self, other: "Mailbox") -> bool:
+        """Whether watching one is watching the other: the same server, user and address."""
+        return (self.login, self.address) == (other.login, other.address)
 
 
 def to_watch(sender: SenderSnapshot) -> MailServer | None:
