@@ -250,6 +250,11 @@ TEXT_RULES = (
         r"ismeretlen (?:felhasználó|címzett)|(?:utilizator|destinatar)\w*[^.;]{0,20}(?:inexistent|"
         r"necunoscut|nu exist)|(?:користувач|отримувач|адресат)\w*[^.;]{0,20}(?:не існує|не знайден|"
         r"невідом)|άγνωστος (?:χρήστης|παραλήπτης)|"
+        r"(?:korisnik|primatelj|primalac|uporabnik|prejemnik)\w*[^.;]{0,20}(?:ne postoji|nije pronađen|"
+        r"ne obstaja|nepoznat|neznan)|(?:nepoznat|neznan)[ai]? (?:korisnik|primatelj|primalac|uporabnik|"
+        r"prejemnik)|(?:потребител|корисник|прималац)\w*[^.;]{0,20}(?:не съществува|не постоји|непознат)|"
+        r"непознат (?:корисник|потребител|получател)|tundmatu (?:kasutaja|saaja)|"
+        r"nav tāda (?:lietotāja|adresāta)|nėra tokio (?:vartotojo|gavėjo)|"
         r"(?:użytkownik|skrzynka|adres|konto)[^.;]{0,30}nie istnieje|(?:пользовател\w+|адрес\w*|"
         r"ящик\w*|получател\w+)[^.;]{0,40}(?:не (?:найден|существует|зарегистр)|неизвест)|"
         r"(?:gebruiker|adres|postvak)[^.;]{0,40}(?:onbekend|bestaat niet|niet gevonden)|"
@@ -557,6 +562,8 @@ PROVIDER_RULES = (
         ("policy", POLICY),
     ),
     (r"", r"suppress(?:ed|ion)", ("restricted", POLICY)),
+    (r"", r"\btriplet\b", ("greylisted", SOFT)),  # of address, sender and recipient: see it again
+    (r"[45]\.4\.4\b", r"no mail-enabled subscriptions", ("system_problem", SOFT)),
 )
 
 #: Where there is nothing else to go by: the phase in which a 5yz came (RFC 5321 §3)

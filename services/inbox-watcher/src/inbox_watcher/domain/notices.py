@@ -18,6 +18,7 @@ _SUBJECT = phrases(notices.BOUNCE_SUBJECTS)
 _DELAY_SUBJECT = phrases(notices.DELAY_SUBJECTS)
 _NAME = phrases(rf"\W*(?:{notices.BOUNCE_NAMES})\b")
 _FAILED = phrases(notices.FAILURE_SENTENCES)
+_ANSWERED_BY = phrases(notices.SERVER_ANSWERS)
 _DELAYED = phrases(notices.DELAY_SENTENCES)
 _FINAL = phrases(notices.FINAL_SENTENCES)
 _SUCCEEDED = phrases(notices.SUCCESS_SENTENCES)
@@ -121,7 +122,7 @@ def _outcome(subject: str, said: str) -> str:
         return "delayed"
     if _SUCCEEDED.search(said) and not _FAILED.search(said):
         return "succeeded"
-    return "failed" if failed or delayed else ""
+    return "failed" if failed or delayed or _ANSWERED_BY.search(said) else ""
 
 
 def _recipients(

@@ -89,7 +89,15 @@ BOUNCE_SUBJECTS = (
     r"μη παραδοτέο|αποτυχία παράδοσης|"
     r"配信不能|配信できませんでした|配信エラー|送信できません|未配信|不達|"
     r"未送达|退信|无法送达|无法投递|投递失败|傳送失敗|無法傳遞|未傳遞|退件|"
-    r"배달되지 않음|배달 실패|반송|전송 실패"
+    r"배달되지 않음|배달 실패|반송|전송 실패|"
+    r"nebol[ao]? doručen|nepodaril[oa] sa doručiť|nepodařilo (?:se )?doručit|nebyl[ao]? doručen|"
+    r"nije (?:isporučen|dostavljen)|није (?:испоручен|достављен)|ni bil[ao]? (?:mogoče )?dostav|"
+    r"не е доставен|не беше доставен|nu a (?:putut|fost) (?:fi )?livrat|nelivrat|"
+    r"kunne ikke (?:afleveres|sendes)|ei õnnestunud|nepristatyt|nepavyko pristatyti|nav piegādāt|"
+    r"neizdevās piegādāt|no s['’]ha pogut (?:lliurar|entregar)|δεν παραδόθηκε|"
+    r"לא נמסר|تعذر (?:تسليم|إرسال)|لم يتم تسليم|"
+    r"không (?:thể )?gửi (?:được|thư)|thư không gửi|tidak terkirim|gagal (?:ter)?kirim|"
+    r"ไม่สามารถส่ง|ส่งไม่สำเร็จ"
 )
 
 DELAY_SUBJECTS = (
@@ -130,7 +138,19 @@ FAILURE_SENTENCES = (
     r"[^\n.]{0,30}kézbesít|не удалось доставить|не может быть доставлен|не было доставлен|не доставлен|"
     r"невозможно доставить|не был[ао]? доставлен|не вдалося доставити|teslim edilemedi|iletilemedi|"
     r"δεν (?:ήταν δυνατή|μπόρεσε)|配信できません|配信されません|送信できません|届けることができ|届きません|"
-    r"无法(?:送达|投递|发送)|未能送达|被退回|投递失败|無法(?:傳遞|傳送|送達)|배달(?:되지|할 수)|전송하지 못"
+    r"无法(?:送达|投递|发送)|未能送达|被退回|投递失败|無法(?:傳遞|傳送|送達)|배달(?:되지|할 수)|전송하지 못|"
+    r"nepodaril[oa] sa doručiť|nebol[ao]? (?:možné )?doruč|nepodařilo (?:se )?doručit|nebyl[ao]? doruč|"
+    r"nije (?:isporučen|dostavljen|mogla biti)|није (?:испоручен|достављен)|ni bilo mogoče dostav|"
+    r"не (?:беше|е|може да бъде) доставен|nu a (?:putut|fost) (?:fi )?livrat|"
+    r"kunne ikke (?:afleveres|sendes)|ei õnnestunud|nepavyko pristatyti|neizdevās piegādāt|"
+    r"no s['’]ha pogut (?:lliurar|entregar)|δεν παραδόθηκε|לא ניתן (?:היה )?למסור|لم يتم تسليم|"
+    r"تعذر (?:تسليم|إرسال)|không thể gửi|tidak (?:dapat )?(?:di|ter)kirim|ไม่สามารถส่ง"
+)
+
+#: What a server answered: a failure in any language, where a mail system tells of it.
+SERVER_ANSWERS = (
+    r"(?<![\d.])5\d\d[- ]#?5\.\d{1,3}\.\d{1,3}(?![\d.])|"
+    r"\bsaid:\s{1,4}5\d\d[- ]|\(#5\.\d{1,3}\.\d{1,3}\)"
 )
 
 DELAY_SENTENCES = (
@@ -221,5 +241,13 @@ CHALLENGES = (
     r"reply)|tmda|(?:add(?:ed)? you|be added) to my (?:allow|approved|white) ?list|mailblocks|"
     r"(?:this is an )?automated (?:challenge|verification) (?:message|request)|"
     r"antispameurope challenge|antispam uol|choicemail|"
-    r"confirm (?:that )?you(?: are|['’]re) (?:a )?(?:human|not (?:a )?(?:spammer|robot))"
+    r"confirm (?:that )?you(?: are|['’]re) (?:a )?(?:human|not (?:a )?(?:spammer|robot))|"
+    r"prove (?:that )?you(?: are|['’]re) (?:a )?(?:human|(?:real )?person|not (?:a )?robot)|"
+    r"dass sie (?:ein mensch|kein (?:roboter|spammer|computer)) sind|"
+    r"que vous (?:n['’]êtes pas un robot|êtes (?:bien )?(?:humain|une personne))|"
+    r"que (?:usted )?(?:no es un robot|es (?:usted )?una persona|es humano)|"
+    r"di non essere un robot|di essere una persona|que (?:você )?(?:não é um robô|é uma pessoa|é humano)|"
+    r"dat u (?:geen robot|een (?:mens|persoon)) bent|że nie jesteś (?:robotem|automatem)|"
+    r"что (?:вы|ты) не робот|что вы (?:человек|живой)|あなたがロボットでは|您不是机器人|"
+    r"damit sie zugestellt wird,? (?:antworten|klicken|bestätigen) sie"
 )

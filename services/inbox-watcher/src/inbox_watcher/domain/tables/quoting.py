@@ -40,7 +40,7 @@ SEPARATORS = (
     r"|messaggio inoltrato|mensagem encaminhada|przekazana wiadomość|пересылаемое сообщение|"
     r"перенаправленное сообщение"
     r"|přeposlaná zpráva|továbbított üzenet|iletilen mesaj|転送メッセージ)\s*:?\s*[-‐–—_*]{2,}",
-    r"-{2,6}\s*.{2,200}\b(?:wrote|schrieb|a écrit|escribió|ha scritto|escreveu|schreef)\s*-{2,6}",
+    r"-{2,6}\s*.{2,200}\b(?:wrote|schrieb|a écrit|escribió|ha scritto|escreveu|schreef)\s*:?\s*-{2,6}",
     r"\W{0,10}(?:please )?(?:type|write|enter)?(?: your)? ?reply above this line\W{0,10}",
     r"\W{0,10}(?:bitte )?antworten sie (?:oberhalb|über) dieser linie\W{0,10}",
     r"_{20,}",
