@@ -10,6 +10,7 @@ from pathlib import Path
 from typing import Any, cast
 
 import pytest
+from pymongo import MongoClient
 
 from inbox_watcher.arrivals import Arrivals
 from inbox_watcher.copies import Copies
@@ -20,6 +21,7 @@ from inbox_watcher.watching import Tools, Watch
 from postfleet.events.senders import MailServer, SmtpSecurity
 from tests.support.hostileimap import HostileImap, Misbehaviour
 from tests.support.inboxwatcher import Platform, eventually, replica
+from tests.support.mongo import MongoServer
 from tests.support.process import ServerProcess
 
 _numbers = itertools.count(1)
@@ -104,6 +106,37 @@ async def test_silence_after_any_command_ends_the_connection_and_the_next_one_wo
         await server.deliver(reply(sender))
         assert len(await platform.wait_events(sender, "reply.detected")) == 1
         assert server.connections >= 2
+
+
+@pytest.mark.parametrize("command", ["STATUS", "UID SEARCH", "UID FETCH"])
+async def test_silence_while_folders_are_read_is_told_and_no_reply_is_lost_by_it(
+    platform: Platform, prefix: str, mongo_server: MongoServer, command: str
+) -> None:
+    sender, silent = hostile_sender(), asyncio.Event()
+    silent.set()
+
+    async def misbehave(
+        server: HostileImap, writer: asyncio.StreamWriter, _: str, rest: str
+    ) -> bool:
+        if rest.startswith("LIST"):
+            await server.send(writer, b'* LIST (\\Junk) "." Junk')
+        return silent.is_set() and rest.startswith(command)
+
+    async def told() -> str:
+        with MongoClient[dict[str, Any]](mongo_server.url) as client:
+            row = client[f"{prefix}inbox_watcher"]["mailboxes"].find_one({"_id": sender})
+        return str((row or {}).get("error", ""))
+
+    limits = {**_PLAIN, "retry_seconds": 0.2, "retry_seconds_max": 0.5}
+    async with HostileImap(misbehave) as server, platform.watcher(prefix, **limits):
+        server.mails.append(reply(sender))
+        delivery = await sent(platform, sender)
+        await platform.register(sender, server.port, "secret", security="none")
+        assert "no answer in 1 s" in await eventually(told, bool, 30)
+        silent.clear()
+        (event,) = await platform.wait_events(sender, "reply.detected")
+        assert event["delivery_id"] == delivery
+        assert await eventually(told, lambda error: not error, 30) == ""
 
 
 async def _value(values: list[str]) -> list[str]:

@@ -20,6 +20,7 @@ from aioimaplib.aioimaplib import (  # type: ignore[import-untyped]
 )
 
 from inbox_watcher.imap_protocol import GuardedProtocol, ImapFailure, ImapLimits
+from postfleet import tracing
 
 logging.getLogger("aioimaplib").setLevel(logging.WARNING)  # at DEBUG it can log the password
 
@@ -96,13 +97,15 @@ class ImapSession:
         return FetchCommand(self._protocol.new_tag(), uids, what, prefix="UID")
 
     async def _run(self, command: Command, *, may_fail: bool = False) -> Response:
-        (response,) = await self._run_all([command])
+        with tracing.span(f"IMAP {command.name}", kind="client") as on:
+            (response,) = await self._run_all([command])
+            on.set_attribute("imap.result", response.result)
         if response.result != "OK" and not may_fail:
             raise ImapFailure(f"{command.name} refused: {reason_of(response)}")
         return response
 
     async def _run_all(self, commands: Sequence[Command]) -> list[Response]:
-        """Send them in one piece; what was answered to each."""
+        """Send them in one piece; what was answered to each. Without spans: looks are no news."""
         self._check_alive()
         if commands:
             self._protocol.begin(*commands)

@@ -74,6 +74,13 @@ class Folder:
     marked: bool = False  # by the server, with \\Junk or \\Sent (RFC 6154)
     sent: bool = False
 
+    @property
+    def use(self) -> str:
+        """What it is for; its own name may tell of a person."""
+        if self.name.upper() == "INBOX":
+            return "inbox"
+        return "junk" if self.junk else "sent" if self.sent else "other"
+
 
 INBOX = Folder("INBOX")
 MAX_MORE = 20  # folders that are read by setting: each is asked for its state at every look

@@ -27,6 +27,7 @@ from inbox_watcher.mailbox_names import INBOX, Folder, folders_to_read, sent_fol
 from inbox_watcher.mailbox_store import Look
 from inbox_watcher.question_store import Question
 from inbox_watcher.settings import Settings
+from postfleet import tracing
 from postfleet.events.senders import SmtpSecurity
 from postfleet.instants import now_ms
 from postfleet.outages import Unavailable
@@ -173,6 +174,11 @@ class Watch:
         return start_of(known, state.uid_validity)
 
     async def _read(self, connection: ImapConnection, folder: Folder) -> None:
+        about = {"postfleet.sender_id": self.mailbox.sender_id, "postfleet.folder": folder.use}
+        with tracing.span("read folder", **about):
+            await self._read_news(connection, folder)
+
+    async def _read_news(self, connection: ImapConnection, folder: Folder) -> None:
         state = await connection.examine(folder)
         cursor = self._start(folder, state)
         since = history_limit(self.mailbox.registered_at)
