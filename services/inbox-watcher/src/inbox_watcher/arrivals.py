@@ -77,7 +77,7 @@ class Arrivals:
         """Whether it is a new warm-up mail."""
         mail = understand(raw, frozenset({place.mailbox}))
         effect_key = derived_id("mail", place.sender_id, mail.key)
-        if await self.inbound.known(place.inbound_id, effect_key):
+        if await self.inbound.known(effect_key):
             return False
         human = mail.kind in _HUMAN_OR_MACHINE
         owner = await self.mailboxes.owner_of(mail.author) if human else ""
@@ -99,8 +99,9 @@ class Arrivals:
             seen_at=now_ms(),
             retry_until=now_ms() + self.match_ms,
         )
-        if added:
-            metrics.classified.labels(mail.kind.value).inc()
+        if not added:
+            return False
+        metrics.classified.labels(mail.kind.value).inc()
         if events:
             self.announce_soon()
         return token is not None

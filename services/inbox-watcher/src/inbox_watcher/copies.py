@@ -50,7 +50,7 @@ class Copies:
         if mail.message_id and await self.sent.by_message_ids([mail.message_id]):
             return
         key = derived_id("copy", place.sender_id, mail.key)
-        if not await self.inbound.known(place.inbound_id, key):
+        if not await self.inbound.known(key):
             until = now_ms() + self.wait_ms
             await self.inbound.add(place, mail, key, STATE, seen_at=now_ms(), retry_until=until)
 

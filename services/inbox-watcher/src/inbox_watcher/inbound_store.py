@@ -62,11 +62,8 @@ class InboundStore:
             unique=("effect_key",),
         )
 
-    async def known(self, inbound_id: str, effect_key: str) -> bool:
-        for query in ({"_id": inbound_id}, {"effect_key": effect_key}):
-            if await self._inbound.find_one(query, {"_id": 1}):
-                return True
-        return False
+    async def known(self, effect_key: str) -> bool:
+        return await self._inbound.find_one({"effect_key": effect_key}, {"_id": 1}) is not None
 
     async def said(self, event_id: str) -> bool:
         """Whether another mail has said this event already."""

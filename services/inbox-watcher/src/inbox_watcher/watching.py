@@ -2,6 +2,7 @@
 
 import asyncio
 import logging
+import math
 import random
 import time
 from collections.abc import Awaitable, Callable
@@ -123,24 +124,33 @@ class Watch:
             await connection.login(username, secret, self.mailbox.login.auth_method)
             others, sent = self._wanted(await connection.folders())
             self._connection = connection
-            news, opened = True, 0.0
-            while True:
-                if news or time.monotonic() - opened > _REOPEN_SECONDS:
-                    opened = time.monotonic()
-                    await self._read(connection, INBOX)
-                await self._read_others(connection, others)
-                self.look = Look(now_ms(), "watching", "")
-                self._failures = 0
-                if self._asked:
-                    sent = sent or sent_folder(await connection.folders())
-                    await self._look_for_copies(connection, sent)
-                    news = True  # INBOX is read again, and open again
-                    continue
-                idle = settings.idle_seconds if connection.can_idle else settings.poll_seconds
-                news = await connection.wait_for_news(idle)
+            await self._watch(connection, others, sent)
         finally:
             self._connection = None
             connection.close()
+
+    async def _watch(
+        self, connection: ImapConnection, others: list[Folder], sent: Folder | None
+    ) -> None:
+        """Read INBOX on news, the others once in the time that one waits for news."""
+        settings = self.tools.settings
+        news, opened, looked = True, -math.inf, -math.inf
+        while True:
+            pause = settings.idle_seconds if connection.can_idle else settings.poll_seconds
+            if news or time.monotonic() - opened > _REOPEN_SECONDS:
+                opened = time.monotonic()
+                await self._read(connection, INBOX)
+            if time.monotonic() >= looked + 0.9 * pause:  # a timer may be early
+                looked = time.monotonic()
+                await self._read_others(connection, others)
+            self.look = Look(now_ms(), "watching", "")
+            self._failures = 0
+            if self._asked:
+                sent = sent or sent_folder(await connection.folders())
+                await self._look_for_copies(connection, sent)
+                news = True  # INBOX is read again, and open again
+                continue
+            news = await connection.wait_for_news(max(0.0, looked + pause - time.monotonic()))
 
     def _wanted(self, folders: list[Folder]) -> tuple[list[Folder], Folder | None]:
         """What is read besides INBOX; and the folder of sent mail, read or not."""
