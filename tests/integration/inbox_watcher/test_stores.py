@@ -251,7 +251,9 @@ async def test_a_lease_has_one_owner_until_it_ends(database: Any) -> None:
     await store.apply(snapshot(), 1000, 1000)
     assert [m.sender_id for m in await store.claim("a", 1000, 2000, 10)] == ["s1"]
     assert await store.claim("b", 1500, 2500, 10) == []
-    assert list(await store.renew("a", 3000)) == ["s1"]
+    assert await store.renew("a", 3000) == {"s1": 1}
+    assert [m.revision for m in await store.those(["s1", "s9"])] == [1]
+    assert await store.those([]) == []
     assert await store.claim("b", 2500, 3500, 10) == []
     assert await store.save_cursor("a", "s1", "IN.BOX $", Cursor(7, 12))
     (taken,) = await store.claim("b", 3000, 4000, 10)

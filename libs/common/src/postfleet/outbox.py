@@ -130,6 +130,9 @@ class OutboxRelay:
             if not confirmed:
                 self._pending.set(await self._depth())
                 return told
+            if confirmed == len(pairs) and len(documents) < _BATCH:
+                self._pending.set(0)
+                return told  # these were all; who wrote meanwhile wakes us again
 
     async def _depth(self) -> int:
         """How many events wait in all: looked at when they do not go out."""
