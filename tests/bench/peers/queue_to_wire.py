@@ -14,7 +14,7 @@ import orjson
 import uvloop
 from nats.aio.msg import Msg
 
-from dispatcher.domain.message import CompiledMessage, Letter, dot_stuffed
+from dispatcher.domain.message import CompiledMessage, Letter, for_transfer
 from dispatcher.transport import (
     Connection,
     Envelope,
@@ -70,7 +70,7 @@ class _Jobs:
         letter = Letter(
             lead["id"], f"<{lead['id']}@sender.test>", AUTHOR, lead["email"], _DATE, lead
         )
-        content = dot_stuffed(self._compiled.fill(letter).content)
+        content = for_transfer(self._compiled.fill(letter))
         return Mail(Envelope(self._reverse_path, lead["email"]), content, ours=True, tag=chunk)
 
     def settle(self, mail: Mail, result: Result) -> None:

@@ -2,7 +2,6 @@
 
 import binascii
 import re
-from dataclasses import replace
 from datetime import UTC, datetime, timedelta
 from email import message_from_bytes, policy
 from email.message import EmailMessage, MIMEPart
@@ -138,7 +137,7 @@ def test_it_parses_to_what_the_standard_library_builds(
         with pytest.raises(BadTemplate):
             template(f".{text}."), template(f"<p>{html}", html=True)
         return
-    octets = message.fill(replace(LETTER, values=values)).content
+    octets = message.fill(LETTER._replace(values=values)).content
     cleaned = {name: clean(value) for name, value in values.items()}
     said = template(clean(f".{text}.")).render(cleaned, LETTER.delivery_id)
     rich = template(clean(f"<p>{html}"), html=True).render(cleaned, LETTER.delivery_id)
@@ -248,14 +247,14 @@ def test_a_mail_that_cannot_be_filled_names_step_variant_and_field() -> None:
 def test_many_places_do_not_make_a_mail_without_bounds() -> None:
     message = compiled(Variant("A", "Hi", "{{ v }}" * 30_000))
     with pytest.raises(CannotFill, match="limit"):
-        message.fill(replace(LETTER, values={"v": "é" * 5000}))
+        message.fill(LETTER._replace(values={"v": "é" * 5000}))
 
 
 def test_a_choice_is_the_same_at_every_attempt_and_in_both_parts() -> None:
     message = compiled(Variant("A", "{a|b|c} {d|e}", "{a|b|c} {d|e}"))
     seen = set()
     for number in range(60):
-        letter = replace(LETTER, delivery_id=f"{number:032x}")
+        letter = LETTER._replace(delivery_id=f"{number:032x}")
         filled = message.fill(letter)
         assert message.fill(letter) == filled
         body = message_from_bytes(filled.content, policy=policy.default).get_content()
@@ -272,7 +271,7 @@ def test_the_address_to_reply_to_holds_a_token_where_it_is_asked_for_and_would_a
     plus: bool, asked: bool, expected: bool
 ) -> None:
     message = compiled(Variant("A", "Hi", "x"), reply_token=asked)
-    letter = replace(LETTER, author=Author("ann@fleet.test", plus=plus))
+    letter = LETTER._replace(author=Author("ann@fleet.test", plus=plus))
     field = message_from_bytes(message.fill(letter).content, policy=policy.default)["reply-to"]
     assert (field is not None) == expected
     if expected:
@@ -287,7 +286,7 @@ def test_the_address_to_reply_to_holds_a_token_where_it_is_asked_for_and_would_a
 def test_an_address_too_long_for_a_token_gets_none() -> None:
     message = compiled(Variant("A", "Hi", "x"), reply_token=True)
     author = Author("a" * 30 + "@fleet.test", plus=True)
-    assert b"Reply-To" not in message.fill(replace(LETTER, author=author)).content
+    assert b"Reply-To" not in message.fill(LETTER._replace(author=author)).content
 
 
 @pytest.mark.parametrize(

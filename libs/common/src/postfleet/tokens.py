@@ -9,6 +9,7 @@ import hmac
 from base64 import b32decode, b32encode
 from binascii import Error as Base64Error
 from binascii import a2b_base64, b2a_base64
+from collections.abc import Callable
 from enum import StrEnum
 from hashlib import sha256
 from typing import NamedTuple
@@ -45,6 +46,10 @@ class TokenContent(NamedTuple):
     link_id: str = ""  # hexadecimal: 16 digits for clicks; 24 and 8 for confirmations; or 2
 
 
+#: Ids of the size that the purpose asks for -> a token. Raises ValueError.
+Maker = Callable[[bytes], bytes]
+
+
 class TokenKeys:
     """Makes and reads tokens with keys derived from MASTER_KEY; any key still in the ring reads."""
 
@@ -67,7 +72,21 @@ class TokenKeys:
         mac = self._keys[purpose][0][1].of(payload)
         if purpose is Purpose.REPLY:
             return b32encode(payload + mac[: _MAC_SIZES[purpose]]).rstrip(b"=").decode().lower()
-        return _base64(payload + mac)
+        return _base64(payload + mac).decode()
+
+    def maker(self, purpose: Purpose) -> "Maker":
+        """`make` for whoever makes many: the ids are octets, one behind the other, the token ASCII."""
+        if purpose is Purpose.REPLY:
+            raise ValueError("a token to reply to is written otherwise")
+        name, mac, size = self._newest, self._keys[purpose][0][1].of, _SIZES[purpose]
+
+        def make(ids: bytes) -> bytes:
+            payload = name + ids
+            if len(payload) != size:
+                raise ValueError(f"a token to {purpose} holds other ids: {ids.hex()!r}")
+            return _base64(payload + mac(payload))
+
+        return make
 
     def read(self, purpose: Purpose, token: str) -> TokenContent | None:
         """What the token holds, or None if it is not ours, not for this purpose, or damaged."""
@@ -121,8 +140,8 @@ class _Mac:
         return outer.digest()[:_MAC_BYTES]
 
 
-def _base64(octets: bytes) -> str:
-    return b2a_base64(octets, newline=False).translate(_URL_SAFE, b"=").decode()
+def _base64(octets: bytes) -> bytes:
+    return b2a_base64(octets, newline=False).translate(_URL_SAFE, b"=")
 
 
 def _decode(token: str) -> bytes | None:

@@ -9,7 +9,7 @@ from typing import NamedTuple
 from dispatcher import gauges
 from dispatcher.domain.lanes import TRANSACTIONAL, lane_of
 from dispatcher.domain.ledger import Batch, Item, Settled
-from dispatcher.domain.message import CannotFill, Filled, dot_stuffed
+from dispatcher.domain.message import CannotFill, Filled, for_transfer
 from dispatcher.domain.outcomes import Outcome
 from dispatcher.domain.retries import Refusal, RetryRules, postponed, refused
 from dispatcher.feed import TOO_LATE, CannotConnect
@@ -92,7 +92,7 @@ class Run:
                 continue
             tag = Tag(replace(base, mail_subject=filled.subject), self._means.attempt(item))
             envelope = envelope_for(self._reverse_path, item.recipient, filled.content)
-            return Mail(envelope, dot_stuffed(filled.content), tag=tag)
+            return Mail(envelope, for_transfer(filled), tag=tag)
         return None
 
     def settle(self, mail: Mail, result: Result | CannotConnect) -> None:

@@ -89,8 +89,7 @@ def build_preview(parts: PreviewParts) -> APIRouter:
         who = person.lead_id if person else lead_id(body.to)
         chosen = _variant(campaign, body.step, body.variant, who)
         id_ = new_id()
-        letter = replace(
-            _letter(campaign, body.step, person, sender, body.to),
+        letter = _letter(campaign, body.step, person, sender, body.to)._replace(
             recipient=body.to,
             message_id=f"<{id_}.test@{domain_of(sender.email_address)}>",
         )
@@ -181,8 +180,8 @@ def _filled(
             lead = lead_id(letter.values["email"])
             first = variant_for(campaign.steps[0], lead, campaign.id)
             seed = delivery_id(campaign.id, lead, 0)
-            before = _filled(parts, campaign, 0, first, replace(letter, seed=seed), None)
-            letter = replace(letter, reply_subject=reply_subject(before.subject))
+            before = _filled(parts, campaign, 0, first, letter._replace(seed=seed), None)
+            letter = letter._replace(reply_subject=reply_subject(before.subject))
         compiled = CompiledMessage(campaign, step, variant, parts.keys, parts.public_url, files)
         return compiled.fill(letter)
     except CannotFill as error:

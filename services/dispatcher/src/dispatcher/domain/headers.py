@@ -83,7 +83,7 @@ def recipient(address: str) -> str:
 
 def date(moment: datetime) -> str:
     """The value of a Date field; in a second many mails have the same."""
-    return _date(moment.replace(microsecond=0))
+    return _date(moment.replace(microsecond=0) if moment.microsecond else moment)
 
 
 @functools.lru_cache(maxsize=16)
@@ -97,6 +97,8 @@ def reply_subject(first: str) -> str:
     return first if answers or not first else f"Re: {first}"
 
 
-def references(thread: Sequence[str]) -> list[str]:
-    """The fields by which a mail goes on with a thread (RFC 5322 §3.6.4)."""
-    return [f"In-Reply-To: {thread[-1]}", "References: " + "\r\n ".join(thread)] if thread else []
+def references(thread: Sequence[str]) -> str:
+    """The fields by which a mail goes on with a thread (RFC 5322 §3.6.4), each with its line end."""
+    if not thread:
+        return ""
+    return f"In-Reply-To: {thread[-1]}\r\nReferences: " + "\r\n ".join(thread) + "\r\n"

@@ -5,10 +5,9 @@ of its place: header, quoted-printable text, HTML, address. A header takes no co
 all, a body keeps tabs and line ends and drops the others.
 """
 
-from collections.abc import Callable, Iterable, Mapping, Sequence
-from dataclasses import dataclass
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from datetime import datetime
-from typing import TypeVar
+from typing import NamedTuple, TypeVar
 
 from dispatcher.domain import headers, mime
 from dispatcher.domain.attachments import entity
@@ -19,20 +18,22 @@ from dispatcher.domain.headers import CannotFill as CannotFill
 from dispatcher.domain.html_text import text_of
 from dispatcher.domain.links import BadLink, rewrite_html, rewrite_words
 from dispatcher.domain.quoted_printable import clean
+from dispatcher.domain.rows import Row, Token
 from dispatcher.domain.segments import Part
 from dispatcher.domain.spintax import Node, Words, parse
 from dispatcher.domain.templates import BadTemplate, Template, template
-from postfleet.tokens import Purpose, TokenKeys
+from postfleet.tokens import Maker, Purpose, TokenKeys
 
 DELIVERY_FIELD = "X-Postfleet-Delivery"
 _PLACE = "__link_{}"
 _PIXEL, _CANARY = "__pixel", "__canary"
+_DELIVERY = " delivery"  # with a space: no field of a lead, and no place in a text, has that name
+_NO_DELIVERY = bytes(16)
 _MAX_LOCAL_OCTETS = 64  # RFC 5321 §4.5.3.1.1
 _NO_FILES: Mapping[str, bytes] = {}
 
 
-@dataclass(frozen=True, slots=True)
-class Letter:
+class Letter(NamedTuple):
     """What one delivery adds to a compiled message. `thread` are Message-IDs of earlier steps.
 
     `seed` draws the choices; without it the delivery's id does.
@@ -49,12 +50,12 @@ class Letter:
     seed: str = ""
 
 
-@dataclass(frozen=True, slots=True)
-class Filled:
-    """`content` has CRLF line ends and is not dot-stuffed yet."""
+class Filled(NamedTuple):
+    """`content` has CRLF line ends and is not dot-stuffed yet; `dotless`: no line begins with a dot."""
 
     content: bytes
     subject: str
+    dotless: bool = False
 
 
 class BadPart(CannotFill):
@@ -84,25 +85,15 @@ class CompiledMessage:
     ) -> None:
         self._keys, self._public_url, self._campaign = keys, public_url, campaign
         self._where = f"step {step + 1}, variant {variant.name}"
-        self._prefix = (campaign.id, step, variant.name)
+        self._prefix, self._step = (campaign.id, step, variant.name), step
         self.links: dict[str, str] = {}
         self.canary = ""
         self._subject = _compiled("subject", lambda: template(variant.subject))
         text, html = self._parts(clean(variant.body_text), clean(variant.body_html))
-        self._tokens = [(_PLACE.format(link_id), link_id) for link_id in self.links]
-        if self.canary:
-            self._tokens.append((_CANARY, self.canary))
-        self.required: frozenset[str] = frozenset().union(
-            *(part.required for part in (self._subject, text, html) if part)
-        ) - {UNSUBSCRIBE, _PIXEL, *(name for name, _ in self._tokens)}
-        attached = campaign.steps[step].attachments if files is not None else ()
-        files = files or _NO_FILES
-        self._pieces = mime.body(
-            Part(text) if text else None,
-            Part(html) if html else None,
-            [entity(file, files[file.id]) for file in attached if file.content_id],
-            [entity(file, files[file.id]) for file in attached if not file.content_id],
-        )
+        self._tokens = self._token_makers(keys)
+        self.required = _made_of(self._subject, text, html) - self._tokens.keys()
+        self._row = self._compiled_row(text, html, files)
+        self._spells = self._row.spells or not self._subject.fields.isdisjoint(self._tokens)
 
     def _parts(self, text: str, html: str) -> tuple[Template | None, Template | None]:
         rich = _compiled("body_html", lambda: self._html(html)) if html.strip() else None
@@ -149,33 +140,70 @@ class CompiledMessage:
             raise CannotFill(f"{self._where}: {error}") from error
 
     def _filled(self, letter: Letter) -> Filled:
-        places = self._places(letter.delivery_id)
-        values = {**letter.values, **places}
+        ids = bytes.fromhex(letter.delivery_id)
+        tokens = [make(ids + link) for make, link in self._tokens.values()]
+        values = letter.values
+        if self._spells:
+            values = {**values, **dict(zip(self._tokens, map(bytes.decode, tokens), strict=True))}
         seed = letter.seed or letter.delivery_id
-        subject = " ".join(self._subject.render(values, seed).split())
-        subject = subject or letter.reply_subject
-        lines = _common_fields(letter, subject)
-        lines += self._own_fields(letter, f"{self._public_url}/u/{places[UNSUBSCRIBE]}")
-        return Filled(_octets(lines, self._pieces, values, seed), subject)
+        subject = " ".join(self._subject.render(values, seed).split()) or letter.reply_subject
+        head = self._head(letter, subject)
+        return Filled(self._row.filled(head, tokens, values, seed), subject, dotless=True)
 
-    def _places(self, delivery_id: str) -> dict[str, str]:
-        make = self._keys.make
-        places = {name: make(Purpose.CLICK, delivery_id, id_) for name, id_ in self._tokens}
-        places[UNSUBSCRIBE] = make(Purpose.UNSUBSCRIBE, delivery_id)
-        if self._campaign.tracking.opens:
-            places[_PIXEL] = make(Purpose.OPEN, delivery_id)
-        return places
+    def _head(self, letter: Letter, subject: str) -> bytes:
+        """The fields that are this letter's own; a token alone is a place in the row."""
+        answers = headers.references(letter.thread) if letter.thread else ""
+        reply_to = ""
+        if self._campaign.reply_token and letter.author.plus:
+            reply_to = _reply_to(letter, self._keys)
+        return (
+            f"Date: {headers.date(letter.date)}\r\n"
+            f"From: {headers.mailbox(letter.author)}\r\n"
+            f"To: {headers.recipient(letter.recipient)}\r\n"
+            f"{headers.text_field('Subject', subject)}\r\n"
+            f"Message-ID: {letter.message_id}\r\n{answers}{reply_to}"
+        ).encode()
 
-    def _own_fields(self, letter: Letter, optout: str) -> list[str]:
-        campaign, lines = self._campaign, []
-        if campaign.reply_token and letter.author.plus:
-            lines += _reply_to(letter, self._keys)
-        if campaign.tracking.opens or campaign.tracking.clicks:
-            lines.append(_delivery_field(letter.delivery_id, self._keys))
+    def _token_makers(self, keys: TokenKeys) -> dict[str, tuple[Maker, bytes]]:
+        """Name -> what makes the token of a delivery, and the octets of the link in it."""
+        tracking = self._campaign.tracking
+        click, own = keys.maker(Purpose.CLICK), {UNSUBSCRIBE: Purpose.UNSUBSCRIBE}
+        if tracking.opens:
+            own[_PIXEL] = Purpose.OPEN
+        if tracking.opens or tracking.clicks:
+            own[_DELIVERY] = Purpose.DELIVERY
+        links = {_PLACE.format(link_id): link_id for link_id in self.links}
+        if self.canary:
+            links[_CANARY] = self.canary
+        return {name: (click, bytes.fromhex(link_id)) for name, link_id in links.items()} | {
+            name: (keys.maker(purpose), b"") for name, purpose in own.items()
+        }
+
+    def _compiled_row(
+        self, text: Template | None, html: Template | None, files: Mapping[str, bytes] | None
+    ) -> Row:
+        """All that follows the letter's own fields."""
+        step = self._campaign.steps[self._step]
+        attached = [] if files is None else [(file, files[file.id]) for file in step.attachments]
+        body = mime.body(
+            Part(text) if text else None,
+            Part(html) if html else None,
+            [entity(file, content) for file, content in attached if file.content_id],
+            [entity(file, content) for file, content in attached if not file.content_id],
+        )
+        lengths = {
+            name: len(make(_NO_DELIVERY + link)) for name, (make, link) in self._tokens.items()
+        }
+        return Row([*self._own_fields(), *body], lengths)
+
+    def _own_fields(self) -> Iterator[bytes | Token]:
+        if _DELIVERY in self._tokens:
+            # By this a report is matched although somebody on the way has changed the Message-ID.
+            yield from (f"{DELIVERY_FIELD}: ".encode(), Token(_DELIVERY), b"\r\n")
         # Never folded or encoded: RFC 8058 needs one plain address (RFC 2369).
-        lines.append(f"List-Unsubscribe: <{optout}>")
-        lines.append("List-Unsubscribe-Post: List-Unsubscribe=One-Click")
-        return lines
+        yield f"List-Unsubscribe: <{self._public_url}/u/".encode()
+        yield Token(UNSUBSCRIBE)
+        yield b">\r\nList-Unsubscribe-Post: List-Unsubscribe=One-Click\r\nMIME-Version: 1.0\r\n"
 
 
 _Made = TypeVar("_Made")
@@ -191,40 +219,22 @@ def _compiled(field: str, make: Callable[[], _Made]) -> _Made:
         raise BadPart(field, "bad_link", str(error)) from error
 
 
-def _common_fields(letter: Letter, subject: str) -> list[str]:
-    return [
-        f"Date: {headers.date(letter.date)}",
-        f"From: {headers.mailbox(letter.author)}",
-        f"To: {headers.recipient(letter.recipient)}",
-        headers.text_field("Subject", subject),
-        f"Message-ID: {letter.message_id}",
-        *headers.references(letter.thread),
-    ]
+def _made_of(*parts: Template | None) -> frozenset[str]:
+    """The fields that a mail cannot do without."""
+    return frozenset().union(*(part.required for part in parts if part))
 
 
-def _delivery_field(delivery_id: str, keys: TokenKeys) -> str:
-    """By this a report is matched although somebody on the way has changed the Message-ID."""
-    return f"{DELIVERY_FIELD}: {keys.make(Purpose.DELIVERY, delivery_id)}"
-
-
-def _reply_to(letter: Letter, keys: TokenKeys) -> list[str]:
-    """The author's address with a token behind a +; none where that would be too long."""
+def _reply_to(letter: Letter, keys: TokenKeys) -> str:
+    """The author's address with a token behind a +; "" where that would be too long."""
     local, _, domain = letter.author.address.rpartition("@")
     local = f"{local}+{keys.make(Purpose.REPLY, letter.delivery_id)}"
     fits = local.isascii() and len(local) <= _MAX_LOCAL_OCTETS and not local.startswith('"')
-    return [f"Reply-To: <{local}@{domain}>"] if fits else []
+    return f"Reply-To: <{local}@{domain}>\r\n" if fits else ""
 
 
-def _octets(
-    lines: Iterable[str], pieces: mime.Pieces, values: Mapping[str, str], seed: str
-) -> bytes:
-    out = [("\r\n".join(lines) + "\r\nMIME-Version: 1.0\r\n").encode()]
-    for piece in pieces:
-        if isinstance(piece, bytes):
-            out.append(piece)
-        else:
-            piece.fill(values, seed, out)
-    return b"".join(out)
+def for_transfer(filled: Filled) -> bytes:
+    """What goes over the wire: dot-stuffed, with the final dot."""
+    return filled.content + b".\r\n" if filled.dotless else dot_stuffed(filled.content)
 
 
 def dot_stuffed(content: bytes) -> bytes:

@@ -12,9 +12,8 @@ from dispatcher.domain.links import check_links
 from dispatcher.domain.quoted_printable import MAX_COLUMN, SOFT_BREAK, clean, encode
 from dispatcher.domain.slots import Place, Slot
 from dispatcher.domain.spintax import chosen
-from dispatcher.domain.templates import BadTemplate, Drawn, Template, Tree
+from dispatcher.domain.templates import Drawn, Template, Tree
 
-MAX_PART_BYTES = 3 * 1024 * 1024
 _LEAST_ROOM = 24  # a slot with less of its line left begins a new one
 _TOKEN_ROOM = 56  # the longest of our own tokens
 #: Values that need no thought: printable ASCII, nothing to escape, no white space at the ends.
@@ -24,20 +23,20 @@ _AS_IT_IS = {
 }
 
 
-class _QpSlot:
+class QpSlot:
     """A slot at a column; `ends_line` where a line end follows."""
 
-    __slots__ = ("_as_it_is", "_column", "_ends_line", "_name", "_reads_as_it_is", "_room", "_slot")
+    __slots__ = ("_as_it_is", "_column", "_ends_line", "_reads_as_it_is", "_room", "_slot", "name")
 
     def __init__(self, slot: Slot, column: int, *, ends_line: bool) -> None:
         self._slot, self._column, self._ends_line = slot, column, ends_line
-        self._name, self._room = slot.name, MAX_COLUMN - column
+        self.name, self._room = slot.name, MAX_COLUMN - column
         start = "" if column else "(?![.F])"  # what no line may begin with
         self._as_it_is = re.compile(start + _AS_IT_IS.get(slot.place, "(?!)")).fullmatch
         self._reads_as_it_is = re.compile(start + _AS_IT_IS[Place.TEXT]).fullmatch
 
     def octets(self, values: Mapping[str, str]) -> bytes:
-        value = values.get(self._name, "")
+        value = values.get(self.name, "")
         if len(value) <= self._room and self._as_it_is(value):
             return value.encode("ascii")
         text = clean(self._slot.text(values))
@@ -45,52 +44,51 @@ class _QpSlot:
             return text.encode("ascii")
         return encode(text, self._column, ends_line=self._ends_line)
 
+    def takes(self, length: int) -> bool:
+        """A token of ours of that length always stands here as it is."""
+        return length <= self._room and self._slot.place is not Place.DESTINATION
+
 
 @dataclass(frozen=True, slots=True)
-class _QpChoice:
+class QpChoice:
     number: int
     options: tuple["Segments", ...]
 
+    def octets(self, values: Mapping[str, str], seed: str) -> bytes:
+        out: list[bytes] = []
+        _fill((self,), values, seed, out)
+        return b"".join(out)
 
-Segments = tuple[bytes | _QpSlot | _QpChoice, ...]
+
+Segments = tuple[bytes | QpSlot | QpChoice, ...]
 
 
 class Part:
-    """A body in quoted-printable; it ends with a line end. Filling raises BadTemplate, BadLink."""
+    """A body in quoted-printable; it ends with a line end. Filling raises BadTemplate, BadLink.
+
+    `segments` is None for a text that takes Liquid: `octets` fills that one.
+    """
 
     def __init__(self, template: Template) -> None:
         self._template = template
         tree = template.tree
-        self._segments = _compiled((*tree, "\n"), last=True) if tree is not None else None
+        self.segments = _compiled((*tree, "\n"), last=True) if tree is not None else None
 
-    def fill(self, values: Mapping[str, str], seed: str, out: list[bytes]) -> None:
-        """Append the octets to `out`."""
-        if self._segments is None:
-            cleaned = {name: clean(value) for name, value in values.items()}
-            text = clean(self._template.render(cleaned, seed)) + "\n"
-            if self._template.html:
-                check_links(text)  # Liquid may have made one
-            out.append(_bounded(encode(text)))
-            return
-        start = len(out)
-        _fill(self._segments, values, seed, out)
-        if sum(map(len, out[start:])) > MAX_PART_BYTES:
-            raise BadTemplate(f"the result is longer than {MAX_PART_BYTES} bytes")
-
-
-def _bounded(octets: bytes) -> bytes:
-    if len(octets) > MAX_PART_BYTES:
-        raise BadTemplate(f"the result is longer than {MAX_PART_BYTES} bytes")
-    return octets
+    def octets(self, values: Mapping[str, str], seed: str) -> bytes:
+        cleaned = {name: clean(value) for name, value in values.items()}
+        text = clean(self._template.render(cleaned, seed)) + "\n"
+        if self._template.html:
+            check_links(text)  # Liquid may have made one
+        return encode(text)
 
 
 def _fill(segments: Segments, values: Mapping[str, str], seed: str, out: list[bytes]) -> None:
     for segment in segments:
         if type(segment) is bytes:
             out.append(segment)
-        elif type(segment) is _QpSlot:
+        elif type(segment) is QpSlot:
             out.append(segment.octets(values))
-        elif isinstance(segment, _QpChoice):
+        elif isinstance(segment, QpChoice):
             option = segment.options[chosen(seed, segment.number, len(segment.options))]
             _fill(option, values, seed, out)
 
@@ -98,7 +96,7 @@ def _fill(segments: Segments, values: Mapping[str, str], seed: str, out: list[by
 def _compiled(tree: Tree, *, last: bool = False) -> Segments:
     """`last`: nothing follows; else a soft line break does."""
     parts = _joined(tree)
-    segments: list[bytes | _QpSlot | _QpChoice] = []
+    segments: list[bytes | QpSlot | QpChoice] = []
     column, behind = 0, False  # behind a slot or a choice: what follows begins a line
     for number, part in enumerate(parts):
         following = parts[number + 1] if number + 1 < len(parts) else None
@@ -116,9 +114,9 @@ def _compiled(tree: Tree, *, last: bool = False) -> Segments:
             column = 0
         if isinstance(part, Slot):
             ends_line = isinstance(following, str) and following.startswith("\n")
-            segments.append(_QpSlot(part, column, ends_line=ends_line))
+            segments.append(QpSlot(part, column, ends_line=ends_line))
         else:
-            segments.append(_QpChoice(part.number, tuple(map(_compiled, part.options))))
+            segments.append(QpChoice(part.number, tuple(map(_compiled, part.options))))
         column, behind = 0, True
     return tuple(segments)
 
