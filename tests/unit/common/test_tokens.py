@@ -185,3 +185,17 @@ def test_the_mac_of_a_token_is_an_hmac(length: int) -> None:
     key = bytes(range(length))
     for payload in (b"", b"x" * 17, b"y" * 300):
         assert _Mac(key).of(payload) == hmac.digest(key, payload, "sha256")[:16]
+
+
+@pytest.mark.parametrize("purpose", [one for one in Purpose if one is not Purpose.REPLY])
+def test_tokens_made_in_numbers_are_those_made_one_by_one(purpose: Purpose) -> None:
+    link = SECOND.get(purpose, "")
+    made = KEYS.maker(purpose)(bytes.fromhex(DELIVERY + link))
+    assert made.decode() == TOKENS[purpose]
+    with pytest.raises(ValueError, match="holds other ids"):
+        KEYS.maker(purpose)(bytes.fromhex(DELIVERY + link + "00"))
+
+
+def test_a_token_to_reply_to_is_not_made_in_numbers() -> None:
+    with pytest.raises(ValueError, match="written otherwise"):
+        KEYS.maker(Purpose.REPLY)

@@ -19,8 +19,10 @@ from dispatcher.domain.message import (
     BadPart,
     CannotFill,
     CompiledMessage,
+    Filled,
     Letter,
     dot_stuffed,
+    for_transfer,
 )
 from dispatcher.domain.quoted_printable import clean, encode
 from dispatcher.domain.spintax import BadTemplate
@@ -302,3 +304,32 @@ def test_our_own_field_is_there_unless_nothing_is_tracked(
     assert (token is not None) == expected
     if token:
         assert KEYS.read(Purpose.DELIVERY, token) is not None
+
+
+@pytest.mark.parametrize(
+    "body", ["{{ v }}", "{ {{ v }}|{{ v }} }", "{{ v | upcase }}"], ids=["row", "choice", "Liquid"]
+)
+def test_a_lead_cannot_take_the_places_of_our_tokens(body: str) -> None:
+    message = compiled(
+        Variant("A", "Hi", body, f'<p>{body} <a href="https://x.test/">x</a></p>'),
+        tracking=Tracking(opens=True, clicks=True),
+    )
+    link = next(iter(message.links))
+    ours = ("__unsubscribe", "__pixel", "__canary", f"__link_{link}", " delivery")
+    taking = {"v": "__pixel {{ __pixel }}", **dict.fromkeys(ours, "https://evil.test/")}
+    filled = message.fill(LETTER._replace(values=taking))
+    said = "".join(str(content) for _, _, content in reading(filled.content)[1])
+    assert "evil.test" not in said
+    tokens = re.findall(r"/([ouc])/([A-Za-z0-9_-]+)", said)
+    purposes = {"o": Purpose.OPEN, "u": Purpose.UNSUBSCRIBE, "c": Purpose.CLICK}
+    assert {kind for kind, _ in tokens} == set(purposes)
+    for kind, token in tokens:
+        assert KEYS.read(purposes[kind], token) is not None
+
+
+def test_what_is_compiled_goes_over_the_wire_as_if_it_had_been_searched_for_dots() -> None:
+    filled = compiled(Variant("A", "Hi", ".\n..\n{{ v }}")).fill(
+        LETTER._replace(values={"v": ".\r\n."})
+    )
+    assert for_transfer(filled) == dot_stuffed(filled.content)
+    assert for_transfer(Filled(b".x\r\n", "")) == b"..x\r\n.\r\n"
