@@ -2,13 +2,12 @@
 
 import re
 from collections.abc import Collection
-from dataclasses import dataclass
+from typing import NamedTuple
 
 _ENHANCED = re.compile(r"\s*([245])\.(\d{1,3})\.(\d{1,3})(?:\s+|$)")
 
 
-@dataclass(frozen=True, slots=True)
-class SmtpReply:
+class SmtpReply(NamedTuple):
     """A whole reply; `text` has its lines joined by a newline, without the codes."""
 
     code: int

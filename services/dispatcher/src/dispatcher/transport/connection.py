@@ -8,7 +8,7 @@ from dispatcher.transport.deadline import Deadline, Timeouts
 from dispatcher.transport.endings import fate, under_way
 from dispatcher.transport.habits import Habits
 from dispatcher.transport.mails import Envelope, Mail, Source
-from dispatcher.transport.replies import NoReply, ReplyReader
+from dispatcher.transport.replies import NoReply, ReplyReader, whole_round
 from dispatcher.transport.transactions import SAID_QUIT, Transactions
 
 _QUIT_SECONDS = 2.0
@@ -40,12 +40,15 @@ class Connection(Transactions, asyncio.Protocol):
         self._deadline = Deadline(timeouts, transport, self._late)
         self._gone: asyncio.Future[None] = asyncio.get_running_loop().create_future()
         transport.set_protocol(self)
+        if transport.get_extra_info("ssl_object") is None:
+            # The octets go at once: the server works on them while we serve other connections.
+            transport.set_write_buffer_limits(high=0)
 
     # -- for its owner ---------------------------------------------------------------------------
 
     @property
     def usable(self) -> bool:
-        return not self.lost and not self._transport.is_closing() and not self._reader.partial
+        return not (self.lost or self._reader.partial or self._transport.is_closing())
 
     @property
     def idle(self) -> bool:
@@ -91,24 +94,33 @@ class Connection(Transactions, asyncio.Protocol):
     def data_received(self, data: bytes) -> None:
         if self.lost:
             return
+        self._busy = True
+        try:
+            self._hear(data)
+        finally:
+            self._busy = False
+        if self.lost:
+            return
+        if not self._expected:
+            self.kick()
+        self._watch()
+
+    def _hear(self, data: bytes) -> None:
+        awaited = self._deep and self._round_awaited and not self._reader.partial
+        if awaited and (all_well := whole_round(data)):
+            self._round(all_well[1], all_well[2])
+            return
         try:
             replies = self._reader.feed(data)
         except NoReply as error:
             self._break("garbage", str(error))
             return
-        self._busy = True
         self._unread = len(replies)
-        try:
-            for code, text in replies:
-                self._unread -= 1
-                self._reply(code, text)
-                if self.lost:
-                    return
-        finally:
-            self._busy = False
-        if not self._expected:
-            self.kick()
-        self._watch()
+        for code, text in replies:
+            self._unread -= 1
+            self._reply(code, text)
+            if self.lost:
+                return
 
     def connection_lost(self, exc: Exception | None) -> None:
         if self.lost:

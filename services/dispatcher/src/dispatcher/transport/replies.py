@@ -7,6 +7,11 @@ _LINE = re.compile(rb"[1-5][0-9]{2}(?:[ -]|\Z)")
 #: How the last line of a reply begins, nearly always.
 _CODES = {b"%d " % code: code for code in range(100, 600)}
 
+#: Yes to a final dot (its code and text), yes to MAIL and RCPT, 354 to DATA, and nothing else.
+whole_round = re.compile(
+    rb"(2[0-9]{2}) ([^\n]*)\n2[0-9]{2} [^\n]*\n2[0-9]{2} [^\n]*\n354 [^\n]*\n"
+).fullmatch
+
 Reply = tuple[int, bytes]  # the code of the last line, and the text of all lines: see `text_of`
 
 
@@ -20,21 +25,23 @@ def text_of(octets: bytes) -> str:
 
 
 class ReplyReader:
-    """Keeps what is not whole yet. `feed` raises NoReply; what it kept is then lost."""
+    """Keeps what is not whole yet. `feed` raises NoReply; what it kept is then lost.
 
-    __slots__ = ("_octets", "_tail", "_text")
+    `partial`: the server has begun to say something.
+    """
+
+    __slots__ = ("_octets", "_tail", "_text", "partial")
 
     def __init__(self) -> None:
         self._tail = b""
         self._text: list[bytes] = []  # of the reply that is being read
         self._octets = 0
-
-    @property
-    def partial(self) -> bool:
-        """The server has begun to say something."""
-        return bool(self._tail or self._text)
+        self.partial = False
 
     def feed(self, data: bytes) -> list[Reply]:
+        code = _CODES.get(data[:4])
+        if code is not None and not self.partial and data.find(b"\n") == len(data) - 1:
+            return [(code, data[4:-1])]  # one line, as it is where commands go one by one
         lines = (self._tail + data if self._tail else data).split(b"\n")
         tail = self._tail = lines.pop()
         if len(tail) > _MAX_REPLY_OCTETS:
@@ -46,6 +53,7 @@ class ReplyReader:
                 replies.append((code, line[4:]))
             elif (reply := self._part(line)) is not None:
                 replies.append(reply)
+        self.partial = bool(tail or self._text)
         return replies
 
     def _part(self, line: bytes) -> Reply | None:

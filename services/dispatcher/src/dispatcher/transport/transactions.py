@@ -40,6 +40,7 @@ class Transactions(ABC):
     ) -> None:
         self._transport, self._host, self._habits = transport, host, habits
         self._deep, self._smtputf8, self._eightbitmime = deep, smtputf8, eightbitmime
+        self._takes_all = smtputf8 and eightbitmime
         self._source: Source | None = None
         self._give: Callable[[], Mail | None] = _nothing  # the source's next mail
         self._expected: deque[Expected] = deque()
@@ -71,8 +72,7 @@ class Transactions(ABC):
         while (mail := self._give()) is not None:
             self.taken += 1
             mail.refusal, mail.replies = None, 0
-            reply = self._missing(mail.envelope)
-            if reply is None:
+            if self._takes_all or (reply := self._missing(mail.envelope)) is None:
                 return mail
             self._outcome(mail, Refused(Phase.RCPT, reply))
         return None
@@ -97,8 +97,7 @@ class Transactions(ABC):
         expected.append((MAIL, mail))
         if not self._deep:
             return commands.mail(mail.envelope)
-        expected.append((RCPT, mail))
-        expected.append((DATA, mail))
+        expected += ((RCPT, mail), (DATA, mail))
         group = commands.group(mail.envelope)
         return b"RSET\r\n" + group if reset else group
 
@@ -127,15 +126,31 @@ class Transactions(ABC):
 
     # -- replies ---------------------------------------------------------------------------------
 
+    @property
+    def _round_awaited(self) -> bool:
+        """The replies to a final dot and to the three commands of the next group, no more."""
+        return len(self._expected) == 4 and self._expected[0][0] == DOT
+
+    def _round(self, final: bytes, text: bytes) -> None:
+        """As it goes nearly always: yes to the dot, and to the whole group behind it."""
+        _, mail = self._expected.popleft()
+        self.sent += 1
+        self._outcome(mail, SmtpReply(int(final), text_of(text)))
+        if not self.lost:
+            _, behind = self._expected[0]
+            self._expected.clear()
+            behind.replies = 3
+            self._go_ahead(behind)
+
     def _reply(self, code: int, text: bytes) -> None:
         if not self._expected:
             return self._end(f"unasked, the server said {code} {text_of(text)}")
         kind, mail = self._expected.popleft()
-        if kind == DOT:
-            return self._final(mail, code, text)
         if kind in _PATHS and self._deep and 200 <= code < 300:  # nearly always
             mail.replies += 1
             return None
+        if kind == DOT:
+            return self._final(mail, code, text)
         if code == 421 and kind != QUIT:
             return self._closing(kind, mail, text)
         if kind == DATA:
@@ -169,7 +184,12 @@ class Transactions(ABC):
         elif mail.refusal is not None:
             # Content is awaited although nobody is left to get it (RFC 2920 §3.1).
             self._command(NOBODY, mail, b".\r\n")
-        elif mail.ours is None:
+        else:
+            self._go_ahead(mail)
+
+    def _go_ahead(self, mail: Mail) -> None:
+        """354 has come: the content may go, once the claim is decided."""
+        if mail.ours is None:
             self._held = mail
         else:
             self._content(mail)
