@@ -15,8 +15,9 @@ from typing import Self
 
 import uvloop
 
-from postfleet_sandbox import Sandbox
+from postfleet_sandbox.tls import certificates
 from tests.bench.mails import REVERSE_PATH
+from tests.bench.submission import sessions
 
 _TO_GREET = 2  # round trips: the handshake, and until the greeting is heard
 PASSWORD = "a password for the bench"
@@ -148,16 +149,16 @@ class FarAway:
     async def _serve(self) -> None:
         self._loop, self._over = asyncio.get_running_loop(), asyncio.Event()
         with tempfile.TemporaryDirectory(prefix="far") as folder:
-            async with Sandbox(data=Path(folder)) as box:
-                box.add_account(self.username, self.password)
-                front = await self._loop.create_server(
-                    lambda: _Front(self._half, box.smtp_port, self._count),
-                    "127.0.0.1",
-                    0,
-                    backlog=512,
-                )
-                self.port = front.sockets[0].getsockname()[1]
-                self.ca_file = str(box.ca_file)
-                self._ready.set()
-                await self._over.wait()
-                front.close()
+            files = certificates(Path(folder))
+            far = sessions(files.server_context(), self.username, self.password)
+            server = await self._loop.create_server(far, "127.0.0.1", 0, backlog=512)
+            upstream: int = server.sockets[0].getsockname()[1]
+            front = await self._loop.create_server(
+                lambda: _Front(self._half, upstream, self._count), "127.0.0.1", 0, backlog=512
+            )
+            self.port = front.sockets[0].getsockname()[1]
+            self.ca_file = str(files.ca_file)
+            self._ready.set()
+            await self._over.wait()
+            front.close()
+            server.close()
