@@ -56,7 +56,7 @@ class Slot:
                 )
             if value is None:
                 raise missing(self.name)
-        return _WRITE[self.place](value)
+        return value if self.place is Place.TEXT else _WRITE[self.place](value)
 
 
 def missing(name: str) -> BadTemplate:
