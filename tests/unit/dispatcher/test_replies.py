@@ -67,6 +67,34 @@ def _stripped(replies: list[Reply] | None) -> list[Reply] | None:
     return [(code, text.rstrip(b"\r")) for code, text in replies] if replies is not None else None
 
 
+@pytest.mark.parametrize(
+    ("octets", "replies"),
+    [
+        pytest.param(
+            b"250-a\r\n550 b\r\n", [(550, b"a\nb")], id="mixed codes: the last line's counts"
+        ),
+        pytest.param(b"550-a\r\n250 b\r\n", [(250, b"a\nb")], id="the other way round"),
+        pytest.param(
+            b"250 a\r\n250-b\r\n250 c\r\n354 d\r\n",
+            [(250, b"a"), (250, b"b\nc"), (354, b"d")],
+            id="several in one read",
+        ),
+        pytest.param(b"250 a\n250 b\n", [(250, b"a"), (250, b"b")], id="bare line feeds"),
+        pytest.param(b"250 a", None, id="no line end: no reply yet"),
+        pytest.param(b"250-a\r\n", None, id="no last line: no reply yet"),
+        pytest.param(b"250-a\r\nwhat?\r\n", None, id="nonsense inside of a reply"),
+        pytest.param(b"666 a\r\n", None, id="a code that there is not"),
+        pytest.param(b"250-" + b"x" * 1_000_000 + b"\r\n", None, id="a line of 1 MB"),
+        pytest.param(b"250-x\r\n" * 150_000, None, id="lines of 1 MB"),
+    ],
+)
+def test_what_servers_say_is_read_as_one_answer_each_or_as_none(
+    octets: bytes, replies: list[Reply] | None
+) -> None:
+    assert _stripped(_read(octets)) == replies
+    assert whole_round(octets) is None
+
+
 def test_a_line_that_is_begun_is_no_reply_yet() -> None:
     reader = ReplyReader()
     assert reader.feed(b"250 2.0.0 O") == []
