@@ -36,6 +36,7 @@ from postfleet.instants import from_ms, now_ms
 log = logging.getLogger(__name__)
 
 _RETRY_SECONDS = 0.5
+_JOURNAL_REST = 0.01  # seconds; mails are begun further ahead than that
 
 Writer = Callable[[Sequence[Settled]], Awaitable[Awaitable[None]]]
 Composer = Callable[[Item], tuple[Settled, Callable[[], Filled]]]
@@ -71,7 +72,7 @@ class Sending:
     ) -> None:
         self._catalogue, self._credentials, self._options = catalogue, credentials, options
         self._attempts = attempts
-        self._journal = GroupCommit(self._insert, limit=16)
+        self._journal = GroupCommit(self._insert, limit=16, rest=_JOURNAL_REST)
         self._habits = Habits()
         self._pools: dict[tuple[str, int], SenderPool] = {}
 

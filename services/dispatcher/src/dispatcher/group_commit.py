@@ -11,14 +11,21 @@ R = TypeVar("R")
 class GroupCommit(Generic[T, R]):
     """`write` gets up to `limit` entries and returns a result for each, in order.
 
-    If it raises, everybody in the group gets the exception.
+    If it raises, everybody in the group gets the exception. `rest` is the least number of seconds from
+    the end of one write to the beginning of the next: who comes alone waits for nobody, and of many
+    that come one after the other more share a write.
     """
 
     def __init__(
-        self, write: Callable[[Sequence[T]], Awaitable[Sequence[R]]], *, limit: int = 500
+        self,
+        write: Callable[[Sequence[T]], Awaitable[Sequence[R]]],
+        *,
+        limit: int = 500,
+        rest: float = 0.0,
     ) -> None:
         self._write = write
-        self._limit = limit
+        self._limit, self._rest = limit, rest
+        self._rested_at = 0.0
         self._waiting: list[tuple[T, asyncio.Future[R]]] = []
         self._running: asyncio.Task[None] | None = None
 
@@ -31,12 +38,15 @@ class GroupCommit(Generic[T, R]):
         return await future
 
     async def _run(self) -> None:
+        clock = asyncio.get_running_loop().time
         try:
             while self._waiting:
-                await asyncio.sleep(0)  # lets everybody who is ready join
+                left = self._rested_at - clock() if len(self._waiting) < self._limit else 0.0
+                await asyncio.sleep(max(0.0, left))  # 0: lets everybody who is ready join
                 group = self._waiting[: self._limit]
                 del self._waiting[: self._limit]
                 await self._commit(group)
+                self._rested_at = clock() + self._rest
         finally:
             self._running = None
 
