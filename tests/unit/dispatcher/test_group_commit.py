@@ -27,28 +27,28 @@ async def test_those_who_are_ready_share_a_write_and_each_gets_its_own_result() 
 async def test_who_comes_alone_waits_for_no_rest() -> None:
     write = Writer()
     group = GroupCommit(write, rest=_LONG)
-    assert await asyncio.wait_for(group.submit(7), _LONG / 3) == -7
+    async with asyncio.timeout(_LONG / 3):
+        assert await group.submit(7) == -7
 
 
 async def test_who_comes_soon_after_a_write_shares_the_next_one() -> None:
     write = Writer()
-    group = GroupCommit(write, rest=0.2)
+    group = GroupCommit(write, rest=0.5)
     await group.submit(0)
-
-    async def later(number: int) -> int:
-        await asyncio.sleep(0.001 * number)
-        return await group.submit(number)
-
-    assert await asyncio.gather(*(later(n) for n in range(1, 6))) == [-1, -2, -3, -4, -5]
+    told = []
+    for number in range(1, 6):
+        told.append(asyncio.create_task(group.submit(number)))
+        await asyncio.sleep(0)
+    assert await asyncio.gather(*told) == [-1, -2, -3, -4, -5]
     assert write.groups == [[0], [1, 2, 3, 4, 5]]
 
 
 async def test_a_full_group_does_not_rest() -> None:
     write = Writer()
     group = GroupCommit(write, limit=2, rest=_LONG)
-    await asyncio.wait_for(group.submit(0), _LONG / 3)
-    both = asyncio.gather(group.submit(1), group.submit(2))
-    assert await asyncio.wait_for(both, _LONG / 3) == [-1, -2]
+    async with asyncio.timeout(_LONG / 3):
+        await group.submit(0)
+        assert await asyncio.gather(group.submit(1), group.submit(2)) == [-1, -2]
 
 
 async def test_everybody_in_a_group_that_fails_hears_why_and_the_next_goes_on() -> None:
