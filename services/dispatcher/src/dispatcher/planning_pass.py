@@ -18,7 +18,7 @@ from dispatcher.fleet import Fleet, View
 from dispatcher.store.batches import Batches, job
 from dispatcher.store.deliveries import Deliveries
 from dispatcher.store.delivery_rows import Row
-from dispatcher.store.lead_documents import Lead
+from dispatcher.store.lead_documents import Lead, Planned
 from dispatcher.store.leads import Leads
 from dispatcher.store.turns import Turns
 from postfleet import tracing
@@ -147,27 +147,35 @@ class PlanningPass:
         for campaign_id, choices in again.items():
             why = orjson.dumps(reasons(made, view.team(campaign_id))).decode()
             await self._write_again([candidates[one.candidate] for one in choices], why, moment)
+        written: list[Batch] = []
+        moved: list[Planned] = []
         for (campaign_id, step, sender_id), choices in groups.items():
             told = reasons(made, view.team(campaign_id), sender_id, choices[0].weight)
             mine = [candidates[one.candidate] for one in choices]
-            await self._write_first(mine, step, sender_id, orjson.dumps(told).decode(), moment)
+            written += self._first(mine, step, sender_id, orjson.dumps(told).decode(), moment)
+            keys = [one.lead.key for one in mine if one.lead]
+            due_at = due_after(mine[0].campaign, step, moment)
+            moved.append(Planned(keys, step, due_at, sender_id))
+        await self._write_first(written, moved)
 
-    async def _write_first(
+    def _first(
         self, due: Sequence[Due], step: int, sender_id: str, why: str, moment: int
-    ) -> None:
-        campaign = due[0].campaign
+    ) -> list[Batch]:
         by_origin: dict[Origin, list[Item]] = {}
         for one in due:
-            origin = origin_of(campaign, step, one.item.lead_id, sender_id)
+            origin = origin_of(one.campaign, step, one.item.lead_id, sender_id)
             by_origin.setdefault(origin, []).append(one.item)
-        made = self._made(by_origin, why, moment)
+        return self._made(by_origin, why, moment)
+
+    async def _write_first(self, made: Sequence[Batch], moved: Sequence[Planned]) -> None:
+        """Of all campaigns and senders together: three statements a pass, however many these are."""
         await self._batches.insert(made)
         for batch in made if tracing.active is not None else ():
             ids = [item.delivery_id for item in batch.items]
             tracing.begun("planned", ids, **_attributes(batch.origin))
-        leads = [one.lead for one in due if one.lead]
-        await self._leads.move_on(leads, step, due_after(campaign, step, moment), sender_id)
-        await self._bus.put(job(batch) for batch in made)
+        await self._leads.move_all_on(moved)
+        if made:
+            await self._bus.put(job(batch) for batch in made)
 
     async def _write_again(self, due: Sequence[Due], why: str, moment: int) -> None:
         by_origin: dict[Origin, list[Item]] = {}

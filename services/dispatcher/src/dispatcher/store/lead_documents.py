@@ -1,8 +1,10 @@
 """A lead, and its document: `queue` is where it stands, and every change of state or time moves it."""
 
+from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass, field
 
 import orjson
+from pymongo import UpdateOne
 
 from dispatcher.domain.campaigns import LeadState
 from dispatcher.domain.consent import NO_CONSENT, Consent, ConsentLevel, mailable
@@ -127,3 +129,24 @@ def _consent(document: Document) -> Consent:
         return NO_CONSENT
     level = ConsentLevel(document["consent"])
     return Consent(level, document["consent_at"] or None, document["consent_source"])
+
+
+@dataclass(frozen=True, slots=True)
+class Planned:
+    """Leads that had `step` planned, by their keys: the next one is due at `due`."""
+
+    keys: Sequence[str]
+    step: int
+    due: int
+    sender_id: str
+
+    def changes(self) -> Iterator[UpdateOne]:
+        new = {"step": self.step + 1, "sender_id": self.sender_id}
+        return advanced(self.keys, self.step, self.due, new)
+
+
+def advanced(keys: Iterable[str], step: int, due: int, new: Document) -> Iterator[UpdateOne]:
+    """Those that are still at this step, and are not paused or ended."""
+    guard = {"step": step, "state": LeadState.ACTIVE.value}
+    for key in keys:
+        yield UpdateOne({"_id": key, **guard}, {"$set": {**new, **place_of(key, due)}})

@@ -20,6 +20,8 @@ from dispatcher.domain.progress import NEVER
 from dispatcher.store.lead_documents import (
     OPEN,
     Lead,
+    Planned,
+    advanced,
     all_of,
     between,
     consent_document,
@@ -157,19 +159,15 @@ class Leads:
 
     async def move_on(self, leads: Sequence[Lead], step: int, due: int, sender_id: str) -> None:
         """These leads had `step` planned: the next one is due at `due`."""
-        changes = {"step": step + 1, "sender_id": sender_id}
-        await self._advance([lead.key for lead in leads], step, due, changes)
+        await self.move_all_on([Planned([lead.key for lead in leads], step, due, sender_id)])
+
+    async def move_all_on(self, planned: Sequence[Planned]) -> None:
+        """As `move_on` for each of these, in one statement."""
+        await self._write(change for one in planned for change in one.changes())
 
     async def pass_over(self, keys: Sequence[str], step: int, due: int) -> None:
         """These leads do not get `step`: the next one is looked at at `due`."""
-        await self._advance(keys, step, due, {"step": step + 1})
-
-    async def _advance(self, keys: Iterable[str], step: int, due: int, changes: Document) -> None:
-        guard = {"step": step, "state": LeadState.ACTIVE.value}
-        await self._write(
-            UpdateOne({"_id": key, **guard}, {"$set": {**changes, **place_of(key, due)}})
-            for key in keys
-        )
+        await self._write(advanced(keys, step, due, {"step": step + 1}))
 
     async def look_again(self, campaign_id: str, due: int) -> None:
         """The steps have changed: when the next one goes is worked out anew for every lead."""
