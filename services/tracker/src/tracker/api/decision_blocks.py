@@ -96,7 +96,7 @@ def plan_blocks(plan: dict[str, Any], title: str, names: Mapping[str, str]) -> l
     blocks: list[Block] = [Facts(title, facts)]
     if weighed:
         table = Table(
-            "Eligible senders", ("Sender", "Its share of the draw"), weighed, numbers=frozenset({1})
+            "Eligible senders", ("Sender", "Share"), weighed, numbers=frozenset({1})
         )
         blocks.append(table)
     if excluded:
