@@ -99,6 +99,17 @@ async def test_no_page_is_wider_than_a_phone(tracker: RunningTracker, page: Page
     assert wide == {}
 
 
+async def test_what_an_empty_page_says_can_be_read_on_a_phone(
+    tracker: RunningTracker, page: Page
+) -> None:
+    await page.set_viewport_size(_PHONE)
+    for address in ("", *(f"dashboard/{name}" for name in ("replies", "bounces", "dead-letters"))):
+        await page.goto(f"{tracker.url}/{address}")
+        box = await page.locator(".none span").first.bounding_box()
+        assert box is not None, address
+        assert 0 < box["x"] < box["x"] + box["width"] <= _PHONE["width"], address
+
+
 async def test_a_draft_is_started_by_keyboard_and_focus_goes_in_the_order_of_reading(
     tracker: RunningTracker, page: Page
 ) -> None:

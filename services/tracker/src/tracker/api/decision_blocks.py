@@ -95,9 +95,7 @@ def plan_blocks(plan: dict[str, Any], title: str, names: Mapping[str, str]) -> l
     ]
     blocks: list[Block] = [Facts(title, facts)]
     if weighed:
-        table = Table(
-            "Eligible senders", ("Sender", "Share"), weighed, numbers=frozenset({1})
-        )
+        table = Table("Eligible senders", ("Sender", "Share"), weighed, numbers=frozenset({1}))
         blocks.append(table)
     if excluded:
         blocks.append(Table("Excluded senders", ("Sender", "Rule", "Why"), excluded))
