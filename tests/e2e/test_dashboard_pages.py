@@ -139,7 +139,7 @@ _DEEPER = {
                                                 f"over limit {NASTY}"],
     "campaigns/new": ["Create the draft", "Leads as CSV", "Postal address"],
     "senders/s00001": ["ann1@fleet0.test", "age ramp", "day 3, 6 mails", "12", "emea"],
-    "domains/one.test": ["Domain one.test", "no policy", NASTY],
+    "domains/one.test": ["Domain one.test", "no policy", f"{NASTY}\nask us"],
     "deliveries?recipient=p77%40x77.test": ["p77@x77.test", "accepted", "A question", "Next page"],
 }  # fmt: skip
 

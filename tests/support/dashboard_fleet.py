@@ -175,7 +175,7 @@ def checks(name: str) -> dict[str, Any]:
         "state": "warn",
         "checks": [
             {"name": "spf", "state": "ok", "text": "one record", "hints": []},
-            {"name": "dmarc", "state": "warn", "text": "no policy", "hints": [NASTY]},
+            {"name": "dmarc", "state": "warn", "text": "no policy", "hints": [NASTY, "ask us"]},
         ],
     }
 

@@ -55,11 +55,11 @@ _ALL = (
     ),
     Words(
         "fr",
-        "Confirmer votre inscription ?",
-        "Quelqu'un a demandé que vous receviez nos messages. Rien n'a encore changé : "
+        "Confirmer votre inscription\u00a0?",
+        "Quelqu'un a demandé que vous receviez nos messages. Rien n'a encore changé\u00a0: "
         "merci de confirmer.",
         "Oui, envoyez-moi ces messages",
-        "Si ce n'était pas vous, fermez simplement cette page : "
+        "Si ce n'était pas vous, fermez simplement cette page\u00a0: "
         "vous ne recevrez aucun message de ce genre.",
         "Merci",
         "Votre inscription est confirmée. Vous pouvez fermer cette page.",
@@ -67,7 +67,7 @@ _ALL = (
         "Si vous avez déjà confirmé, il n'y a plus rien à faire. "
         "Sinon, demandez un nouveau lien à l'expéditeur.",
         "Ce lien n'est pas valide",
-        "Il a peut-être été coupé en chemin : copiez-le en entier depuis le message.",
+        "Il a peut-être été coupé en chemin\u00a0: copiez-le en entier depuis le message.",
     ),
     Words(
         "es",

@@ -49,6 +49,8 @@ class Meter:
 
 @dataclass(frozen=True, slots=True)
 class Noted:
+    """A text, and below it in small letters what else there is to say, a line each."""
+
     text: str
     note: str
 
@@ -167,7 +169,7 @@ def cell_text(cell: Any) -> str:
         case State(name):
             return name
         case Noted(text, note):
-            return f"{text} ({note})" if note else text
+            return f"{text} ({note.replace(chr(10), '; ')})" if note else text
         case Link(text) | Meter(text=text):
             return text
         case Button():

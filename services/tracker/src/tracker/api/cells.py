@@ -52,7 +52,7 @@ def domain_row(d: dict[str, Any]) -> list[Cell]:
 
 def check_rows(found: dict[str, Any]) -> list[list[Cell]]:
     return [
-        [check["name"], State(check["state"]), Noted(check["text"], " ".join(check["hints"]))]
+        [check["name"], State(check["state"]), Noted(check["text"], "\n".join(check["hints"]))]
         for check in found["checks"]
     ]
 
