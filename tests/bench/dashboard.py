@@ -42,6 +42,8 @@ _PAGES = (
     "/dashboard/senders/s00042",
     "/dashboard/deliveries",
     "/dashboard/deliveries?recipient=p77%40x77.test",
+    f"/dashboard/deliveries?delivery={'0' * 32}",
+    "/dashboard/campaigns/c0007/lead?lead=p77%40x77.test",
     "/dashboard/replies",
     "/dashboard/bounces",
     "/dashboard/domains",
