@@ -71,7 +71,8 @@ async def test_no_page_breaks_a_rule_of_axe_in_light_or_dark_at_desk_or_on_a_pho
 ) -> None:
     await _tell_a_story(tracker)
     source, broken = _AXE.read_text(), []
-    for address in _PAGES:
+    leaving = tracker.unsubscribe(new_id()).removeprefix("/")
+    for address in (*_PAGES, "login", leaving):
         for scheme, size in (("light", _DESK), ("dark", _PHONE)):
             await page.set_viewport_size(size)
             await page.emulate_media(color_scheme=scheme)
