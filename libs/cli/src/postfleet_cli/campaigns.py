@@ -35,6 +35,8 @@ _EXAMPLE = """A campaign is a JSON file, for instance:
 A delay is in seconds, or P3D for three days; the condition is judged when it is over:
     always, not_replied, replied, opened, not_opened, clicked, not_clicked
 A step whose condition is not met is passed over. A step without a subject answers the first mail.
+Instead of texts a step or a variant may have the "template_id" of a stored template, whose texts it
+takes over (postfleet templates list).
 
 \b
 Then: postfleet campaigns import ID leads.csv

@@ -62,6 +62,7 @@ def build(settings: Settings) -> FastAPI:
         public_url=settings.public_url,
         wake_planner=parts.planner.wake,
         attachments=parts.attachments,
+        templates=parts.templates,
     )
     return create_app(
         SERVICE,

@@ -8,6 +8,7 @@ from pydantic import AfterValidator, Field, field_validator, model_validator
 
 from dispatcher.api.attachment_body import AttachmentBody
 from dispatcher.api.schedule_body import ScheduleBody
+from dispatcher.api.templates import TemplateId
 from dispatcher.domain.attachments import MAX_FILES, check_together
 from dispatcher.domain.campaigns import Campaign, Condition, Step, Tracking, Variant
 from dispatcher.domain.suppression import Kind
@@ -30,13 +31,38 @@ Senders = Annotated[list[Annotated[str, Field(min_length=1, max_length=254)]], F
 Address = Annotated[str, Field(min_length=1, max_length=500), AfterValidator(_not_blank)]
 Name = Annotated[str, Field(min_length=1, max_length=200), AfterValidator(check_text)]
 Line = Annotated[str, Field(max_length=500)]
+_TEXTS = {"subject", "body_text", "body_html", "template_id", "template_version"}
 
 
-class VariantBody(Strict):
-    name: Annotated[str, Field(min_length=1, max_length=40, pattern=r"^[A-Za-z0-9_-]+$")] = "A"
+class TextsBody(Strict):
+    """Texts, or the stored template whose texts (its newest version's, or `template_version`'s) are
+    taken over now. A `subject` beside it replaces the template's; an empty one makes it an answer.
+    """
+
     subject: Line = ""
     body_text: Text = ""
     body_html: Text = ""
+    template_id: TemplateId | None = None
+    template_version: Annotated[int, Field(ge=1, le=1_000_000)] | None = None
+
+    @property
+    def lacks_subject(self) -> bool:
+        of_template = self.template_id and "subject" not in self.model_fields_set
+        return not self.subject and not of_template
+
+    def check_texts(self) -> None:
+        """Raises ValueError unless it is one of both."""
+        if self.template_id is None:
+            if self.template_version is not None:
+                raise ValueError("template_version: it belongs to a template_id")
+            if not self.body_text.strip() and not self.body_html.strip():
+                raise ValueError("give body_text, body_html, or both, or a template_id")
+        elif self.body_text or self.body_html:
+            raise ValueError("give either a template_id, or texts, not both")
+
+
+class VariantBody(TextsBody):
+    name: Annotated[str, Field(min_length=1, max_length=40, pattern=r"^[A-Za-z0-9_-]+$")] = "A"
     weight: Annotated[int, Field(ge=0, le=1000)] = 1
 
     @field_validator("subject")
@@ -46,8 +72,7 @@ class VariantBody(Strict):
 
     @model_validator(mode="after")
     def _has_body(self) -> "VariantBody":
-        if not self.body_text.strip() and not self.body_html.strip():
-            raise ValueError("give body_text, body_html, or both")
+        self.check_texts()
         return self
 
 
@@ -65,13 +90,10 @@ class WinnerBody(Strict):
         return WinnerRule(self.metric, self.minimum_sample, self.after, self.confidence)
 
 
-class StepBody(Strict):
+class StepBody(TextsBody):
     delay: Annotated[timedelta, Field(strict=False, ge=timedelta(0), le=timedelta(days=365))] = (
         timedelta(0)
     )
-    subject: Line = ""
-    body_text: Text = ""
-    body_html: Text = ""
     variants: Annotated[list[VariantBody], Field(max_length=20)] = Field(default_factory=list)
     condition: Annotated[Condition, Field(strict=False)] = Condition.NOT_REPLIED
     winner: WinnerBody | None = None
@@ -82,14 +104,20 @@ class StepBody(Strict):
     @model_validator(mode="after")
     def _files(self) -> "StepBody":
         check_together([file.domain() for file in self.attachments])
-        html = self.body_html or any(variant.body_html for variant in self.variants)
-        if any(file.content_id for file in self.attachments) and not html:
+        if self.lacks_html:
             raise ValueError("attachments: an image with a content_id needs a body_html")
         return self
 
+    @property
+    def lacks_html(self) -> bool:
+        """Whether an image has no text that could show it; a template's is known when it is read."""
+        texts: list[TextsBody] = [self, *self.variants]
+        html = any(one.body_html or one.template_id for one in texts)
+        return any(file.content_id for file in self.attachments) and not html
+
     @model_validator(mode="after")
     def _has_text(self) -> "StepBody":
-        if self.variants and (self.body_text or self.body_html or self.subject):
+        if self.variants and any(self._given().values()):
             raise ValueError("give either variants, or subject and body, not both")
         if self.variants and sum(variant.weight for variant in self.variants) == 0:
             raise ValueError("variants: at least one weight must be above 0")
@@ -100,13 +128,19 @@ class StepBody(Strict):
             self._only()
         return self
 
+    def _given(self) -> dict[str, Any]:
+        return {name: getattr(self, name) for name in _TEXTS & self.model_fields_set}
+
     def _only(self) -> VariantBody:
-        return VariantBody(subject=self.subject, body_text=self.body_text, body_html=self.body_html)
+        return VariantBody(**self._given())
+
+    @property
+    def bodies(self) -> list[VariantBody]:
+        return self.variants or [self._only()]
 
     def domain(self) -> Step:
-        bodies = self.variants or [self._only()]
         variants = tuple(
-            Variant(v.name, v.subject, v.body_text, v.body_html, v.weight) for v in bodies
+            Variant(v.name, v.subject, v.body_text, v.body_html, v.weight) for v in self.bodies
         )
         winner = self.winner.domain() if self.winner else None
         files = tuple(file.domain() for file in self.attachments)
@@ -122,7 +156,7 @@ class TrackingBody(Strict):
 
 
 def _with_first_subject(steps: list[StepBody]) -> list[StepBody]:
-    if any(not variant.subject for variant in steps[0].domain().variants):
+    if any(variant.lacks_subject for variant in steps[0].bodies):
         raise ValueError("the first step needs a subject")
     return steps
 

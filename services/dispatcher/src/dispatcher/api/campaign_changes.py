@@ -7,6 +7,7 @@ from typing import Any
 from dispatcher.api.attachment_body import keep_files
 from dispatcher.api.bodies import CampaignPatch, CopyBody
 from dispatcher.api.campaign_view import CampaignParts, conflict, shown
+from dispatcher.api.named_templates import with_texts
 from dispatcher.domain.amendment import first_change, refusal
 from dispatcher.domain.campaigns import Campaign, CampaignState
 from postfleet.cloudevents import Announcement
@@ -30,6 +31,9 @@ class CampaignChanges:
         campaign = await self._parts.find(campaign_id)
         if not body.model_fields_set:
             return shown(campaign)
+        if "steps" in body.model_fields_set:
+            steps = await with_texts(self._parts.templates, body.steps)
+            body = body.model_copy(update={"steps": steps})
         changed = body.applied(campaign)
         links = self._parts.checked_links(changed)
         changed = await keep_files(self._parts.attachments, body.files(), changed)

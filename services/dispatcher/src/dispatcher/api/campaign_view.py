@@ -16,6 +16,7 @@ from dispatcher.store.deliveries import Deliveries
 from dispatcher.store.lead_documents import Lead
 from dispatcher.store.leads import Leads
 from dispatcher.store.senders import Senders
+from dispatcher.store.templates import Templates
 from postfleet.addresses import InvalidAddress, canonical
 from postfleet.events.campaigns import CampaignLinksCompiled
 from postfleet.instants import now, rfc3339
@@ -39,6 +40,7 @@ class CampaignParts:
     public_url: str
     wake_planner: Callable[[], None]
     attachments: Attachments
+    templates: Templates
 
     async def find(self, campaign_id: str) -> Campaign:
         """The campaign. Raises Problem (404)."""

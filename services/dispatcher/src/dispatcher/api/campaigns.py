@@ -11,6 +11,7 @@ from dispatcher.api.campaign_changes import CampaignChanges
 from dispatcher.api.campaign_states import CampaignStates
 from dispatcher.api.campaign_stats import CampaignStats
 from dispatcher.api.campaign_view import CampaignParts, shown
+from dispatcher.api.named_templates import with_texts
 from dispatcher.domain.campaigns import CampaignState
 from postfleet.api_keys import Scope, require
 from postfleet.cloudevents import Announcement
@@ -49,7 +50,8 @@ class _CampaignService:
 
     async def create(self, body: CampaignBody) -> dict[str, Any]:
         """Make a campaign; it sends nothing before it is started."""
-        campaign = body.domain(uuid.uuid4().hex)
+        steps = await with_texts(self._parts.templates, body.steps)
+        campaign = body.model_copy(update={"steps": steps}).domain(uuid.uuid4().hex)
         self._parts.checked_links(campaign)
         campaign = await keep_files(self._parts.attachments, body.files(), campaign)
         created = CampaignCreated(occurred_at=now(), campaign_id=campaign.id, name=campaign.name)

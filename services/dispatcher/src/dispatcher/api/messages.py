@@ -7,6 +7,7 @@ from typing import Annotated, Any
 from fastapi import APIRouter, Header, Request, Response
 
 from dispatcher.api.message_bodies import HORIZON, MessageBody
+from dispatcher.api.named_templates import named
 from dispatcher.domain.mail import CannotCompose, Mail, keyed_id, new_id
 from dispatcher.domain.message_templates import MessageTemplate
 from dispatcher.mail_intake import MailIntake
@@ -124,13 +125,7 @@ async def _sender(senders: Senders, name: str) -> SenderSnapshot:
 async def _template(templates: Templates, body: MessageBody) -> MessageTemplate | None:
     if body.template_id is None:
         return None
-    found = await templates.get(body.template_id, body.template_version)
-    if found is None and body.template_version and await templates.get(body.template_id):
-        raise invalid("template_version", "unknown_version", "the template has no such version")
-    if found is None:
-        remedy = "there is no such template; GET /templates lists them"
-        raise invalid("template_id", "unknown_template", remedy)
-    return found
+    return await named(templates, body.template_id, body.template_version)
 
 
 def _due_at(body: MessageBody) -> int | None:
