@@ -5,6 +5,7 @@ from typing import Any
 
 import pytest
 
+from postfleet.http import encode_cursor
 from tests.support.dnsproviders import KEY, TOKEN, DnsProviders
 from tests.support.provisioner import Service, Start
 
@@ -138,6 +139,9 @@ async def test_wrong_credentials_store_nothing_and_right_ones_never_come_back(
     again = await service.post("/dns-providers", **body, credentials=PROVIDERS[provider])
     assert (made.status_code, again.status_code) == (201, 409)
     listed = await service.http.get("/dns-providers")
+    assert listed.json()["next_cursor"] is None
+    rest = {"limit": 1, "cursor": encode_cursor("main")}
+    assert (await service.http.get("/dns-providers", params=rest)).json()["items"] == []
     shown = await service.http.get("/dns-providers/main")
     assert shown.json()["zones"] == ["fleet.test", "other.test"]
     for secret in PROVIDERS[provider].values():

@@ -307,3 +307,19 @@ async def test_a_database_that_does_not_answer_is_a_503() -> None:
     assert (response.status_code, response.json()["code"]) == (503, "UNAVAILABLE")
     assert "pa55" not in response.text
     assert not shop.created
+
+
+async def test_a_body_too_large_to_be_compared_is_refused_with_the_remedy(
+    shop: Shop, client: AsyncClient, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(idempotency, "_MAX_BODY", 1024 * 1024)
+
+    async def stream() -> AsyncIterator[bytes]:
+        for _ in range(20):
+            yield b"x" * 100_000
+
+    answer = await client.post("/things", content=stream(), headers=HEADERS)
+    assert (answer.status_code, answer.json()["code"]) == (413, "TOO_LARGE")
+    assert answer.json()["errors"][0]["field"] == "Idempotency-Key"
+    assert "leave the key out" in answer.json()["detail"]
+    assert shop.created == []

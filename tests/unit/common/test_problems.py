@@ -139,6 +139,18 @@ async def test_a_body_that_is_no_json_and_a_wrong_query_are_named(client: AsyncC
     assert query.json()["errors"][0]["field"] == "limit"
 
 
+@pytest.mark.parametrize("kind", ["text/plain", "application/x-www-form-urlencoded", ""])
+async def test_a_body_of_another_type_is_a_415_with_the_remedy(
+    kind: str, client: AsyncClient
+) -> None:
+    headers = {"content-type": kind} if kind else {}
+    answer = await client.post("/campaigns", content=b'{"name": "a"}', headers=headers)
+    assert (answer.status_code, answer.json()["code"]) == (415, "UNSUPPORTED_MEDIA_TYPE")
+    assert answer.headers["content-type"] == "application/problem+json"
+    assert "application/json" in answer.json()["detail"]
+    assert answer.headers["accept"] == "application/json"
+
+
 def test_several_field_errors_are_all_told() -> None:
     errors = [FieldError("a", "X", "first"), FieldError("b", "Y", "second")]
     response = Problem(422, "INVALID", "two things", errors).response()

@@ -77,3 +77,22 @@ def test_any_sender_request_is_refused_by_its_field_or_understood(value: Any) ->
     except ValidationError as error:
         fields = {problem["loc"][0] for problem in error.errors()}
     assert fields == (set() if value is None or value == {} else {"account"})
+
+
+@pytest.mark.parametrize("character", "\u202a\u202b\u202c\u202d\u202e\u2066\u2067\u2068\u2069")
+@pytest.mark.parametrize("field", ["display_name", "name", "description", "tags"])
+def test_nothing_that_turns_the_direction_of_text_is_in_a_name(field: str, character: str) -> None:
+    text = f"Ann{character}moc.knab@"
+    assert refused({**LEAST, field: [text] if field == "tags" else text}) == {field}
+
+
+@pytest.mark.parametrize("name", ["אן כהן", "آن", "Ann \u200e(CEO)"])
+def test_a_name_may_be_written_from_right_to_left(name: str) -> None:
+    assert refused({**LEAST, "display_name": name}) == set()
+
+
+@pytest.mark.parametrize("field", ["domain", "prefix"])
+def test_what_makes_an_internal_address_is_refused_beside_an_external_one(field: str) -> None:
+    assert refused({**LEAST, field: "two.test"}) == {field}
+    both = {"kind": "internal", "domain": "two.test", "prefix": "ann"}
+    assert not {"domain", "prefix"} & refused(both)

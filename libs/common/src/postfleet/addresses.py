@@ -20,6 +20,9 @@ _MAX_PATH_OCTETS = 254  # RFC 5321 §4.5.3.1.3: 256 with the angle brackets
 _CONTROL = {"Cc", "Cf", "Cs", "Zl", "Zp"}
 
 
+_TURNS = {"LRE", "RLE", "PDF", "LRO", "RLO", "LRI", "RLI", "FSI", "PDI"}  # U+202A-E, U+2066-9
+
+
 class InvalidAddress(ValueError):
     """The text names the rule that is broken."""
 
@@ -94,3 +97,13 @@ def check_text(value: str, *, max_octets: int = 998) -> str:
     if len(value.encode()) > max_octets:
         raise ValueError(f"longer than {max_octets} octets")
     return value
+
+
+def check_name(value: str, *, max_octets: int = 998) -> str:
+    """As `check_text`; and nothing that turns the direction of what stands beside it, which would
+    show a name, or the address after it, as another. Raises ValueError."""
+    for character in value:
+        if unicodedata.bidirectional(character) in _TURNS:
+            message = f"the direction control U+{ord(character):04X} is not allowed"
+            raise ValueError(message)
+    return check_text(value, max_octets=max_octets)

@@ -15,7 +15,7 @@ from starlette.types import ASGIApp, Message, Receive, Scope, Send
 from postfleet.instants import now_ms
 from postfleet.mongo import Collection, ensure_indexes
 from postfleet.outages import Unavailable
-from postfleet.problems import Problem, unavailable
+from postfleet.problems import FieldError, Problem, unavailable
 from postfleet.secrets import KeyRing
 
 log = logging.getLogger(__name__)
@@ -187,9 +187,18 @@ async def _read(receive: Receive) -> bytes:
             raise Problem(400, "DISCONNECTED", "the request ended early")
         body += message.get("body", b"")
         if len(body) > _MAX_BODY:
-            raise Problem(413, "TOO_LARGE", f"more than {_MAX_BODY} bytes")
+            raise _too_large()
         if not message.get("more_body"):
             return body
+
+
+def _too_large() -> Problem:
+    """Such a body is a stream, and nobody keeps it whole to compare it with its repetition."""
+    most = f"{_MAX_BODY // 1024 // 1024} MiB"
+    remedy = "leave the key out: repeating an import adds nobody twice"
+    message = f"it holds for a body of at most {most}; {remedy}"
+    error = FieldError("Idempotency-Key", "TOO_LARGE", message)
+    return Problem(413, "TOO_LARGE", f"Idempotency-Key: {message}", [error])
 
 
 def _replaying(body: bytes) -> Receive:

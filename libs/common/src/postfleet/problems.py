@@ -67,6 +67,12 @@ def invalid(field: str, code: str, message: str) -> Problem:
 
 
 def _from_validation(error: RequestValidationError) -> Problem:
+    if any(
+        one["loc"] == ("body",) and isinstance(one.get("input"), bytes) for one in error.errors()
+    ):
+        # A body that nobody took for JSON: its Content-Type says something else (RFC 9110 §15.5.16).
+        detail = "send the body as JSON, with Content-Type: application/json"
+        return Problem(415, "UNSUPPORTED_MEDIA_TYPE", detail, headers={"Accept": _JSON})
     fields = []
     for problem in error.errors():
         origin, *where = map(str, problem["loc"])
@@ -84,6 +90,7 @@ def unavailable(error: Exception) -> Problem:
     return Problem(503, "UNAVAILABLE", detail, headers={"Retry-After": "2"})
 
 
+_JSON = "application/json"
 _CODES = {401: "UNAUTHORIZED", 403: "FORBIDDEN", 404: "NOT_FOUND", 405: "METHOD_NOT_ALLOWED"}
 
 

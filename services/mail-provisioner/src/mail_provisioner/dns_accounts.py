@@ -1,5 +1,7 @@
 """MongoDB: accounts at DNS providers, their credentials sealed; and which of them holds a domain."""
 
+from collections.abc import AsyncIterator
+
 import orjson
 from pymongo.errors import DuplicateKeyError
 
@@ -12,7 +14,7 @@ from postfleet.instants import now_ms
 from postfleet.mongo import Collection, Document
 from postfleet.secrets import CannotOpen, KeyRing
 
-_MAX_ACCOUNTS = 100
+_MAX_ACCOUNTS = 100  # read, and kept open, at once
 _FIELD = "dns credentials"
 
 Writer = DynamicUpdates | ProviderZones
@@ -37,9 +39,19 @@ class DnsAccounts:
             return False
         return True
 
-    async def all(self) -> list[Document]:
-        found = self._collection.find({}).sort("_id", 1).limit(_MAX_ACCOUNTS)
+    async def page(self, after: str, limit: int) -> list[Document]:
+        """Up to `limit` of those that follow `after`, in the order of their names."""
+        found = self._collection.find({"_id": {"$gt": after}}).sort("_id", 1).limit(limit)
         return [document async for document in found]
+
+    async def all(self) -> AsyncIterator[Document]:
+        last = ""
+        while found := await self.page(last, _MAX_ACCOUNTS):
+            for document in found:
+                yield document
+            if len(found) < _MAX_ACCOUNTS:
+                return
+            last = found[-1]["_id"]
 
     async def get(self, name: str) -> Document | None:
         document: Document | None = await self._collection.find_one({"_id": name})
@@ -76,7 +88,7 @@ class DnsWriters:
         Raises DnsUnavailable or ZoneRefused if the account that could tell does not answer.
         """
         failed: Exception | None = None
-        for document in await self._accounts.all():
+        async for document in self._accounts.all():
             try:
                 zones = self._accounts.zones(document)
                 if await zones.holds(domain):

@@ -1,5 +1,6 @@
 """Domains that an operator suspended: none of their senders may send, those to come included."""
 
+from collections.abc import AsyncIterator
 from dataclasses import dataclass
 
 from pymongo.errors import DuplicateKeyError
@@ -7,7 +8,7 @@ from pymongo.errors import DuplicateKeyError
 from postfleet.instants import now_ms
 from postfleet.mongo import Collection
 
-_MOST = 1000
+_TOGETHER = 500
 
 
 @dataclass(frozen=True, slots=True)
@@ -41,9 +42,19 @@ class DomainStore:
         found = await self._collection.find_one({"_id": domain})
         return SuspendedDomain(found["_id"], found["by"], found["reason"]) if found else None
 
-    async def all(self) -> list[SuspendedDomain]:
-        cursor = self._collection.find({}).limit(_MOST)
+    async def page(self, after: str, limit: int) -> list[SuspendedDomain]:
+        """Up to `limit` of those that follow `after`, in the order of their names."""
+        cursor = self._collection.find({"_id": {"$gt": after}}).sort("_id", 1).limit(limit)
         return [SuspendedDomain(d["_id"], d["by"], d["reason"]) async for d in cursor]
+
+    async def all(self) -> AsyncIterator[SuspendedDomain]:
+        last = ""
+        while found := await self.page(last, _TOGETHER):
+            for domain in found:
+                yield domain
+            if len(found) < _TOGETHER:
+                return
+            last = found[-1].domain
 
     async def remove(self, domain: str) -> None:
         await self._collection.delete_one({"_id": domain})

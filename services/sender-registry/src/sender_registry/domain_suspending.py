@@ -3,18 +3,19 @@
 from dataclasses import dataclass, replace
 from typing import Annotated, Any
 
-from fastapi import APIRouter
+from fastapi import APIRouter, Query
 from pydantic import AfterValidator
 
 from postfleet.addresses import check_domain
 from postfleet.api_keys import ApiKey, Scope, require
-from postfleet.http import API, Strict
+from postfleet.http import API, Strict, decode_cursor, page
 from sender_registry.changing import Changes
 from sender_registry.domain.sender import Sender, Suspension, suspended
 from sender_registry.domain_store import DomainStore, SuspendedDomain
 from sender_registry.forms import Line
 
 _PAGE = 200
+Limit = Annotated[int, Query(ge=1, le=500)]
 
 
 class SuspendDomain(Strict):
@@ -49,7 +50,7 @@ class DomainSuspensions:
         return resumed
 
     async def sweep(self) -> None:
-        for found in await self.domains.all():
+        async for found in self.domains.all():
             await self._apply(found)
 
     async def _apply(self, found: SuspendedDomain) -> int:
@@ -89,9 +90,14 @@ def build_domain_router(suspensions: DomainSuspensions) -> APIRouter:
         }
 
     @router.get("/suspended-domains", dependencies=[read])
-    async def listed() -> dict[str, Any]:
-        """The domains that are suspended now."""
-        found = await suspensions.domains.all()
-        return {"items": [{"domain": d.domain, "by": d.by, "reason": d.reason} for d in found]}
+    async def listed(limit: Limit = 50, cursor: str | None = None) -> dict[str, Any]:
+        """The domains that are suspended now, in the order of their names."""
+        last = decode_cursor(cursor) if cursor else ""
+        found = await suspensions.domains.page(last, limit + 1)
+        return page([_shown(one) for one in found], limit)
 
     return router
+
+
+def _shown(one: SuspendedDomain) -> dict[str, Any]:
+    return {"id": one.domain, "domain": one.domain, "by": one.by, "reason": one.reason}

@@ -7,7 +7,7 @@ from typing import Annotated, Any, Literal
 
 from pydantic import AfterValidator, AwareDatetime, Field, SecretStr
 
-from postfleet.addresses import check_domain, check_text, split_address
+from postfleet.addresses import check_domain, check_name, check_text, split_address
 from postfleet.events.senders import MailServer
 from postfleet.http import Strict
 from postfleet.instants import to_ms
@@ -42,7 +42,7 @@ def _network(value: str) -> str:
 
 
 def _text(max_octets: int) -> AfterValidator:
-    return AfterValidator(lambda value: check_text(value, max_octets=max_octets))
+    return AfterValidator(lambda value: check_name(value, max_octets=max_octets))
 
 
 def _secret(value: SecretStr) -> SecretStr:
@@ -129,6 +129,9 @@ _PROFILE_FIELDS = frozenset(SenderFields.model_fields) - CONNECTION_FIELDS
 
 def new_profile(form: NewSender, now: datetime) -> Profile:
     """The profile of a new sender. Raises Problem (422)."""
+    for name in ("domain", "prefix") if form.kind == "external" else ():
+        if getattr(form, name) is not None:
+            raise invalid(name, "UNUSED", "only where kind is internal; email_address says it all")
     return _checked(
         Profile(
             email_address=form.email_address,

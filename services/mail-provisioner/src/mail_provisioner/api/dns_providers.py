@@ -2,7 +2,7 @@
 
 from typing import Annotated, Any
 
-from fastapi import APIRouter
+from fastapi import APIRouter, Query
 from pydantic import Field, StringConstraints
 
 from mail_provisioner.dns import DnsUnavailable
@@ -10,12 +10,13 @@ from mail_provisioner.dns_accounts import DnsAccounts
 from mail_provisioner.dns_providers import CREDENTIALS, ProviderMissing, ProviderZones
 from mail_provisioner.dns_update import ZoneRefused
 from postfleet.api_keys import Scope, require
-from postfleet.http import API, Strict, page
+from postfleet.http import API, Strict, decode_cursor, page
 from postfleet.instants import from_ms, iso
 from postfleet.mongo import Document
 from postfleet.problems import Problem, invalid, not_found
 from postfleet.secrets import CannotOpen
 
+Limit = Annotated[int, Query(ge=1, le=500)]
 _AGAIN = {"Retry-After": "10"}
 
 
@@ -48,9 +49,11 @@ def build(accounts: DnsAccounts) -> APIRouter:
         return {"id": wanted.name, "name": wanted.name, "provider": wanted.provider, "zones": zones}
 
     @router.get("", dependencies=[require(Scope.READ)])
-    async def many() -> dict[str, Any]:
-        found = await accounts.all()
-        return page([_shown(document) for document in found], len(found) or 1)
+    async def many(limit: Limit = 50, cursor: str | None = None) -> dict[str, Any]:
+        """In the order of their names."""
+        last = decode_cursor(cursor) if cursor else ""
+        found = await accounts.page(last, limit + 1)
+        return page([_shown(document) for document in found], limit)
 
     @router.get("/{name}", dependencies=[require(Scope.READ)])
     async def one(name: str) -> dict[str, Any]:
