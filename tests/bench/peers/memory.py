@@ -11,7 +11,7 @@ from types import SimpleNamespace
 from typing import Any
 
 from pymongo import DeleteOne, InsertOne, UpdateOne
-from pymongo.errors import BulkWriteError, DuplicateKeyError
+from pymongo.errors import BulkWriteError, DuplicateKeyError, OperationFailure
 
 from tests.bench.peers.memory_queries import (
     MISSING,
@@ -73,6 +73,11 @@ class Collection:
         self._indexes[names[0]] = index
         if unique:
             self._unique.add(names[0])
+
+    async def drop_index(self, keys: Any) -> None:
+        [(name, _)] = keys
+        if self._indexes.pop(name, None) is None:
+            raise OperationFailure(f"index not found with name [{name}_1]", 27)
 
     # -- reading ---------------------------------------------------------------------------------
 

@@ -4,7 +4,7 @@ from typing import Any
 
 import pytest
 from pymongo import InsertOne, UpdateOne
-from pymongo.errors import BulkWriteError
+from pymongo.errors import BulkWriteError, OperationFailure
 
 from tests.bench.peers.memory import Database
 from tests.support.mockmongo import mock_database
@@ -75,3 +75,15 @@ async def test_groups_are_counted(people: Any) -> None:
     pipeline = [{"$match": {"due": {"$lt": 60}}}, {"$group": {"_id": "$state", "n": {"$sum": 1}}}]
     rows = {row["_id"]: row["n"] async for row in people.aggregate(pipeline)}
     assert rows == {"active": 3, "ended": 3}
+
+
+async def test_an_index_is_dropped_once(people: Any) -> None:
+    await people.drop_index([("state", 1)])
+    with pytest.raises(OperationFailure):
+        await people.drop_index([("state", 1)])
+    assert await _ids(people.find({"state": "active", "campaign": "c1"})) == [
+        "p1",
+        "p3",
+        "p5",
+        "p7",
+    ]
