@@ -12,7 +12,7 @@ ROOT = Path(__file__).parents[2]
 sys.path.insert(0, str(ROOT / "docs"))
 import sizing  # noqa: E402
 
-MEASURED = {row["name"]: row for row in json.loads(sizing.REPORT.read_text())}
+MEASURED = sizing.measured()
 PAGE = sizing.PAGE.read_text()
 
 
