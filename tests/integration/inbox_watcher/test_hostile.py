@@ -17,6 +17,7 @@ from inbox_watcher.copies import Copies
 from inbox_watcher.domain.mailbox import Login, Mailbox
 from inbox_watcher.evidence import Evidence
 from inbox_watcher.imap_answers import Fetched
+from inbox_watcher.pace import Pace
 from inbox_watcher.watching import Tools, Watch
 from postfleet.events.senders import MailServer, SmtpSecurity
 from tests.support.hostileimap import HostileImap, Misbehaviour
@@ -337,7 +338,7 @@ async def test_a_watch_whose_lease_is_another_replicas_ends(platform: Platform) 
         evidence = Evidence(*[cast(Any, None)] * 4)
         copies = Copies(*[cast(Any, None)] * 5)
         settings = platform.settings("", **_PLAIN)
-        tools = Tools(settings, arrivals, copies, evidence, credentials, not_ours)
+        tools = Tools(settings, arrivals, copies, evidence, credentials, not_ours, Pace(60, 7, 180))
         async with asyncio.timeout(5):
             await Watch(mailbox, tools).run()
     assert [mail.uid for mail in taken] == [1], "nothing is read after the first refused cursor"

@@ -12,6 +12,7 @@ from inbox_watcher.arrivals import Arrivals
 from inbox_watcher.copies import Copies
 from inbox_watcher.domain.mailbox import Login, Mailbox
 from inbox_watcher.evidence import Evidence
+from inbox_watcher.pace import Pace
 from inbox_watcher.watching import Tools, Watch
 from postfleet import tracing
 from postfleet.events.senders import SmtpSecurity
@@ -55,6 +56,7 @@ async def test_a_folder_that_is_read_is_a_trace_with_its_commands(
             Evidence(*[none] * 4),
             _credentials,
             _lost,  # so that the watch ends when it has read
+            Pace(60, 7, 180),
         )
         await Watch(Mailbox("s1", "s1@one.test", login, datetime.now(UTC)), tools).run()
     made = spans.get_finished_spans()

@@ -22,6 +22,7 @@ from inbox_watcher.handlers import Feed
 from inbox_watcher.inbound_store import InboundStore
 from inbox_watcher.leases import Leases
 from inbox_watcher.mailbox_store import MailboxStore
+from inbox_watcher.pace import Pace
 from inbox_watcher.question_store import QuestionStore
 from inbox_watcher.replica_store import ReplicaStore
 from inbox_watcher.sent_store import SentStore
@@ -162,7 +163,8 @@ def _leases(
     async def save_cursor(sender_id: str, folder: str, cursor: Cursor) -> bool:
         return await mailboxes.save_cursor(owner, sender_id, folder, cursor)
 
-    tools = Tools(settings, arrivals, copies, evidence, credentials, save_cursor)
+    pace = Pace(settings.idle_seconds, settings.looks_per_second, settings.stale_seconds)
+    tools = Tools(settings, arrivals, copies, evidence, credentials, save_cursor, pace)
     return Leases(owner, mailboxes, replicas, tools, settings)
 
 

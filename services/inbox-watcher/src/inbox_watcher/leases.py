@@ -115,7 +115,9 @@ class Leases:
 
     async def _give_back(self) -> None:
         """A few of those above our share, so that other replicas can take them up."""
-        surplus = len(self._watches) - await self._share()
+        share = await self._share()
+        self._tools.pace.held = max(share, len(self._watches))
+        surplus = len(self._watches) - share
         given = list(self._watches)[: max(0, min(surplus, self._settings.connects_per_second))]
         await self._end(given)
         await self._store.release(self._owner, given, now_ms())

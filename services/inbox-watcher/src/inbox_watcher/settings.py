@@ -14,12 +14,14 @@ class Settings(ServiceSettings):
     poll_seconds: float = Field(5.0, gt=0, le=5)  # without IDLE: "every few seconds"
     #: Then Junk and Sent are looked at; INBOX itself tells of mail. Far below the 29 min of RFC 2177.
     idle_seconds: float = Field(60.0, gt=0, le=1500)
+    #: Of a replica with many mailboxes: then they are looked into less often than that.
+    looks_per_second: float = Field(7.0, gt=0)
     #: Folders to read besides INBOX and Junk, for mailboxes whose owners sort mail away by rules:
     #: names as people see them, `*` for any characters, e.g. ["INBOX/Leads*"]. A look at each.
     more_folders: tuple[str, ...] = ()
     watch_sent: bool = True  # tell of mails in Sent that the platform did not send …
     unexpected_after_seconds: float = Field(600.0, gt=0)  # … and of which no email.sent was heard
-    stale_seconds: float = Field(120.0, gt=0)  # not looked at for so long: watcher.stale
+    stale_seconds: float = Field(180.0, gt=0)  # not looked at for so long: watcher.stale
     command_seconds: float = Field(30.0, gt=0)  # no honest server is slower
     connect_seconds: float = Field(20.0, gt=0)
     retry_seconds: float = Field(2.0, gt=0)  # first pause after trouble, doubled up to

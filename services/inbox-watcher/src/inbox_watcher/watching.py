@@ -26,6 +26,7 @@ from inbox_watcher.imap_protocol import ImapFailure, ImapLimits
 from inbox_watcher.imap_session import LoginRefused, Server
 from inbox_watcher.mailbox_names import INBOX, Folder, folders_to_read, sent_folder
 from inbox_watcher.mailbox_store import Look
+from inbox_watcher.pace import Pace
 from inbox_watcher.question_store import Question
 from inbox_watcher.settings import Settings
 from postfleet import tracing
@@ -63,6 +64,7 @@ class Tools:
     evidence: Evidence
     credentials: Credentials
     save_cursor: SaveCursor
+    pace: Pace
 
 
 @dataclass(slots=True)
@@ -136,7 +138,7 @@ class Watch:
         settings = self.tools.settings
         news, opened, looked = True, -math.inf, -math.inf
         while True:
-            pause = settings.idle_seconds if connection.can_idle else settings.poll_seconds
+            pause = self.tools.pace.seconds if connection.can_idle else settings.poll_seconds
             if news or time.monotonic() - opened > _REOPEN_SECONDS:
                 opened = time.monotonic()
                 await self._read(connection, INBOX)
