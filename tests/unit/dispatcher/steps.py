@@ -11,9 +11,11 @@ from dataclasses import dataclass
 from datetime import timedelta
 from typing import Any, cast
 
+import pytest
 from mongomock_motor import AsyncMongoMockClient
 from pymongo.errors import AutoReconnect
 
+from dispatcher import announcer, delivery
 from dispatcher.announcer import Announcer
 from dispatcher.brakes import Brakes
 from dispatcher.catalogue import Catalogue
@@ -64,6 +66,10 @@ from tests.unit.dispatcher.test_planning import sender
 KEYS = TokenKeys(KeyRing.parse("QUJDREVGR0hJSktMTU5PUFFSU1RVVldYWVowMTIzNDU="))
 LEASE_MS = 30_000
 UNKNOWN_AFTER_MS = 24 * 3600 * 1000
+_PAUSES = {
+    delivery: ("_RETRY_SECONDS", "_JOURNAL_REST"),
+    announcer: ("_RETRY_SECONDS", "_WRITE_REST", "_ANNOUNCE_REST"),
+}
 _WRITES = ("insert_one", "insert_many", "update_one", "update_many", "bulk_write")
 
 
@@ -209,6 +215,13 @@ class _Sending(Sending):
         return cast(SenderPool, _Pool(self.life, self._claim))
 
 
+def without_pauses(patch: pytest.MonkeyPatch) -> None:
+    """Nothing waits for a time, only for permission."""
+    for module, names in _PAUSES.items():
+        for name in names:
+            patch.setattr(module, name, 0)
+
+
 def _wire(world: World, life: Life) -> tuple[Planner, Worker, Recovery]:
     def store(name: str) -> Any:
         return _Gated(world.database[name], life)
@@ -226,7 +239,7 @@ def _wire(world: World, life: Life) -> tuple[Planner, Worker, Recovery]:
     )
     stores.senders._known["s1"] = FLEET  # what it has read at its start
     attempts, settlements = Attempts(store("attempts")), Settlements(store("settlements"))
-    announcer = Announcer(settlements, stores.deliveries, bus)
+    tells = Announcer(settlements, stores.deliveries, bus)
     catalogue = Catalogue(
         stores.campaigns, Attachments(store("attachments")), KEYS, "https://mail.example"
     )
@@ -266,7 +279,7 @@ def _wire(world: World, life: Life) -> tuple[Planner, Worker, Recovery]:
         ),
         sending=sending,
         brakes=brakes,
-        announcer=announcer,
+        announcer=tells,
         doubt=doubt,
         limits=limits,
     )
@@ -275,14 +288,14 @@ def _wire(world: World, life: Life) -> tuple[Planner, Worker, Recovery]:
         batches=stores.batches,
         deliveries=stores.deliveries,
         senders=stores.senders,
-        announcer=announcer,
+        announcer=tells,
         limits=limits,
-        evidence=Evidence(stores.deliveries, stores.leads, announcer),
+        evidence=Evidence(stores.deliveries, stores.leads, tells),
         doubt=doubt,
         unknown_after_ms=UNKNOWN_AFTER_MS,
     )
     options = PlannerOptions(batch_size=2)
-    return Planner(stores, bus, announcer, options), worker, recovery
+    return Planner(stores, bus, tells, options), worker, recovery
 
 
 FLEET = sender("s1", effective_limit=1000)

@@ -8,11 +8,10 @@ from typing import Any
 import pytest
 
 import postfleet.instants
-from dispatcher import announcer, delivery
 from dispatcher.domain.campaigns import LeadState
 from dispatcher.store.lead_documents import queue_key
 from dispatcher.store.packed import unpacked
-from tests.unit.dispatcher.steps import LEASE_MS, Life, World, new_world
+from tests.unit.dispatcher.steps import LEASE_MS, Life, World, new_world, without_pauses
 
 
 class Stage:
@@ -80,8 +79,7 @@ class Stage:
 async def stage(monkeypatch: pytest.MonkeyPatch) -> AsyncIterator[Stage]:
     world = await new_world(1)
     monkeypatch.setattr(postfleet.instants, "time", SimpleNamespace(time=world.time))
-    monkeypatch.setattr(delivery, "_RETRY_SECONDS", 0)
-    monkeypatch.setattr(announcer, "_RETRY_SECONDS", 0)
+    without_pauses(monkeypatch)
     stage = Stage(world)
     await stage.plan(Life(world, "planner"))
     yield stage

@@ -16,9 +16,15 @@ from hypothesis import strategies as st
 from hypothesis.stateful import RuleBasedStateMachine, initialize, invariant, precondition, rule
 
 import postfleet.instants
-from dispatcher import announcer, delivery
 from dispatcher.domain.identity import delivery_id, lead_id
-from tests.unit.dispatcher.steps import LEASE_MS, UNKNOWN_AFTER_MS, Life, World, new_world
+from tests.unit.dispatcher.steps import (
+    LEASE_MS,
+    UNKNOWN_AFTER_MS,
+    Life,
+    World,
+    new_world,
+    without_pauses,
+)
 
 LEADS = 3
 DELIVERIES = {
@@ -36,8 +42,7 @@ class Ledger(RuleBasedStateMachine):
         self.world: World = self.loop.run_until_complete(new_world(LEADS))
         self.patch = pytest.MonkeyPatch()
         self.patch.setattr(postfleet.instants, "time", SimpleNamespace(time=self.world.time))
-        self.patch.setattr(delivery, "_RETRY_SECONDS", 0)
-        self.patch.setattr(announcer, "_RETRY_SECONDS", 0)
+        without_pauses(self.patch)
         self.lives = [Life(self.world, f"w{n}") for n in range(3)]
         self.wakes = [True, True, True]
         self.call(self.lives[0].plan)
