@@ -88,6 +88,21 @@ async def test_a_lead_that_ended_stays_ended(leads: Leads) -> None:
     assert await leads.due("summer", NEVER, 10) == []
 
 
+@pytest.mark.parametrize(
+    ("why", "finished_becomes"),
+    [(LeadState.INVALID, "invalid"), (LeadState.UNSUBSCRIBED, "finished")],
+)
+async def test_a_bounce_that_comes_when_the_campaign_is_over_makes_the_address_invalid(
+    leads: Leads, why: LeadState, finished_becomes: str
+) -> None:
+    for campaign in ("spring", "summer"):
+        await leads.add(campaign, rows("jo"))
+    await leads.finish_all("spring")
+    await leads.end_everywhere(lead_id("jo@x.test"), why)
+    assert await leads.counts("spring") == {finished_becomes: 1}
+    assert await leads.counts("summer") == {why.value: 1}
+
+
 async def test_leads_are_listed_by_pages(leads: Leads) -> None:
     await leads.add("spring", rows(*(f"l{n}" for n in range(7))))
     first = await leads.page("spring", None, 5)

@@ -201,10 +201,12 @@ class Leads:
         if listed := list(updates):
             await self._relaxed.bulk_write(listed, ordered=False)
 
-    async def end(self, keys: Sequence[str], state: LeadState) -> None:
+    async def end(
+        self, keys: Sequence[str], state: LeadState, open_: Iterable[LeadState] = OPEN
+    ) -> None:
         """Open leads get no more mail; the state says why."""
         if keys:
-            opened = {"$in": [one.value for one in OPEN]}
+            opened = {"$in": [one.value for one in open_]}
             updates = [
                 UpdateOne({"_id": key, "state": opened}, {"$set": ended(key, state)})
                 for key in keys
@@ -229,9 +231,11 @@ class Leads:
                 return
 
     async def end_everywhere(self, lead: str, state: LeadState) -> None:
-        """The person gets no more mail from any campaign."""
-        keys = [one.key for one in await self.everywhere(lead) if one.state in OPEN]
-        await self.end(keys, state)
+        """The person gets no more mail from any campaign. An address that is invalid is so in those
+        that are over as well, however late its bounce came."""
+        ending = {*OPEN, LeadState.FINISHED} if state is LeadState.INVALID else set(OPEN)
+        keys = [one.key for one in await self.everywhere(lead) if one.state in ending]
+        await self.end(keys, state, ending)
 
     # -- what operators and policies change ------------------------------------------------------
 
