@@ -189,3 +189,24 @@ def test_find_by_ids_keeps_to_its_limit() -> None:
     assert len(database.find(query, limit=3)) == 3
     assert len(database.find(query)) == 5
     assert database.ask({"find": "never", "filter": query})["cursor"]["firstBatch"] == []
+
+
+@pytest.mark.parametrize(
+    "row",
+    [
+        {"q": {"_id": "a"}, "u": [{"$set": {"state": "done"}}]},
+        {"q": {"_id": {"$in": ["a", {"x": 1}]}}, "u": {"$set": {"state": "done"}}, "multi": True},
+        {"q": {"_id": {"$in": "a"}}, "u": {"$set": {"state": "done"}}, "multi": True},
+    ],
+)
+def test_what_is_not_plain_at_all_ends_as_it_does_with_the_servers_own_code(row: Document) -> None:
+    ends = []
+    for database in (Database(), Database(plain=False)):
+        database.insert({"_id": "a", "state": "new"})
+        try:
+            answer = database.update(row)
+            end: Any = {name: answer.get(name) for name in ("ok", "n", "nModified")}
+        except Exception as error:
+            end = (type(error), str(error))
+        ends.append((end, database.everything()))
+    assert ends[0] == ends[1]

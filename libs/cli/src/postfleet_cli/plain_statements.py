@@ -164,6 +164,8 @@ def _updated(statement: Statement, sqlite: Any) -> Document:
 
 def _plain_update(row: Document) -> tuple[Sequence[str], Document, Document]:
     """Ids, what else is asked of the documents, and what is set."""
+    if not isinstance(row["u"], dict):  # a pipeline
+        raise NotPlain
     guard, fields = dict(row["q"]), row["u"].get("$set")
     ids = _ids(guard.pop("_id", None))
     several = bool(row.get("multi")) or len(ids) == 1
@@ -176,13 +178,11 @@ def _plain_update(row: Document) -> tuple[Sequence[str], Document, Document]:
 
 
 def _ids(asked: Any) -> Sequence[str]:
-    if isinstance(asked, dict) and list(asked) == ["$in"]:
-        ids = list(dict.fromkeys(asked["$in"]))
-    else:
-        ids = [asked]
-    if not all(type(id_) is str for id_ in ids):
+    several = isinstance(asked, dict) and list(asked) == ["$in"]
+    ids = asked["$in"] if several else [asked]
+    if not (isinstance(ids, list) and all(type(id_) is str for id_ in ids)):
         raise NotPlain
-    return ids
+    return list(dict.fromkeys(ids))
 
 
 def _is_plain(name: str, value: Any) -> bool:

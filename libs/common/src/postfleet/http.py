@@ -6,10 +6,10 @@ import binascii
 import contextlib
 import time
 from collections.abc import AsyncIterator, Awaitable, Callable, Sequence
-from typing import Any
+from typing import Annotated, Any
 
 import orjson
-from fastapi import APIRouter, FastAPI, Request, Response
+from fastapi import APIRouter, FastAPI, Query, Request, Response
 from fastapi.responses import JSONResponse
 from prometheus_client import REGISTRY
 from prometheus_client.exposition import CONTENT_TYPE_LATEST, generate_latest
@@ -129,6 +129,10 @@ async def _traced(
 
 
 # -- pages of a list -----------------------------------------------------------------------------
+
+
+#: How many items a page has, where a client asks for fewer or more than the default.
+Limit = Annotated[int, Query(ge=1, le=500)]
 
 
 def encode_cursor(last_id: str) -> str:

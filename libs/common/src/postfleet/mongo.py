@@ -3,7 +3,7 @@
 import asyncio
 import logging
 import time
-from collections.abc import Awaitable, Callable
+from collections.abc import AsyncIterator, Awaitable, Callable
 from typing import Any
 
 from motor.motor_asyncio import AsyncIOMotorClient
@@ -148,6 +148,23 @@ def operators_client(url: str, *, timeout_ms: int = _SELECTION_TIMEOUT_MS) -> An
 def database_name(service: str, prefix: str = "") -> str:
     """A service's own database."""
     return prefix + service.replace("-", "_")
+
+
+async def page_by_id(collection: Collection, after: str, limit: int) -> list[Document]:
+    """Up to `limit` documents whose ids follow `after`, in the order of their ids."""
+    found = collection.find({"_id": {"$gt": after}}).sort("_id", 1).limit(limit)
+    return [document async for document in found]
+
+
+async def all_by_id(collection: Collection, together: int = 500) -> AsyncIterator[Document]:
+    """Every document in the order of their ids, `together` of them read at once."""
+    after = ""
+    while page := await page_by_id(collection, after, together):
+        for document in page:
+            yield document
+        if len(page) < together:
+            return
+        after = page[-1]["_id"]
 
 
 async def ensure_indexes(

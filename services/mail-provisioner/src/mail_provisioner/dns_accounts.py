@@ -11,7 +11,7 @@ from mail_provisioner.dns_providers import ProviderMissing, ProviderZones
 from mail_provisioner.dns_update import DynamicUpdates, ZoneRefused
 from mail_provisioner.settings import SERVICE
 from postfleet.instants import now_ms
-from postfleet.mongo import Collection, Document
+from postfleet.mongo import Collection, Document, all_by_id, page_by_id
 from postfleet.secrets import CannotOpen, KeyRing
 
 _MAX_ACCOUNTS = 100  # read, and kept open, at once
@@ -41,17 +41,10 @@ class DnsAccounts:
 
     async def page(self, after: str, limit: int) -> list[Document]:
         """Up to `limit` of those that follow `after`, in the order of their names."""
-        found = self._collection.find({"_id": {"$gt": after}}).sort("_id", 1).limit(limit)
-        return [document async for document in found]
+        return await page_by_id(self._collection, after, limit)
 
-    async def all(self) -> AsyncIterator[Document]:
-        last = ""
-        while found := await self.page(last, _MAX_ACCOUNTS):
-            for document in found:
-                yield document
-            if len(found) < _MAX_ACCOUNTS:
-                return
-            last = found[-1]["_id"]
+    def all(self) -> AsyncIterator[Document]:
+        return all_by_id(self._collection, _MAX_ACCOUNTS)
 
     async def get(self, name: str) -> Document | None:
         document: Document | None = await self._collection.find_one({"_id": name})

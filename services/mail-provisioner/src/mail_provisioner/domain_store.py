@@ -9,7 +9,7 @@ from mail_provisioner.domain.masquerading import Masquerading
 from mail_provisioner.domain.mta_sts import MtaSts
 from mail_provisioner.domain.records import DmarcPolicy
 from postfleet.cloudevents import Announcement
-from postfleet.mongo import Collection, Document, ensure_indexes
+from postfleet.mongo import Collection, Document, all_by_id, ensure_indexes, page_by_id
 from postfleet.outbox import update_with_events, with_events
 
 
@@ -89,16 +89,12 @@ class DomainStore:
         return _domain(document) if document else None
 
     async def page(self, after: str, limit: int) -> list[Domain]:
-        found = self._collection.find({"_id": {"$gt": after}}).sort("_id", 1).limit(limit)
-        return [_domain(document) async for document in found]
+        return [_domain(document) for document in await page_by_id(self._collection, after, limit)]
 
     async def all(self) -> AsyncIterator[Domain]:
         """Every domain, a page at a time."""
-        after = ""
-        while page := await self.page(after, 500):
-            for domain in page:
-                yield domain
-            after = page[-1].name
+        async for document in all_by_id(self._collection):
+            yield _domain(document)
 
     async def verify(self, name: str, at: int, *events: Announcement) -> bool:
         """False if it was verified before; then nothing is announced again."""

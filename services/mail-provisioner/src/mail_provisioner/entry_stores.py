@@ -7,7 +7,7 @@ from pymongo.errors import DuplicateKeyError
 
 from mail_provisioner.domain.blocks import Block, BlockKind
 from mail_provisioner.domain.relays import EntryState, Relay
-from postfleet.mongo import Collection, Document, ensure_indexes
+from postfleet.mongo import Collection, Document, ensure_indexes, page_by_id
 
 _PENDING = 100
 
@@ -39,8 +39,9 @@ class EntryStore(Generic[E]):
         return self._load(document) if document else None
 
     async def page(self, after: str, limit: int) -> list[E]:
-        found = self._collection.find({"_id": {"$gt": after}}).sort("_id", 1).limit(limit)
-        return [self._load(document) async for document in found]
+        return [
+            self._load(document) for document in await page_by_id(self._collection, after, limit)
+        ]
 
     async def pending(self) -> list[E]:
         """What the files do not have, or still have."""

@@ -1,19 +1,17 @@
 """HTTP: the senders."""
 
-from typing import Annotated, Any
+from typing import Any
 
-from fastapi import APIRouter, Query, Response
+from fastapi import APIRouter, Response
 
 from postfleet.api_keys import ApiKey, Scope, require
-from postfleet.http import API, as_json, decode_cursor, page
+from postfleet.http import API, Limit, as_json, decode_cursor, page
 from sender_registry.accounts import Accounts
 from sender_registry.domain.sender import Sender
 from sender_registry.forms import NewSender, SenderFields, Suspend
 from sender_registry.internal import InternalSenders
 from sender_registry.relay import relay_view
 from sender_registry.views import sender_view, validated_view
-
-Limit = Annotated[int, Query(ge=1, le=500)]
 
 
 def build_router(accounts: Accounts, internal: InternalSenders) -> APIRouter:

@@ -6,9 +6,7 @@ from dataclasses import dataclass
 from pymongo.errors import DuplicateKeyError
 
 from postfleet.instants import now_ms
-from postfleet.mongo import Collection
-
-_TOGETHER = 500
+from postfleet.mongo import Collection, Document, all_by_id, page_by_id
 
 
 @dataclass(frozen=True, slots=True)
@@ -40,21 +38,19 @@ class DomainStore:
 
     async def get(self, domain: str) -> SuspendedDomain | None:
         found = await self._collection.find_one({"_id": domain})
-        return SuspendedDomain(found["_id"], found["by"], found["reason"]) if found else None
+        return _suspended(found) if found else None
 
     async def page(self, after: str, limit: int) -> list[SuspendedDomain]:
         """Up to `limit` of those that follow `after`, in the order of their names."""
-        cursor = self._collection.find({"_id": {"$gt": after}}).sort("_id", 1).limit(limit)
-        return [SuspendedDomain(d["_id"], d["by"], d["reason"]) async for d in cursor]
+        return [_suspended(d) for d in await page_by_id(self._collection, after, limit)]
 
     async def all(self) -> AsyncIterator[SuspendedDomain]:
-        last = ""
-        while found := await self.page(last, _TOGETHER):
-            for domain in found:
-                yield domain
-            if len(found) < _TOGETHER:
-                return
-            last = found[-1].domain
+        async for document in all_by_id(self._collection):
+            yield _suspended(document)
 
     async def remove(self, domain: str) -> None:
         await self._collection.delete_one({"_id": domain})
+
+
+def _suspended(document: Document) -> SuspendedDomain:
+    return SuspendedDomain(document["_id"], document["by"], document["reason"])

@@ -3,19 +3,18 @@
 from dataclasses import dataclass, replace
 from typing import Annotated, Any
 
-from fastapi import APIRouter, Query
+from fastapi import APIRouter
 from pydantic import AfterValidator
 
 from postfleet.addresses import check_domain
 from postfleet.api_keys import ApiKey, Scope, require
-from postfleet.http import API, Strict, decode_cursor, page
+from postfleet.http import API, Limit, Strict, decode_cursor, page
 from sender_registry.changing import Changes
 from sender_registry.domain.sender import Sender, Suspension, suspended
 from sender_registry.domain_store import DomainStore, SuspendedDomain
 from sender_registry.forms import Line
 
 _PAGE = 200
-Limit = Annotated[int, Query(ge=1, le=500)]
 
 
 class SuspendDomain(Strict):

@@ -3,17 +3,15 @@
 import secrets
 from typing import Annotated, Any, Literal
 
-from fastapi import APIRouter, Query, Response
+from fastapi import APIRouter, Response
 from pydantic import AwareDatetime, Field
 
 from postfleet.api_keys import Scope, hash_key, require
-from postfleet.http import API, Strict, decode_cursor, page
+from postfleet.http import API, Limit, Strict, decode_cursor, page
 from postfleet.instants import from_ms, iso, now_ms, to_ms
 from postfleet.problems import invalid, not_found
 from sender_registry.identity import new_id
 from sender_registry.key_store import KeyStore, StoredKey
-
-Limit = Annotated[int, Query(ge=1, le=500)]
 
 
 class NewKey(Strict):

@@ -1,11 +1,11 @@
 """HTTP: sender requests in two phases."""
 
-from typing import Annotated, Any
+from typing import Any
 
-from fastapi import APIRouter, Query, Response
+from fastapi import APIRouter, Response
 
 from postfleet.api_keys import ApiKey, Scope, require
-from postfleet.http import API, decode_cursor, page
+from postfleet.http import API, Limit, decode_cursor, page
 from postfleet.instants import from_ms, iso, to_ms
 from sender_registry.domain.requests import SenderRequest
 from sender_registry.relay import relay_view
@@ -13,7 +13,6 @@ from sender_registry.request_form import NewRequest
 from sender_registry.requesting import Outcome, Requests
 from sender_registry.views import sender_view
 
-Limit = Annotated[int, Query(ge=1, le=500)]
 Json = dict[str, Any]
 
 

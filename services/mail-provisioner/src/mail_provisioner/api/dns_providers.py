@@ -2,7 +2,7 @@
 
 from typing import Annotated, Any
 
-from fastapi import APIRouter, Query
+from fastapi import APIRouter
 from pydantic import Field, StringConstraints
 
 from mail_provisioner.dns import DnsUnavailable
@@ -10,13 +10,12 @@ from mail_provisioner.dns_accounts import DnsAccounts
 from mail_provisioner.dns_providers import CREDENTIALS, ProviderMissing, ProviderZones
 from mail_provisioner.dns_update import ZoneRefused
 from postfleet.api_keys import Scope, require
-from postfleet.http import API, Strict, decode_cursor, page
+from postfleet.http import API, Limit, Strict, decode_cursor, page
 from postfleet.instants import from_ms, iso
 from postfleet.mongo import Document
 from postfleet.problems import Problem, invalid, not_found
 from postfleet.secrets import CannotOpen
 
-Limit = Annotated[int, Query(ge=1, le=500)]
 _AGAIN = {"Retry-After": "10"}
 
 

@@ -8,7 +8,7 @@ from fastapi import APIRouter, Query, Response
 
 from postfleet.addresses import InvalidAddress, canonical
 from postfleet.api_keys import Scope, require
-from postfleet.http import API, decode_cursor, encode_cursor, page
+from postfleet.http import API, Limit, decode_cursor, encode_cursor, page
 from postfleet.instants import now, rfc3339
 from postfleet.problems import invalid, not_found
 from tracker.domain.facts import METRICS
@@ -24,8 +24,6 @@ _SCOPE_ROWS = 1000
 _MAX_BUCKETS = 1000
 _DEFAULT_SPAN = {"day": timedelta(days=29), "hour": timedelta(hours=47)}
 _WIDTH = {"day": timedelta(days=1), "hour": timedelta(hours=1)}
-
-Limit = Annotated[int, Query(ge=1, le=500)]
 
 
 def build_router(

@@ -6,7 +6,7 @@ from dataclasses import asdict
 from pymongo import UpdateOne
 
 from postfleet.cloudevents import Announcement
-from postfleet.mongo import Collection, Database, Document, ensure_indexes
+from postfleet.mongo import Collection, Database, Document, ensure_indexes, page_by_id
 from postfleet.outbox import update_with_events
 from tracker.domain.webhooks import (
     Answer,
@@ -44,8 +44,7 @@ class WebhookStore:
 
     async def page(self, after: str, limit: int) -> list[Endpoint]:
         """Up to `limit` endpoints by id, after this one."""
-        found = self.endpoints.find({"_id": {"$gt": after}}).sort("_id", 1).limit(limit)
-        return [_endpoint(document) async for document in found]
+        return [_endpoint(document) for document in await page_by_id(self.endpoints, after, limit)]
 
     async def delete(self, endpoint_id: str) -> bool:
         """The endpoint and all that waits for it."""
