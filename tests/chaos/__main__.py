@@ -60,7 +60,8 @@ def _play(scenario: Scenario, runs: int, mails: int, rng: random.Random, report:
             for detail in result.details:
                 print(f"    {scenario.name}: {detail}", file=sys.stderr)
     except AssertionError as error:
-        broken = str(error) or repr(error)
+        print(f"    {scenario.name}: {error}", file=sys.stderr)
+        broken = (str(error) or repr(error)).splitlines()[0]
     print(f"    {len(results)} runs in {time.monotonic() - started:.0f} s", file=sys.stderr)
     row = row_of(scenario.name, results, broken)
     report.tell(row)

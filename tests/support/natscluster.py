@@ -77,7 +77,7 @@ class NatsCluster:
         self._nodes[node].kill()
 
     def pause(self, node: str) -> None:
-        self._nodes[node].signal(signal.SIGSTOP)
+        self._nodes[node].pause()
 
     def resume(self, node: str) -> None:
         self._nodes[node].signal(signal.SIGCONT)

@@ -91,7 +91,7 @@ class NatsServer:
 
     def pause(self) -> None:
         """SIGSTOP: connections stay open and nothing answers, as when a network hangs."""
-        self._running().signal(signal.SIGSTOP)
+        self._running().pause()
 
     def resume(self) -> None:
         """SIGCONT after `pause`."""

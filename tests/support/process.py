@@ -54,6 +54,19 @@ class ServerProcess:
             if not self._ended:
                 os.killpg(self.pid, number)
 
+    def pause(self) -> None:
+        """SIGSTOP, and wait until no thread of the server runs: the signal alone takes its time."""
+        self.signal(signal.SIGSTOP)
+        deadline = time.monotonic() + 10
+        while not self._stopped():
+            assert time.monotonic() < deadline, f"{self.argv[0]} runs on after SIGSTOP"
+            time.sleep(0.005)
+
+    def _stopped(self) -> bool:
+        tasks = Path(f"/proc/{self.pid}/task").iterdir()
+        states = [(task / "stat").read_text().rpartition(")")[2].split()[0] for task in tasks]
+        return set(states) <= {"T", "t"}
+
     def kill(self) -> None:
         """End the group with SIGKILL and wait until it is gone; once only, as ids are reused."""
         if self._ended:

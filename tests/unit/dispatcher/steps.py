@@ -290,12 +290,16 @@ def _wire(world: World, life: Life) -> tuple[Planner, Worker, Recovery]:
         senders=stores.senders,
         announcer=tells,
         limits=limits,
-        evidence=Evidence(stores.deliveries, stores.leads, tells),
+        evidence=Evidence(stores.deliveries, stores.leads, tells, goes_on),
         doubt=doubt,
         unknown_after_ms=UNKNOWN_AFTER_MS,
     )
     options = PlannerOptions(batch_size=2)
     return Planner(stores, bus, tells, options), worker, recovery
+
+
+async def goes_on(campaign_id: str, leads: int) -> None:
+    """For an Evidence: nothing here ends a campaign that has somebody in doubt."""
 
 
 FLEET = sender("s1", effective_limit=1000)

@@ -14,6 +14,7 @@ from dispatcher.domain.outcomes import Outcome
 from dispatcher.domain.retries import batch_wait_seconds
 from dispatcher.domain.suppression import Kind
 from dispatcher.evidence import Evidence
+from dispatcher.revival import Revival
 from dispatcher.store.attempts import Attempt, Attempts
 from dispatcher.store.batches import Batches, batch_of
 from dispatcher.store.campaigns import Campaigns
@@ -26,9 +27,13 @@ from dispatcher.store.suppressions import Suppressions
 from postfleet.bus import Bus
 from postfleet.cloudevents import Announcement
 from postfleet.instants import now_ms
+from postfleet.outbox import OutboxRelay
+from postfleet.secrets import KeyRing
+from postfleet.tokens import TokenKeys
 from tests.unit.dispatcher import steps
 
 ORIGIN = Origin("spring", 0, "A", "s1", "campaign")
+_KEYS = TokenKeys(KeyRing.parse(KeyRing.generate()))
 BAD = Origin("spring", 0, "A", "s1", "no such category")
 
 
@@ -71,7 +76,12 @@ async def test_evidence_that_comes_after_the_hold_still_settles_and_the_lead_goe
     settlements, deliveries = Settlements(database.settlements), Deliveries(database.deliveries)
     leads = Leads(database.leads)
     announcer = Announcer(settlements, deliveries, cast(Bus, Said()))
-    evidence = Evidence(deliveries, leads, announcer)
+    went_on: list[tuple[str, int]] = []
+
+    async def go_on(campaign_id: str, count: int) -> None:
+        went_on.append((campaign_id, count))
+
+    evidence = Evidence(deliveries, leads, announcer, go_on)
     await leads.add("spring", [LeadRow(1, "jo@x.test")])
     (lead,) = await leads.page("spring", None, 5)
     one = Batch("b", ORIGIN, (Item("d", lead.lead_id, "jo@x.test"),), now_ms())
@@ -86,9 +96,14 @@ async def test_evidence_that_comes_after_the_hold_still_settles_and_the_lead_goe
     settled = await deliveries.get("d")
     assert settled
     assert settled.state == "accepted"
-    found = await leads.find("spring", "jo@x.test")
-    assert found
+    (found,) = await leads.due("spring", now_ms(), 5)
     assert found.state is LeadState.ACTIVE
+    assert went_on == [("spring", 1)]
+    await evidence.arrived(settled, "a reply")
+    assert len(went_on) == 2, "we may have died before the lead went on"
+    await leads.end([found.key], LeadState.FINISHED)
+    await evidence.arrived(settled, "a second reply")
+    assert len(went_on) == 2
 
 
 async def test_what_is_done_is_forgotten_and_what_is_not_said_or_not_done_is_kept(
@@ -150,6 +165,38 @@ async def test_a_batch_that_always_fails_is_settled_with_the_reason(
 
 async def _at_once(_: str) -> str:
     return "ok"
+
+
+@pytest.mark.parametrize("told", ["before the campaign ends", "when it has ended"])
+async def test_a_lead_that_confirms_while_its_campaign_ends_is_mailed(
+    monkeypatch: pytest.MonkeyPatch, told: str
+) -> None:
+    world = await steps.new_world(1)
+    leads, campaigns = Leads(world.database.leads), Campaigns(world.database.campaigns)
+    life = steps.Life(world, "one")
+    monkeypatch.setattr(life, "step", _at_once)
+    relay = OutboxRelay(campaigns.collection, cast(Bus, Said()))
+    revival = Revival(campaigns, relay, _KEYS, "http://t.test", life.planner.wake)
+    (waiting,) = await leads.page("spring", None, 5)
+    await leads.move_state([waiting], LeadState.UNCONFIRMED)
+    deliveries = life.planner._stores.deliveries
+
+    async def confirmed_meanwhile(_: str) -> bool:
+        monkeypatch.undo()
+        monkeypatch.setattr(life, "step", _at_once)
+        (lead,) = await leads.page("spring", None, 5)
+        assert await leads.change(lead, state=LeadState.ACTIVE)
+        if told == "before the campaign ends":
+            await revival.of("spring", 1)
+        return False
+
+    monkeypatch.setattr(deliveries, "any_open", confirmed_meanwhile)
+    await life.planner.plan_once()
+    if told == "when it has ended":
+        await revival.of("spring", 1)
+        await campaigns.collection.update_many({}, {"$set": {"outbox_size": 0}})  # announced
+    await life.planner.plan_once()
+    assert [item.recipient for body in world.jobs for item in batch_of(body).items] == ["l0@x.test"]
 
 
 @pytest.mark.seed("S198", "C24")

@@ -69,6 +69,8 @@ async def test_a_lead_moves_on_once_however_often_it_is_said(leads: Leads) -> No
     assert await leads.due("spring", 499, 10) == []
     (moved,) = await leads.due("spring", 500, 10)
     assert (moved.step, moved.sender_id) == (1, "s1")
+    await leads.finish_all("spring")
+    assert await leads.any_active("spring"), "it has a step to come"
     await leads.postpone({moved.key: NEVER})
     await leads.postpone({})
     assert not await leads.any_active("spring")
@@ -97,7 +99,7 @@ async def test_a_bounce_that_comes_when_the_campaign_is_over_makes_the_address_i
 ) -> None:
     for campaign in ("spring", "summer"):
         await leads.add(campaign, rows("jo"))
-    await leads.finish_all("spring")
+    await leads.end([f"spring:{lead_id('jo@x.test')}"], LeadState.FINISHED)
     await leads.end_everywhere(lead_id("jo@x.test"), why)
     assert await leads.counts("spring") == {finished_becomes: 1}
     assert await leads.counts("summer") == {why.value: 1}

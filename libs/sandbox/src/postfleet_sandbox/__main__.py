@@ -40,9 +40,9 @@ def _arguments(words: list[str]) -> argparse.Namespace:
     parser.add_argument(
         "--human-delay",
         type=_span,
-        default=(3.0, 6.0),
+        default=(5.0, 8.0),
         metavar="FROM-TO",
-        help="seconds from acceptance to a human open (default 3.0-6.0)",
+        help="seconds from acceptance to a human open (default 5.0-8.0)",
     )
     return parser.parse_args(words)
 

@@ -100,6 +100,7 @@ SHARES: Mapping[str, float] = {
 }
 """What people are like by default. Hard bounces stay at 3.5 %: above 5 % a campaign pauses."""
 
+SCANNING = frozenset({Act.SCANNER_OPEN, Act.SCANNER_CLICK})
 ONCE_PER_PERSON = frozenset({Act.REPLY, Act.UNSUBSCRIBE})
 ONCE_PER_SENDER = frozenset({Act.AUTO_REPLY})  # RFC 3834 §2: not to every mail
 

@@ -33,7 +33,8 @@ class Sandbox:
 
     Everything is kept in `data`; started there again, it goes on where it stopped. Port 0 means
     any free port. `human_delay_s` is how long after acceptance people open a mail (below 2 s
-    their opens look like a scanner's), `machine_delay_s` how long scanners and mail servers take.
+    their opens look like a scanner's; on a busy machine the sender's clock may be seconds behind
+    ours), `machine_delay_s` how long scanners and mail servers take.
     `host` is where the servers listen, `name` by which clients know them; links to this machine
     are asked for at `platform` if one is named: in a container it is another.
     """
@@ -44,7 +45,7 @@ class Sandbox:
         data: str | Path,
         seed: int = 1,
         people_domain: str = "people.test",
-        human_delay_s: tuple[float, float] = (3.0, 6.0),
+        human_delay_s: tuple[float, float] = (5.0, 8.0),
         machine_delay_s: tuple[float, float] = (0.1, 0.8),
         smtp_port: int = 0,
         smtps_port: int = 0,

@@ -109,7 +109,6 @@ class Parts:
         self.policies = Policies(self.stores.leads, self.lead_stores.companies)
         self.suppressing = Suppressing(self.stores.suppressions, self.stores.leads, self.relays[1])
         self.announcer = Announcer(self.settlements, self.stores.deliveries, self.bus)
-        self.evidence = Evidence(self.stores.deliveries, self.stores.leads, self.announcer)
         self.attachments = Attachments(database.attachments)
         self.catalogue = Catalogue(
             self.stores.campaigns, self.attachments, self.keys, settings.public_url
@@ -156,7 +155,6 @@ class Parts:
         self.warmup = WarmupExchange(
             self.stores.senders, self.intake, self.keys, self.bus.request, options.warmup(settings)
         )
-        self.hits = Hits(self.stores.deliveries, self.evidence)
         self.variant_choice = VariantChoice(
             self.stores.campaigns,
             self.stores.deliveries,
@@ -170,6 +168,10 @@ class Parts:
             settings.public_url,
             self.planner.wake,
         )
+        self.evidence = Evidence(
+            self.stores.deliveries, self.stores.leads, self.announcer, self.revival.of
+        )
+        self.hits = Hits(self.stores.deliveries, self.evidence)
         self.opt_in = OptIn(
             self.stores.leads,
             self.intake,

@@ -185,7 +185,7 @@ class Planner:
         ]
 
     async def _complete(self, campaign: Campaign) -> None:
-        """Nothing to come and nothing in flight: the campaign is over."""
+        """Nothing to come and nothing in flight: the campaign is over, unless leads came meanwhile."""
         stores = self._stores
         if await stores.leads.any_active(campaign.id) or await stores.batches.any_open(campaign.id):
             return
@@ -195,7 +195,7 @@ class Planner:
         completed = CampaignCompleted(
             occurred_at=now(), campaign_id=campaign.id, name=campaign.name
         )
-        await stores.campaigns.move(campaign, CampaignState.COMPLETED, [Announcement(completed)])
+        await stores.campaigns.complete(campaign, [Announcement(completed)])
 
 
 def _open(campaign: Campaign, moment: int) -> bool:

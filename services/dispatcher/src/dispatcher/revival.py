@@ -1,4 +1,8 @@
-"""A campaign that had come to its end goes on for leads that are new, confirmed or resumed."""
+"""A campaign goes on for leads that are new, confirmed, resumed or out of doubt.
+
+One that runs is stirred, so that the planner, which may have seen no such lead, does not complete it;
+one that had come to its end runs again.
+"""
 
 from collections.abc import Callable
 
@@ -10,6 +14,8 @@ from postfleet.events.campaigns import CampaignLinksCompiled, CampaignResumed
 from postfleet.instants import now
 from postfleet.outbox import OutboxRelay
 from postfleet.tokens import TokenKeys
+
+_GOES_ON = (CampaignState.RUNNING, CampaignState.COMPLETED)
 
 
 class Revival:
@@ -28,10 +34,12 @@ class Revival:
         """So many leads may be mailed now that could not before. May be repeated."""
         if not leads:
             return
-        while True:
+        while not await self._campaigns.stir(campaign_id):
             campaign = await self._campaigns.get(campaign_id)
-            if campaign is None or campaign.state is not CampaignState.COMPLETED:
+            if campaign is None or campaign.state not in _GOES_ON:
                 break
+            if campaign.state is CampaignState.RUNNING:
+                continue  # somebody was faster
             compiled = all_links(campaign, self._keys, self._public_url)
             links = CampaignLinksCompiled(
                 occurred_at=now(),

@@ -112,6 +112,7 @@ class Campaign:
     pause_company_on_reply: bool = False
     reply_token: bool = False  # Reply-To with a token, where the sender's provider delivers such
     revision: int = 0
+    stirred: int = 0  # how often it got leads that may be mailed, while it was running
 
 
 def variant_for(step: Step, lead: str, campaign_id: str) -> Variant:

@@ -119,13 +119,37 @@ class Campaigns:
         definition: Campaign | None = None,
     ) -> bool:
         """Compare-and-set on state and revision; False if somebody was faster."""
+        return await self._move(_as_read(campaign), campaign, state, announcements, definition)
+
+    async def complete(self, campaign: Campaign, announcements: Sequence[Announcement]) -> bool:
+        """As `move`, and False as well if it was stirred since it was read."""
+        guard = _as_read(campaign) | {"stirred": campaign.stirred or {"$exists": False}}
+        return await self._move(guard, campaign, CampaignState.COMPLETED, announcements)
+
+    async def stir(self, campaign_id: str) -> bool:
+        """It has leads that may be mailed now: whoever saw none completes it no more.
+
+        False if it is not running.
+        """
+        guard = {"_id": campaign_id, "state": CampaignState.RUNNING.value}
+        result = await self.collection.update_one(guard, {"$inc": {"stirred": 1}})
+        return bool(result.matched_count)
+
+    async def _move(
+        self,
+        guard: Document,
+        campaign: Campaign,
+        state: CampaignState,
+        announcements: Sequence[Announcement],
+        definition: Campaign | None = None,
+    ) -> bool:
         changes: Document = {"state": state.value, "changed_at": now_ms()}
         if state is CampaignState.RUNNING and campaign.state is not state:
             changes["running_since"] = now_ms()
         if definition is not None:
             changes |= {"definition": definition_json(definition), "name": definition.name}
         update = update_with_events({"$set": changes, "$inc": {"revision": 1}}, announcements)
-        result = await self.collection.update_one(_as_read(campaign), update)
+        result = await self.collection.update_one(guard, update)
         return bool(result.modified_count)
 
 
@@ -280,6 +304,7 @@ def _campaign(document: Document) -> Campaign:
         steps=steps,
         state=CampaignState(document["state"]),
         revision=document.get("revision", 0),
+        stirred=document.get("stirred", 0),
     )
 
 

@@ -62,6 +62,12 @@ def between(campaign_id: str, state: LeadState, due: int) -> Document:
     return {"queue": {"$gte": prefix, "$lt": f"{prefix}{due:019d};"}}
 
 
+def at(campaign_id: str, state: LeadState, due: int) -> Document:
+    """Leads of this state that are due at `due` to the millisecond."""
+    start = f"{campaign_id}:{state.value}:{due:019d}"
+    return {"queue": {"$gte": f"{start}:", "$lt": f"{start};"}}
+
+
 def place_of(key: str, due: int) -> Document:
     return {"due": due, "queue": queue_key(key, LeadState.ACTIVE, due)}
 

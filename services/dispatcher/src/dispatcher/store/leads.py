@@ -23,6 +23,7 @@ from dispatcher.store.lead_documents import (
     Planned,
     advanced,
     all_of,
+    at,
     between,
     consent_document,
     ended,
@@ -213,16 +214,15 @@ class Leads:
             ]
             await self._collection.bulk_write(updates, ordered=False)
 
-    async def release(self, keys: Sequence[str]) -> None:
-        """Leads that were held because of a doubt: the doubt is settled, they go on."""
-        await self._collection.update_many(
-            {"_id": {"$in": list(keys)}, "state": LeadState.HELD.value},
-            {"$set": {"state": LeadState.ACTIVE.value, "due": now_ms()}},
-        )
+    async def release(self, key: str, due: int) -> None:
+        """A lead that was held because of a doubt: the doubt is settled, it goes on at `due`."""
+        held, active = LeadState.HELD.value, LeadState.ACTIVE.value
+        change = {"$set": {"state": active} | place_of(key, due)}
+        await self._collection.update_one({"_id": key, "state": held}, change)
 
     async def finish_all(self, campaign_id: str) -> None:
-        """The campaign is over for those who are still active."""
-        query = between(campaign_id, LeadState.ACTIVE, NEVER)
+        """The campaign is over for those who are still active and have no step to come."""
+        query = at(campaign_id, LeadState.ACTIVE, NEVER)
         while True:
             found = self._collection.find(query).limit(_PASS)
             keys = [document["_id"] async for document in found]
