@@ -4,6 +4,7 @@ from datetime import UTC, datetime, timedelta
 from pathlib import Path
 
 _LIBRARY = next(Path("/usr/lib").glob("*/faketime/libfaketime.so.1"), None)
+_SITE = Path(__file__).parent / "faked_time"  # a sitecustomize
 
 
 class Clock:
@@ -26,6 +27,7 @@ class Clock:
             "FAKETIME_NO_CACHE": "1",
             "FAKETIME_DONT_FAKE_MONOTONIC": "1",
             "DONT_FAKE_MONOTONIC": "1",
+            "PYTHONPATH": str(_SITE),
         }
 
     def jump(self, by: timedelta) -> None:

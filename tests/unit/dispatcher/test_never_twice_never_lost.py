@@ -193,7 +193,7 @@ class Ledger(RuleBasedStateMachine):
         assert self.loop.run_until_complete(left()) == (0, 0)
 
 
-TestLedger = Ledger.TestCase
+TestLedger = pytest.mark.timeout(600)(Ledger.TestCase)  # half a minute of CPU
 TestLedger.settings = settings(
     max_examples=100,
     stateful_step_count=30,
