@@ -1,7 +1,8 @@
 """`make bench`: every figure as a ratio inside one run. Writes docs/benchmarks/report.json and .md.
 
 QUICK=1 takes fewer and shorter rounds; ONLY=text the modules with that text, and writes no report.
-A module of this folder with `results(quick) -> Iterable[Figure]` is a bench.
+A module of this folder with `results(quick) -> Iterable[Figure]` is a bench. One with `long_results()`
+has a longer form, of minutes: ONLY takes that one, and keeps what it found in docs/benchmarks/long.md.
 """
 
 import importlib
@@ -13,7 +14,7 @@ from collections.abc import Iterator
 from pathlib import Path
 from types import ModuleType
 
-from tests.bench import report
+from tests.bench import long_forms, report
 from tests.bench.figures import Figure, broken
 
 _HERE = Path(__file__).parent
@@ -23,25 +24,37 @@ def main() -> int:
     quick = bool(os.environ.get("QUICK"))
     only = os.environ.get("ONLY", "")
     figures: list[Figure] = []
-    began = time.monotonic()
+    seconds: dict[str, float] = {}
+    for name, module in _benches(only):
+        long = bool(only) and not quick and hasattr(module, "long_results")
+        print(f"{name}{', its long form' * long}:", flush=True)
+        began, found = time.monotonic(), []
+        for one in _results(name, module, quick=quick, long=long):
+            found.append(one)
+            print("  " + _line(one), flush=True)
+        seconds[name] = time.monotonic() - began
+        print(f"  {name} took {seconds[name]:.0f} s", flush=True)
+        if long and not any(one.failed for one in found):
+            long_forms.keep(name, found, seconds[name])
+        figures += found
+    if not only:
+        report.write(figures, seconds, quick=quick)
+    return int(any(found.failed for found in figures))
+
+
+def _benches(only: str) -> Iterator[tuple[str, ModuleType]]:
     for file in sorted(_HERE.glob("*.py")):
         if file.stem in ("__main__", "figures") or only not in file.stem:
             continue
         module = importlib.import_module(f"tests.bench.{file.stem}")
         if hasattr(module, "results"):
-            print(f"{file.stem}:", flush=True)
-            for found in _results(file.stem, module, quick):
-                figures.append(found)
-                print("  " + _line(found), flush=True)
-    if not only:
-        report.write(figures, time.monotonic() - began, quick=quick)
-    return int(any(found.failed for found in figures))
+            yield file.stem, module
 
 
-def _results(name: str, module: ModuleType, quick: bool) -> Iterator[Figure]:
+def _results(name: str, module: ModuleType, *, quick: bool, long: bool) -> Iterator[Figure]:
     """One that breaks is in the report with its reason, and does not take the others with it."""
     try:
-        yield from module.results(quick)
+        yield from module.long_results() if long else module.results(quick)
     except Exception as error:
         traceback.print_exc()
         yield broken(name, error)

@@ -32,27 +32,42 @@ _DELIVERIES_A_SECOND = 10
 _NAMES = ("inbox: from a delivery to its event on Dovecot", "inbox: a watcher of idle mailboxes")
 
 
+@dataclass(frozen=True, slots=True)
+class _Form:
+    answered: int  # mailboxes of which each gets a reply
+    idle: int  # mailboxes of which none does
+    idle_seconds: float
+
+
 def results(quick: bool) -> Iterator[Figure]:
-    """500 mailboxes of which each gets a reply; then 1,000 of which none does."""
+    return _measured(_Form(60, 100, 10.0) if quick else _Form(150, 300, 15.0))
+
+
+def long_results() -> Iterator[Figure]:
+    """The whole promise: 500 mailboxes with replies, 1,000 idle ones for a minute."""
+    return _measured(_Form(500, 1000, 60.0))
+
+
+def _measured(form: _Form) -> Iterator[Figure]:
     reason = MailPair.missing() or NatsServer.missing() or MongoServer.missing()
     if reason:
         yield from (skipped(name, reason) for name in _NAMES)
         return
-    waits, started, cpu = asyncio.run(_with_watcher(60 if quick else 500, _deliver))
-    yield figure(f"{_NAMES[1]}: all of them watched", [started], "s", goal="< 60")
+    waits, started, cpu = asyncio.run(_with_watcher(form.answered, _deliver))
+    yield figure(f"{_NAMES[1]}: all {form.answered} watched", [started], "s", goal="< 60")
     yield figure("inbox: a watcher's CPU for a reply on Dovecot", [cpu * 1000], "ms")
     ordered = [wait * 1000 for wait in waits]
     cuts = statistics.quantiles(ordered, n=100)
     yield figure(f"{_NAMES[0]}, p50", [statistics.median(ordered)], "ms", goal="< 700")
     yield figure(f"{_NAMES[0]}, p99", [cuts[98]], "ms", goal="< 2000")
-    count, seconds = (100, 10.0) if quick else (1000, 60.0)
 
     async def idle(stage: "_Stage") -> tuple[float, float]:
-        return await _idle(stage, seconds)
+        return await _idle(stage, form.idle_seconds)
 
-    resident, core = asyncio.run(_with_watcher(count, idle))
-    yield figure(f"{_NAMES[1]}: {count} with TLS", [resident], "MiB", goal="< 150")
-    yield figure(f"{_NAMES[1]}: a core for {count}", [core], "%", goal="< 2")
+    resident, core = asyncio.run(_with_watcher(form.idle, idle))
+    yield figure(f"{_NAMES[1]}: {form.idle} with TLS", [resident], "MiB", goal="< 150")
+    part = 2 * form.idle / 1000  # the promise is of a thousand
+    yield figure(f"{_NAMES[1]}: a core for {form.idle}", [core], "%", goal=f"< {part:g}")
 
 
 @dataclass(slots=True)

@@ -21,8 +21,7 @@ def description() -> list[str]:
     ]
     peers = [_said(argv) for argv in (["postconf", "-h", "mail_version"], ["node", "--version"])]
     lines.append(f"- Postfix {peers[0] or 'missing'}; Node.js {peers[1] or 'missing'}")
-    if commit := _said(["git", "describe", "--always", "--dirty"]):
-        lines.append(f"- commit {commit}")
+    lines.append(f"- commit {commit()}")
     load = os.getloadavg()
     lines.append(f"- load average at the end: {load[0]:.1f}, {load[1]:.1f}, {load[2]:.1f}")
     return lines
@@ -34,7 +33,13 @@ COMMANDS = """\
 make bench                                               # everything, and this report
 QUICK=1 make bench                                       # fewer and shorter rounds, three at least
 ONLY=wire make bench                                     # modules with that text, no report
+ONLY=leads make bench                                    # the long form where there is one: long.md
 ```"""
+
+
+def commit() -> str:
+    """With -dirty where files differ from it; "unknown" outside of a working copy."""
+    return _said(["git", "describe", "--always", "--dirty"]) or "unknown"
 
 
 def _processor() -> str:

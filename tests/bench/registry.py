@@ -38,10 +38,10 @@ LATENCY_SECONDS = 0.05
 
 
 def results(quick: bool) -> list[Figure]:
-    rounds = 1 if quick else 3
+    rounds = 1 if quick else 5
     return [
         _validations(200, rounds),
-        *asyncio.run(_with_servers(1_000 if quick else 10_000, 2_000 if quick else 20_000, rounds)),
+        *asyncio.run(_with_servers(1_000 if quick else 10_000, 2_000 if quick else 6_000, rounds)),
     ]
 
 

@@ -1,7 +1,7 @@
 """The report: report.json for programs, report.md for people, plots beside them."""
 
 import json
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import asdict
 from pathlib import Path
 
@@ -13,7 +13,8 @@ from tests.bench.profiling import FLAMES, TABLE
 PLACE = Path("docs/benchmarks")
 
 
-def write(figures: Sequence[Figure], seconds: float, *, quick: bool) -> None:
+def write(figures: Sequence[Figure], seconds: Mapping[str, float], *, quick: bool) -> None:
+    """`seconds`: how long each bench took."""
     PLACE.mkdir(parents=True, exist_ok=True)
     rows = [asdict(found) for found in figures if not found.missing]
     (PLACE / "report.json").write_text(json.dumps(rows, indent=1, ensure_ascii=False) + "\n")
@@ -22,16 +23,18 @@ def write(figures: Sequence[Figure], seconds: float, *, quick: bool) -> None:
 
 
 def _lines(
-    figures: Sequence[Figure], seconds: float, drawn: Sequence[str], quick: bool
+    figures: Sequence[Figure], seconds: Mapping[str, float], drawn: Sequence[str], quick: bool
 ) -> list[str]:
+    minutes = sum(seconds.values()) / 60
     measured = [found for found in figures if not found.missing]
     missing = [found for found in figures if found.missing]
     lines = [
         "# Figures",
         "",
-        f"Made by `{'QUICK=1 ' * quick}make bench` in {seconds / 60:.0f} minutes. Ratios are formed",
+        f"Made by `{'QUICK=1 ' * quick}make bench` in {minutes:.0f} minutes. Ratios are formed",
         "inside one round, in which ours and its peers run one after the other; medians over the rounds,",
         "with the smallest and the largest. Trust the ratios: the absolutes are this machine's.",
+        "What takes minutes by itself is in [long.md](long.md) in its long form.",
         "",
         *description(),
         "",
@@ -39,17 +42,26 @@ def _lines(
         "",
         *(f"![{PLOTS[name]}]({name}.svg)" for name in drawn),
         "",
-        "| figure | median | unit | spread | ratio | against | goal |",
-        "|---|---|---|---|---|---|---|",
-        *(f"| {' | '.join(map(str, _cells(found)))} |" for found in measured),
+        *table(measured),
     ]
     if missing:
         lines += ["", "## Not measured here", ""]
         lines += [f"- {found.name}: {found.spread}" for found in missing]
+    lines += ["", "## Where the minutes go", "", "| bench | seconds |", "|---|---|"]
+    lines += [f"| {name} | {took:.0f} |" for name, took in seconds.items()]
     if TABLE.exists():
         lines += ["", "## Where the time goes", ""]
         lines += [f"The whole picture: [{FLAMES.name}]({FLAMES.name}).", "", TABLE.read_text()]
     return lines
+
+
+def table(figures: Sequence[Figure]) -> list[str]:
+    """A Markdown table of what was measured."""
+    return [
+        "| figure | median | unit | spread | ratio | against | goal |",
+        "|---|---|---|---|---|---|---|",
+        *(f"| {' | '.join(map(str, _cells(found)))} |" for found in figures),
+    ]
 
 
 def _cells(found: Figure) -> list[object]:

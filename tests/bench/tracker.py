@@ -124,7 +124,7 @@ async def _round(n: int) -> tuple[float, float]:
 
 
 def results(quick: bool) -> list[Figure]:
-    n, rounds = (5_000, 1) if quick else (40_000, 3)
+    n, rounds = (5_000, 1) if quick else (15_000, 5)
     rates = [asyncio.run(_round(n)) for _ in range(rounds)]
     return [
         figure(

@@ -218,7 +218,7 @@ def results(quick: bool) -> list[Figure]:
     ):
         print("  tracker_hits needs nginx, wrk, h2load, taskset and two cores", flush=True)
         return []
-    seconds, rounds = (2, 1) if quick else (5, 5)
+    seconds, rounds = (2, 1) if quick else (2, 5)
     root = Path(tempfile.mkdtemp(prefix="hits"))
     root.chmod(0o755)  # nginx serves it as somebody else
     ours, theirs = free_ports(2)

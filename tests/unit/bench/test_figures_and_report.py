@@ -5,7 +5,7 @@ from pathlib import Path
 
 import pytest
 
-from tests.bench import report
+from tests.bench import long_forms, report
 from tests.bench.clients import ClientFailed, Run
 from tests.bench.figures import Figure, broken, figure, skipped
 from tests.bench.rounds import Contest
@@ -99,7 +99,7 @@ def test_the_report_has_the_contract_the_missing_peers_and_the_plots(
         skipped("2 KB: Nodemailer", "Node.js 20 is not there"),
         broken("registry", ValueError("no such thing")),
     ]
-    report.write(figures, 61.0, quick=True)
+    report.write(figures, {"wire": 61.0, "registry": 20.4}, quick=True)
     rows = json.loads((tmp_path / "report.json").read_text())
     assert [row["name"] for row in rows] == ["2 KB: smtp-source -d", "2 KB: ours"]
     assert {"name", "median", "unit", "ratio", "against", "spread"} <= set(rows[0])
@@ -107,5 +107,22 @@ def test_the_report_has_the_contract_the_missing_peers_and_the_plots(
     assert "- 2 KB: Nodemailer: Node.js 20 is not there" in text
     assert "- registry: ValueError: no such thing" in text
     assert "![Mails a second" in text
+    assert "make bench` in 1 minutes" in text
+    assert "| registry | 20 |" in text
     assert (tmp_path / "wire-rate.svg").read_text().startswith("<?xml")
     assert (tmp_path / "wire-rate.png").read_bytes().startswith(b"\x89PNG")
+
+
+def test_a_long_form_replaces_its_own_figures_and_leaves_those_of_the_others(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(report, "PLACE", tmp_path)
+    long_forms.keep("leads", [figure("leads: import", [100.0], "s", goal="< 120")], 130.0)
+    long_forms.keep("dashboard", [figure("dashboard: GET /", [10.0], "ms")], 200.0)
+    long_forms.keep("leads", [figure("leads: import", [90.0], "s", goal="< 120")], 120.0)
+    kept = json.loads((tmp_path / "long.json").read_text())
+    assert list(kept) == ["dashboard", "leads"]
+    text = (tmp_path / "long.md").read_text()
+    assert "| leads: import | 90 | s | 90-90 |  |  | < 120 ✓ |" in text
+    assert "GET / | 10 | ms" in text
+    assert text == long_forms.page(kept)
