@@ -148,4 +148,4 @@ def text_of_html(html: str) -> str:
             break
     reader.end_line()
     lines = [line.replace("\xa0", " ").strip() for line in reader.lines]
-    return re.sub(r"\n{3,}", "\n\n", "\n".join(lines)).strip()
+    return re.sub(r"\n\n\n+", "\n\n", "\n".join(lines)).strip()

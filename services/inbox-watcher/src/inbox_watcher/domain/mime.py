@@ -10,6 +10,7 @@ import quopri
 import re
 from collections.abc import Iterator
 from dataclasses import dataclass, field
+from functools import cached_property
 
 from inbox_watcher.domain.header_fields import (
     MAX_HEADER_BYTES,
@@ -30,7 +31,7 @@ _NOT_BASE64 = re.compile(rb"[^A-Za-z0-9+/]")
 _NESTED = ("message/rfc822", "message/global")
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(frozen=True)
 class Part:
     """One entity. `body` is transfer-encoded; `parts` are the children of a multipart or a mail."""
 
@@ -63,6 +64,10 @@ class Part:
 
     def text(self) -> str:
         """The payload as text with LF line ends, bounded."""
+        return self._text
+
+    @cached_property
+    def _text(self) -> str:
         octets = self.payload()[:MAX_TEXT_BYTES]
         text = decode_octets(octets, self.parameters.get("charset", "utf-8"))
         return text.replace("\r\n", "\n").replace("\r", "\n").replace("\x00", "")

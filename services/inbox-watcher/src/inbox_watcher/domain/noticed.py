@@ -1,7 +1,9 @@
 """What a notice in plain words makes of the mail that it is about."""
 
 import re
+from collections.abc import Iterator
 from dataclasses import replace
+from itertools import islice
 
 from inbox_watcher.domain.body_text import all_text, body_text
 from inbox_watcher.domain.header_fields import Fields, addresses_of
@@ -87,16 +89,26 @@ def _told(address: str, words: str, kind: Kind) -> Recipient:
     )
 
 
-_DIAGNOSTIC = re.compile(
-    r"^.{0,300}?(?:(?<![\w.])[45]\d\d[ -]|#?\b[45]\.\d{1,3}\.\d{1,3}\b).{0,600}", re.MULTILINE
+_ANY_CODE = re.compile(
+    r"[45](?:(?<![\w.][45])\d\d[ -]|(?<=\b[45])\.\d{1,3}\.\d{1,3}\b)"  # basic or enhanced
 )
+_MAX_BEFORE, _MAX_AFTER = 300, 600  # characters of its line
 
 
 def diagnostic_in(words: str) -> str:
     """The lines that carry a code, with the line after each; without one, all the words."""
-    found = [match[0] for match in _DIAGNOSTIC.finditer(words)][:5]
+    found = list(islice(_lines_with_codes(words), 5))
     if not found:
         return words[-MAX_WORDS:]
     last = words.find(found[-1]) + len(found[-1])
     following = [line for line in words[last : last + 400].split("\n")[1:3] if line.strip()]
     return "\n".join(found + following)
+
+
+def _lines_with_codes(words: str) -> Iterator[str]:
+    read = 0
+    for code in _ANY_CODE.finditer(words):
+        start = words.rfind("\n", 0, code.start()) + 1
+        if start >= read and code.start() - start <= _MAX_BEFORE:
+            read = code.end()
+            yield words[start : read + _MAX_AFTER].partition("\n")[0]

@@ -1,6 +1,7 @@
 """Delivery notices without a report: what old and odd mail systems write in plain words."""
 
 import re
+from collections.abc import Iterator
 from dataclasses import dataclass
 
 from inbox_watcher.domain.auto_reply import is_automatic_subject
@@ -22,7 +23,7 @@ _ANSWERED_BY = phrases(notices.SERVER_ANSWERS)
 _DELAYED = phrases(notices.DELAY_SENTENCES)
 _FINAL = phrases(notices.FINAL_SENTENCES)
 _SUCCEEDED = phrases(notices.SUCCESS_SENTENCES)
-_COPY = phrases(notices.RETURNED_COPY, re.MULTILINE)
+_COPY = phrases(f"\n(?:{notices.RETURNED_COPY})", re.MULTILINE)  # not on the first line
 _CHALLENGE = phrases(notices.CHALLENGES)
 _TEMPLATE = phrases(notices.TEMPLATES, re.MULTILINE)
 # Of texts as they are:
@@ -30,7 +31,9 @@ _OUR_ID = re.compile(r"^[> \t]*message-id:\s*(<[^<>\s]{1,500}>)", re.IGNORECASE 
 _OUR_TO = re.compile(r"^[> \t]*to:[ \t]*([^\n]{1,500})", re.IGNORECASE | re.MULTILINE)
 _ANSWERED = re.compile(r"\s*(?:re|fwd?|aw|wg|tr|sv|vs|rv|enc|i|odp|ynt)\s*:", re.IGNORECASE)
 _ADDRESS = r"<?(?:mailto:|rfc822;\s?)?([\w.!#$%&'*+/=?^`{|}~-]{1,200}@[\w.-]{1,255})>?"
-#: Where a notice names the recipients, the surest place first.
+_MARK = phrases(rf"\b(?:{notices.RECIPIENT_MARKS})\b")
+_AFTER_MARK = re.compile(rf"[ \t]*[:\uff1a]?[ \t\"'*]*\n?[ \t\"'*]*{_ADDRESS}", re.IGNORECASE)
+#: Where a notice names the recipients, the surest place first; and last, behind such a mark.
 _PLACES = [
     re.compile(pattern, re.IGNORECASE | re.MULTILINE)
     for pattern in (
@@ -38,7 +41,6 @@ _PLACES = [
         rf"^[ \t>*-]{{0,8}}<{_ADDRESS[2:]}[ \t]*(?:\([^\n)]{{0,200}}\))?[ \t]*:",
         rf"^[ \t>*-]{{0,8}}{_ADDRESS}[ \t]*(?::|\.\.\.|$|\(|"
         r"(?:on|am|le|el|il|op|den|em|w dniu) [\w,. ]{0,9}\d)",
-        rf"\b(?:{notices.RECIPIENT_MARKS})\b[ \t]*[:\uff1a]?[ \t\"'*]*\n?[ \t\"'*]*{_ADDRESS}",
     )
 ]
 
@@ -100,19 +102,24 @@ def has_usual_subject(fields: Fields) -> bool:
 def read_notice(fields: Fields, text: str, own: frozenset[str]) -> Notice | None:
     """What the notice says, or None if its words tell of no outcome. `own` are never recipients."""
     words = text[:MAX_NOTICE]
-    copy = _COPY.search(lowered(words), 1)
-    said, returned = (words[: copy.start()], words[copy.start() :]) if copy else (words, "")
+    copy = _COPY.search(lowered(words))
+    said, returned = (words[: copy.start() + 1], words[copy.start() + 1 :]) if copy else (words, "")
     said = said[:MAX_SAID]
     outcome = _outcome(lowered(fields.text("subject")), lowered(said))
     if not outcome:
         return None
-    ids = _OUR_ID.findall(returned or words)
-    message_id = message_ids_of(ids[0]) if ids else []
+    message_id = _our_id(returned or words)
     others = own | set(addresses_of(fields.get("from")))
     found = _recipients(fields, said, returned, others)
     low = lowered(said)
     marked = bool(returned or message_id or any(f"<{one.address}>" in low for one in found))
-    return Notice(outcome, found, message_id[0] if message_id else "", marked)
+    return Notice(outcome, found, message_id, marked)
+
+
+def _our_id(copy: str) -> str:
+    named = _OUR_ID.search(copy) if "message-id:" in lowered(copy) else None
+    ids = message_ids_of(named[1]) if named else []
+    return ids[0] if ids else ""
 
 
 def _outcome(subject: str, said: str) -> str:
@@ -151,15 +158,21 @@ def _recipients(
 
 
 def _placed(said: str, others: frozenset[str] | set[str]) -> list[tuple[int, str]]:
-    for pattern in _PLACES:
+    for places in (*(pattern.finditer(said) for pattern in _PLACES), _marked_places(said)):
         found: dict[str, int] = {}
-        for match in pattern.finditer(said):
+        for match in places:
             address = match[1].rstrip(".").lower()
             if _may_be(address, others):
                 found.setdefault(address, match.start())
         if found:
             return [(start, address) for address, start in found.items()]
     return []
+
+
+def _marked_places(said: str) -> Iterator[re.Match[str]]:
+    for mark in _MARK.finditer(lowered(said)):
+        if place := _AFTER_MARK.match(said, mark.end()):
+            yield place
 
 
 def _may_be(address: str, others: frozenset[str] | set[str]) -> bool:

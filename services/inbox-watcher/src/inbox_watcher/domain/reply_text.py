@@ -9,6 +9,7 @@ clear what is new, text is kept: an operator reads too much rather than too litt
 import re
 
 from inbox_watcher.domain.tables import quoting
+from postfleet.phrases import lowered, phrases
 
 MAX_LINES = 3000
 MAX_REPLY = 20_000  # characters
@@ -29,26 +30,34 @@ _INVISIBLE = re.compile("[\u200b-\u200f\u202a-\u202e\u2060-\u2064\u2066-\u2069\u
 _DIGIT = re.compile(r"\d")
 _SEPARATOR = re.compile(rf"\s*(?:{'|'.join(quoting.SEPARATORS)})\s*$", re.IGNORECASE)
 _RULES = ("-", "‐", "–", "—", "_", "*")
-_HEADER_FIRST = re.compile(rf"\s*{quoting.HEADER_FIRST}", re.IGNORECASE)
-_HEADER_NEXT = re.compile(rf"\s*{quoting.HEADER_NEXT}", re.IGNORECASE)
-_DEVICE = re.compile(rf"\s*(?:{'|'.join(quoting.DEVICE_SIGNATURES)})\s*$", re.IGNORECASE)
+_HEADER_FIRST = frozenset(quoting.HEADER_FIRST.split(","))
+_HEADER = _HEADER_FIRST | frozenset(quoting.HEADER_NEXT.split(","))
+_DEVICE = phrases("|".join(rf"(?:{one})$" for one in quoting.DEVICE_SIGNATURES))
+_DEVICE_LAST = phrases("|".join(rf"(?:{one})$" for one in quoting.DEVICE_SIGNATURES_LAST))
+_MAX_BEFORE_DEVICE = 30  # characters
 _COLONS = (":", "：")
+_SAYING = ("this line", "dieser linie")  # a separator in words
 _MAX_ATTRIBUTION_LINES = 3
 _MAX_ATTRIBUTION = 400  # characters
 _SIGNATURE_LINES = 100  # so far from the end a signature is looked for
+_MAX_FIELD = 60  # characters before a colon that may be a field's name
 _MAX_LINE = 1000  # a longer line is prose, not a marker
 
 
 def new_text(text: str) -> str:
     """What is new in the reply; "" if there is nothing but history."""
-    lines = [line.rstrip() for line in _INVISIBLE.sub("", text).split("\n")[:MAX_LINES]]
+    visible = text if text.isascii() else _INVISIBLE.sub("", text)
+    lines = [line.rstrip() for line in visible.split("\n")[:MAX_LINES]]
+    marked = _marked(lines)
+    ends = [line.endswith(_COLONS) for line in lines]
     kept: list[str] = []
     index = 0
     while index < len(lines):
-        if _starts_original(lines, index):
+        if marked[index] and _starts_original(lines, index):
             kept = _without_address(kept)
             break
-        size = _attribution_size(lines, index)
+        nearly = True in ends[index : index + _MAX_ATTRIBUTION_LINES]
+        size = _attribution_size(lines, index) if nearly else 0
         if size:
             index += size
             if _only_history_below(kept, lines[index:]):
@@ -60,6 +69,20 @@ def new_text(text: str) -> str:
     return _tidy(_without_signature(kept))
 
 
+def _marked(lines: list[str]) -> list[bool]:
+    """Whether a line has what those have that begin the history; most have not."""
+    marked = [":" in line or "：" in line or line.lstrip()[:1] in _RULES for line in lines]
+    whole = "\n".join(lines).lower()
+    if any(words in whole for words in _SAYING):
+        return [mark or _says(line) for mark, line in zip(marked, lines, strict=True)]
+    return marked
+
+
+def _says(line: str) -> bool:
+    low = line.lower()
+    return any(words in low for words in _SAYING)
+
+
 def _only_history_below(kept: list[str], below: list[str]) -> bool:
     """Some clients do not mark what they quote: below such an introduction nothing is new."""
     return any(kept) and not any(line.lstrip().startswith(">") for line in below)
@@ -67,8 +90,6 @@ def _only_history_below(kept: list[str], below: list[str]) -> bool:
 
 def _attribution_size(lines: list[str], start: int) -> int:
     """How many lines the "On …, X wrote:" takes that begins here; 0 if none does."""
-    if not any(line.endswith(_COLONS) for line in lines[start : start + _MAX_ATTRIBUTION_LINES]):
-        return 0
     joined = ""
     for size in range(1, _MAX_ATTRIBUTION_LINES + 1):
         if start + size > len(lines):
@@ -124,14 +145,19 @@ def _starts_original(lines: list[str], index: int) -> bool:
         return False
     if _may_separate(line) and _SEPARATOR.match(line):
         below = [text for text in lines[index + 1 : index + 6] if text.strip()]
-        return line.strip("_ ") != "" or any(_HEADER_FIRST.match(text) for text in below)
-    if not any(colon in line for colon in _COLONS):
+        return line.strip("_ ") != "" or any(_field(text) in _HEADER_FIRST for text in below)
+    if _field(line) not in _HEADER:
         return False
-    if not (_HEADER_FIRST.match(line) or _HEADER_NEXT.match(line)):
-        return False
-    block = lines[index : index + 6]
-    fields = sum(1 for text in block if _HEADER_NEXT.match(text) or _HEADER_FIRST.match(text))
-    return fields >= 3 and any(_HEADER_FIRST.match(text) for text in block)
+    fields = [name for text in lines[index : index + 6] if (name := _field(text)) in _HEADER]
+    return len(fields) >= 3 and not _HEADER_FIRST.isdisjoint(fields)
+
+
+def _field(line: str) -> str:
+    """The name before the first colon, in small letters, without the stars of bold type."""
+    head = line.partition("：")[0].partition(":")[0]
+    if len(head) == len(line) or len(head) > _MAX_FIELD:
+        return ""
+    return head.strip().strip("*").rstrip().lower()
 
 
 def _without_address(kept: list[str]) -> list[str]:
@@ -145,24 +171,30 @@ def _without_address(kept: list[str]) -> list[str]:
 
 def _may_separate(line: str) -> bool:
     """Every separator has something of this; most lines have not, and that is quick to see."""
-    if line.endswith(_COLONS) or line.lstrip().startswith(_RULES):
-        return True
-    low = line.lower()
-    return "this line" in low or "dieser linie" in low
+    return line.endswith(_COLONS) or line.lstrip()[:1] in _RULES or _says(line)
 
 
 def _without_signature(lines: list[str]) -> list[str]:
     for index in range(max(0, len(lines) - _SIGNATURE_LINES), len(lines)):
         line = lines[index]
-        if line in ("--", "-- ") or _DEVICE.match(line[:300]):
+        device = _is_of_a_device(line)
+        if device or line in ("--", "-- "):
             rest = [text for text in lines[index + 1 :] if text.strip()]
             if any(text.strip() for text in lines[:index]) and len(rest) <= 15:
                 return lines[:index]
-            if _DEVICE.match(line[:300]):
+            if device:
                 return lines[:index] + _without_signature(lines[index + 1 :])
     return lines
 
 
+def _is_of_a_device(line: str) -> bool:
+    low = lowered(line.lstrip()[:300])
+    if _DEVICE.match(low):
+        return True
+    last = _DEVICE_LAST.search(low)
+    return last is not None and last.start() <= _MAX_BEFORE_DEVICE
+
+
 def _tidy(lines: list[str]) -> str:
-    text = re.sub(r"\n{3,}", "\n\n", "\n".join(lines)).strip()
+    text = re.sub(r"\n\n\n+", "\n\n", "\n".join(lines)).strip()
     return text[:MAX_REPLY]

@@ -6,6 +6,7 @@ import re
 from datetime import date, timedelta
 
 from inbox_watcher.domain.tables import calendar
+from postfleet.phrases import lowered, phrases
 
 MAX_TEXT = 4000
 _LONGEST_ABSENCE = timedelta(days=730)
@@ -28,21 +29,20 @@ _DATES = (
         r"(?P<name>[^\W\d]{3,12})\.?[ \t]+(?P<day>\d{1,2})(?:st|nd|rd|th)?\b(?:,?[ \t]+(?P<year>\d{4}))?"
     ),
 )
-_UNTIL = re.compile(
-    rf"(?<!\w)(?:{calendar.UNTIL})(?!\w)[ \t:]*(?:the |le |el |il |den |dem |dia |am |on )?", re.I
+_UNTIL = phrases(
+    rf"(?<!\w)(?:{calendar.UNTIL})(?!\w)[ \t:]*(?:the |le |el |il |den |dem |dia |am |on )?"
 )
-_BEFORE_MARK = re.compile(
-    r"[ \t]{0,2}(?:\([^\n)]{1,5}\))?[ \t]{0,2}(?:まで|迄|至|까지|之后|以前|asti|saakka|tarihine|-ig)"
-)
+_MARK = re.compile(r"まで|迄|至|까지|之后|以前|asti|saakka|tarihine|-ig")  # behind a date
+_BEFORE_MARK = re.compile(rf"[ \t]{{0,2}}(?:\([^\n)]{{1,5}}\))?[ \t]{{0,2}}(?:{_MARK.pattern})")
 
 
 def return_date(text: str, sent: date | None) -> date | None:
     """The first day that the text names as the end of the absence. `sent` supplies a missing year."""
     words = text[:MAX_TEXT]
-    for mark in _UNTIL.finditer(words):
+    for mark in _UNTIL.finditer(lowered(words)):
         if found := _date_at(words, mark.end(), sent):
             return found
-    for pattern in _DATES:
+    for pattern in _DATES if _MARK.search(words) else ():
         for match in pattern.finditer(words):
             if _BEFORE_MARK.match(words, match.end()) and (found := _read(match, sent)):
                 return found

@@ -191,19 +191,19 @@ SUCCESS_SENTENCES = (
     r"successful|successful mail delivery report"
 )
 
-#: Where a notice begins to quote the mail that it is about.
+#: Where a notice begins to quote the mail that it is about: the beginnings of such a line.
 RETURNED_COPY = (
-    r"^-{2,}\s*(?:this is a copy of|below this line is a copy|original message|"
+    r"-{2,}\s*(?:this is a copy of|below this line is a copy|original message|"
     r"included is a copy|the original message|transcript of (?:the )?(?:message|mail)|returned message|"
     r"copy of (?:your|the)|unsent message|message (?:header|text|contents?) follow|"
     r"the (?:header|body) of the original|received message|undelivered message|"
     r"headers? of (?:the )?original|start of (?:the )?(?:original|returned)|message header)"
-    r"|^-{3,} ?forwarded message|^received: (?:from|by) |^return-path: |^-{5,}\s*$"
-    r"|^(?:your )?original message (?:follows|headers?|text)?:?\s*$|^original (?:mail|e-?mail) ?:"
-    r"|^(?:the )?(?:message )?headers? (?:of the (?:original )?message )?(?:follow|are|is)\b"
-    r"|^(?:kopie|copie|copia)\b[^\n]{0,60}:\s*$|^ursprüngliche (?:nachricht|kopfzeilen)|"
-    r"^en-têtes (?:de message )?d['’]origine"
-    r"|^original message headers:|^diagnostic information for administrators:.{0,4000}^original "
+    r"|-{3,} ?forwarded message|received: (?:from|by) |return-path: |-{5,}\s*$"
+    r"|(?:your )?original message (?:follows|headers?|text)?:?\s*$|original (?:mail|e-?mail) ?:"
+    r"|(?:the )?(?:message )?headers? (?:of the (?:original )?message )?(?:follow|are|is)\b"
+    r"|(?:kopie|copie|copia)\b[^\n]{0,60}:\s*$|ursprüngliche (?:nachricht|kopfzeilen)|"
+    r"en-têtes (?:de message )?d['’]origine"
+    r"|original message headers:|diagnostic information for administrators:.{0,4000}^original "
     r"message headers:"
 )
 

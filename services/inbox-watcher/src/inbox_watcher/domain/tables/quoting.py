@@ -57,25 +57,23 @@ QUOTING = (
     r"(?:quoting|zitat von|citando(?: a)?|citation de|en réponse à|citát|cytowanie|in reply to)\b"
 )
 
-#: The first field of a header block that Outlook puts above the history, and a second one within it.
+#: The first field of a header block that Outlook puts above the history, a comma between the languages …
 HEADER_FIRST = (
-    r"\*{0,2}(?:from|von|de|da|van|från|fra|lähettäjä|od|feladó|от(?: кого)?|від|"
-    r"de la|gönderen|από|nuo|no|saatja|מאת|من|từ|จาก|dari|kimden|发件人|寄件者|差出人|"
-    r"보낸 ?사람)\*{0,2}\s*[:：]"
+    "from,von,de,da,van,från,fra,lähettäjä,od,feladó,от,от кого,від,de la,gönderen,από,"
+    "nuo,no,saatja,מאת,من,từ,จาก,dari,kimden,发件人,寄件者,差出人,보낸 사람,보낸사람"
 )
+#: … and a second one within it.
 HEADER_NEXT = (
-    r"\*{0,2}(?:sent|date|to|subject|gesendet|datum|an|betreff|envoyé|à|objet|enviado|fecha|para|"
-    r"asunto|inviato|data|a|oggetto|assunto"
-    r"|verzonden|aan|onderwerp|skickat|till|ämne|sendt|til|emne|lähetetty|päiväys|aihe|wysłano|"
-    r"do|temat|odesláno|komu|předmět"
-    r"|дата|отправлено|кому|тема|gönderilme|tarih|kime|konu|发送时间|收件人|主题|日期"
-    r"|寄件日期|收件者|主旨|odoslané|predmet|elküldve|küldve|dátum|címzett|tárgy|trimis|către|subiect|"
-    r"gönderme tarihi|gönderildi|alıcı|στάλθηκε|ημερομηνία|προς|θέμα|надіслано|изпратено|до|относно|"
-    r"poslano|prima|za|zadeva|išsiųsta|kam|tema|nosūtīts|tēma|saadetud|adressaat|teema|enviat|per a|"
-    r"נשלח|אל|נושא|تاريخ الإرسال|التاريخ|إلى|الموضوع|đã gửi|ngày|tới|đến|chủ đề|ส่ง|วันที่|ถึง|เรื่อง|"
-    r"dikirim|tanggal|kepada|subjek|cc|kopie|kopia|copie|copia|копия|копія|抄送|副本"
-    r"|送信日時|宛先|件名|보낸 ?날짜|"
-    r"받는 ?사람|제목)\*{0,2}\s*[:：]"
+    "sent,date,to,subject,gesendet,datum,an,betreff,envoyé,à,objet,enviado,fecha,para,"
+    "asunto,inviato,data,a,oggetto,assunto,verzonden,aan,onderwerp,skickat,till,ämne,"
+    "sendt,til,emne,lähetetty,päiväys,aihe,wysłano,do,temat,odesláno,komu,předmět,дата,"
+    "отправлено,кому,тема,gönderilme,tarih,kime,konu,发送时间,收件人,主题,日期,寄件日期,收件者,主旨,odoslané,"
+    "predmet,elküldve,küldve,dátum,címzett,tárgy,trimis,către,subiect,gönderme tarihi,"
+    "gönderildi,alıcı,στάλθηκε,ημερομηνία,προς,θέμα,надіслано,изпратено,до,относно,"
+    "poslano,prima,za,zadeva,išsiųsta,kam,tema,nosūtīts,tēma,saadetud,adressaat,teema,"
+    "enviat,per a,נשלח,אל,נושא,تاريخ الإرسال,التاريخ,إلى,الموضوع,đã gửi,ngày,tới,đến,"
+    "chủ đề,ส่ง,วันที่,ถึง,เรื่อง,dikirim,tanggal,kepada,subjek,cc,kopie,kopia,copie,"
+    "copia,копия,копія,抄送,副本,送信日時,宛先,件名,보낸 날짜,보낸날짜,받는 사람,받는사람,제목"
 )
 
 #: A line that a phone or an app adds below what was written.
@@ -89,20 +87,26 @@ DEVICE_SIGNATURES = (
     r"diese nachricht wurde von (?:meine[mr]|unterwegs).{0,80} (?:gesendet|verschickt)\.?",
     r"(?:get|holen sie sich|hol dir|obtenir|télécharger|obtener|obtén|descargar|scarica|ottieni|obter o|"
     r"obtenha o|baixe o|download|pobierz|hämta|hent|skaffa|få|stáhnout|získat|скачать|загрузить)?"
-    r"\s?(?:outlook|bluemail|aqua ?mail|spark) (?:for|für|pour|para|per|voor|dla|för|til|pro|для) "
+    r" ?(?:outlook|bluemail|aqua ?mail|spark) (?:for|für|pour|para|per|voor|dla|för|til|pro|для) "
     r".{0,70}",
     r"(?:gesendet (?:von|mit) (?:mail|der|meine[mr])|provenance ?: courrier|enviado (?:desde|"
     r"do) (?:correo|"
     r"email|e-mail)|inviato da posta|verzonden vanuit mail|skickat från e-post|wysłane z poczta|"
     r"отправлено из (?:мобильн|почты)|envoyé (?:depuis|à partir de|avec) l['’]application).{0,60}",
-    r"從我的.{0,20}傳送|.{0,30}(?:készülékemről|iphone-omról) küldve|στάλθηκε από.{0,40}",
+    r"從我的.{0,20}傳送|στάλθηκε από.{0,40}",
     r"(?:lähetetty|odesláno|odoslané|elküldve|trimis|изпратено|надіслано|wysłano|dikirim|"
     r"enviat)\s.{0,60}",
     r"(?:iphone|ipad|android|スマートフォン).{0,10}から送信|从我的.{0,20}发送|发自我的.{0,30}",
     r"나의.{0,20}에서 보냄",
-    r".{0,20}(?:iphone|ipad|telefon).{0,15}gönderildi|נשלח מה.{0,30}|أُرسلت من.{0,30}",
+    r"נשלח מה.{0,30}|أُرسلت من.{0,30}",
     r"(?:sent|gesendet|envoyé|enviado) (?:with|from|via|using|mit|avec|con) (?:the )?"
     r"(?:proton ?mail|spark|superhuman|front|missive|mailspring|edison|airmail|newton|hey|"
     r"shortwave|zoho|canary|bluemail|nine|fairemail|k-9|tuta|mailbird|postbox|polymail|mail for|"
     r"windows|aqua mail|mymail|fastmail|alto|boxer|mutt|thunderbird|typeapp|gmx)\b.{0,60}",
+)
+
+#: … and how such a line ends where the device's name comes first.
+DEVICE_SIGNATURES_LAST = (
+    r"(?:készülékemről|iphone-omról) küldve",
+    r"(?:iphone|ipad|telefon).{0,15}gönderildi",
 )
