@@ -13,7 +13,7 @@ from dispatcher.domain.amendment import first_change, refusal
 from dispatcher.domain.campaigns import Campaign, CampaignState, Condition, Step, Tracking, Variant
 from dispatcher.domain.contradictions import contradictions
 from dispatcher.domain.winner import Metric, WinnerRule
-from dispatcher.store.campaigns import definition, from_definition
+from dispatcher.store.campaign_documents import definition, from_definition
 
 HTML = (Variant("A", "Hello", "Hi", "<p>Hi</p>"),)
 TEXT = (Variant("A", "Hello", "Hi"),)

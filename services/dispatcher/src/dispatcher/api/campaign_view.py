@@ -11,7 +11,8 @@ from dispatcher.domain.identity import lead_id
 from dispatcher.domain.message import Author
 from dispatcher.policies import Policies
 from dispatcher.store.attachments import Attachments
-from dispatcher.store.campaigns import Campaigns, definition
+from dispatcher.store.campaign_documents import definition
+from dispatcher.store.campaigns import Campaigns
 from dispatcher.store.deliveries import Deliveries
 from dispatcher.store.lead_documents import Lead
 from dispatcher.store.leads import Leads
