@@ -33,6 +33,7 @@ from tests.bench.compose import AUTHOR, compiled
 from tests.bench.mails import HTML, TEXT
 from tests.bench.peers.stopwatch import Stopwatch, read_job
 
+_AHEAD = 2_000  # leads: jobs are not taken from the queue long before their turn
 _DATE = datetime(2026, 11, 21, 12, tzinfo=UTC)
 
 
@@ -51,6 +52,7 @@ class _Jobs:
         self._compiled, self._reverse_path, self._count = message, reverse_path, count
         self._leads: deque[tuple[_Chunk, dict[str, str]]] = deque()
         self._acks: set[asyncio.Task[None]] = set()
+        self._room = asyncio.Event()
         self.connections: list[Connection] = []
         self.settled = 0
         self.over: asyncio.Future[None] = asyncio.get_running_loop().create_future()
@@ -62,10 +64,15 @@ class _Jobs:
             self._leads.extend((chunk, lead) for lead in leads)
         for connection in self.connections:
             connection.kick()
+        if len(self._leads) > _AHEAD:
+            self._room.clear()
+            await self._room.wait()
 
     def take(self, connection: Connection) -> Mail | None:
-        if not self._leads:
-            return None
+        if len(self._leads) <= _AHEAD // 2:
+            self._room.set()
+            if not self._leads:
+                return None
         chunk, lead = self._leads.popleft()
         letter = Letter(
             lead["id"], f"<{lead['id']}@sender.test>", AUTHOR, lead["email"], _DATE, lead
