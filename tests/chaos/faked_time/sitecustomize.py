@@ -1,20 +1,17 @@
-"""For processes under libfaketime: a sleep whose deadline has passed when it begins is over.
+"""For processes under libfaketime: a sleep that it cannot refuse.
 
-libfaketime answers EINVAL to it, which Python raises as OSError; on a busy machine that happens.
+`time.sleep` waits for a moment of the monotonic clock, which libfaketime compares with its own time of
+day: after a jump ahead it answers EINVAL at once.
 """
 
-import errno
+import select
 import time
 
-_sleep = time.sleep
+
+def _sleep(seconds: float) -> None:
+    if seconds < 0:
+        raise ValueError("sleep length must be non-negative")
+    select.select([], [], [], seconds)
 
 
-def _sleep_or_go_on(seconds: float) -> None:
-    try:
-        _sleep(seconds)
-    except OSError as error:
-        if error.errno != errno.EINVAL:
-            raise
-
-
-time.sleep = _sleep_or_go_on
+time.sleep = _sleep
