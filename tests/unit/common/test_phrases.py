@@ -4,7 +4,7 @@ import re
 
 import pytest
 
-from postfleet.phrases import lowered, phrases
+from postfleet.phrases import lowered, phrases, plain_letters
 from postfleet.smtp_reply_texts import TEXT_RULES
 
 _TEXTS = (
@@ -37,3 +37,17 @@ def test_small_letters_take_the_place_of_the_large_ones() -> None:
     found = phrases("KUTU").search(lowered(text))
     assert found
     assert text[found.start() : found.end()] == "KUTU"
+
+
+@pytest.mark.parametrize(
+    ("text", "plain"),
+    [
+        ("skrzynka pełna", "skrzynka pelna"),
+        ("boîte Ø", "boite O"),
+        ("ящик й 満が 가", "ящик й 満が 가"),
+    ],
+)
+def test_marks_of_latin_letters_are_left_out_and_no_other_script_is_touched(
+    text: str, plain: str
+) -> None:
+    assert plain_letters(text) == plain

@@ -11,13 +11,16 @@ from collections.abc import Iterable
 from dataclasses import dataclass
 from enum import StrEnum
 
-from postfleet.phrases import phrases
+from postfleet.phrases import phrases, plain_letters
 from postfleet.smtp import SmtpReply
 from postfleet.smtp_reply_texts import (
     ABOUT_AN_ADDRESS,
+    ABOUT_THE_SENDER,
     CATEGORIES,
+    CHECK_NOT_MADE,
     CODE_RULES,
     HARD,
+    ONLY_FOR_NOW,
     PHASE_RULES,
     PROVIDER_RULES,
     STATUS_RULES,
@@ -46,11 +49,15 @@ _ADDRESS = re.compile(r"[\w.!#$%&'*+/=?^`{|}~-]{1,200}@[\w.-]{1,255}")
 _HOST = re.compile(r"\b(?:host|server|from|by|to|with) [\w-]{1,63}(?:\.[\w-]{1,63}){1,10}")
 _IP_ADDRESS = re.compile(r"\bip address\b", re.IGNORECASE)  # is no address of a person
 _SPACE = re.compile(r"\s+(?:[45]\d\d[- ](?:#?[45]\.\d{1,3}\.\d{1,3} )?)?")
-_TEXTS = [(rule, phrases(rule.pattern)) for rule in TEXT_RULES]
+_TEXTS = [(rule, phrases(plain_letters(rule.pattern))) for rule in TEXT_RULES]
 _PROVIDERS = [
     (re.compile(status), phrases(words), verdict) for status, words, verdict in PROVIDER_RULES
 ]
 _ABOUT_AN_ADDRESS = phrases(ABOUT_AN_ADDRESS)
+_ABOUT_THE_SENDER = phrases(ABOUT_THE_SENDER)
+_ONLY_FOR_NOW = phrases(ONLY_FOR_NOW)
+_CHECK_NOT_MADE = phrases(CHECK_NOT_MADE)
+_CHECKS = ("policy", "authentication", "sender_rejected", "virus")
 _LATER = phrases(r"(?:try|retry|again|come back)\W{1,3}(?:\w+\W{1,3}){0,3}?(?:later|again|minutes)")
 _CODES_OF_ADDRESSES = (550, 551, 553)
 #: Words of these categories tell less than an enhanced status does.
@@ -100,15 +107,18 @@ def judge(
     if verdict.severity is Severity.HARD and _is_transient(status, code, text):
         reason = f"{verdict.reason}; but a transient code"
         return Classification(Severity.SOFT, verdict.category, reason)
-    if verdict.category == "policy" and _LATER.search(words) and _is_transient(status, code, text):
+    if verdict.category == "disabled" and _ONLY_FOR_NOW.search(words):
+        return Classification(Severity.SOFT, "mailbox_problem", f"{verdict.reason}; but for now")
+    undone = verdict.category in _CHECKS and (_LATER.search(words) or _CHECK_NOT_MADE.search(words))
+    if undone and _is_transient(status, code, text):
         return Classification(Severity.SOFT, "temporary", f"{verdict.reason}; but only for now")
     return verdict
 
 
 def _words(text: str) -> str:
-    """In one line of small letters; addresses and names of hosts, which may be any word, are out."""
+    """In one line of small plain letters, without addresses and hosts' names: those may be any word."""
     plain = _ADDRESS.sub("@", _SPACE.sub(" ", text[:MAX_TEXT]))
-    return _IP_ADDRESS.sub("ip", _HOST.sub(" ", plain)).lower()
+    return plain_letters(_IP_ADDRESS.sub("ip", _HOST.sub(" ", plain)).lower())
 
 
 def _verdict(category: str, severity: str, reason: str) -> Classification:
@@ -161,7 +171,8 @@ def _by_code(code: int | None, words: str) -> Classification | None:
     if code < 500:
         return _verdict("temporary", "", f"code {code}")
     says_nothing = not any(character.isalpha() for character in words)
-    if code in _CODES_OF_ADDRESSES and (says_nothing or _ABOUT_AN_ADDRESS.search(words)):
+    named = _ABOUT_AN_ADDRESS.search(words) and not _ABOUT_THE_SENDER.search(words)
+    if code in _CODES_OF_ADDRESSES and (says_nothing or named):
         return _verdict("unknown_user", HARD, f"code {code} about an address")
     category, severity = CODE_RULES.get(code, ("other", ""))
     return _verdict(category, severity, f"code {code}")

@@ -62,7 +62,7 @@ _WHO = r"(?:user|recipient|mail ?box|account|address|e-?mail|addressee|person|al
 TEXT_RULES = (
     TextRule(
         "dns",
-        r"not found,? (?:please )?try again|temporary (?:dns|lookup|resolution)",
+        r"not found,? (?:please )?try again|temporary (?:dns|lookup|resolution)|dns check fail",
     ),
     TextRule(
         "sender_rejected",
@@ -73,6 +73,7 @@ TEXT_RULES = (
         r"blocked senders?\b|verification failed for|sender callout|domain of sender|"
         r"header from address|"
         r"sender'?s? (?:domain|address)[^;]{0,60}(?:resolve|exist|not found|invalid|not valid)|"
+        r"sender (?:<?@>? )?has no (?:a|mx|dns|valid)\b|"
         r"not owned by (?:auth )?user|SendAsDenied|\bforge[dr]|null sender is not|(?:reverse|"
         r"return)[- ]path[^.]{0,30}(?:invalid|reject)|mail from[: ]<?@?>?[^.]{0,30}(?:not allowed|"
         r"denied|refused|rejected)|you are not allowed to send (?:mail )?from|expéditeur (?:refus|"
@@ -99,7 +100,10 @@ TEXT_RULES = (
         r"user|account|recipient)|mailbox[^.]{0,40}(?:size limit|exceeded|no space|too large|"
         r"full)|mailbox[^.]{0,20}reached (?:the |its )?max\w* (?:number of )?messages|"
         r"storage (?:limit|quota|allocation)|exceeded storage|full mailbox|"
+        r"remaining (?:\w+ )?(?:space|quota|storage)|"
+        r"(?:storage|quota|space|mailbox)[^.;]{0,30}exhausted|"
         r"mailbox exceeds|mailbox full|"
+        r"mail(?:box)? quota[^.;]{0,30}exceeded|quota (?:of|for) [^.;]{0,30}exceeded|"
         r"MailboxFull|too (?:much|many) (?:mail|messages|data) (?:in|on) (?:the |this |"
         r"that )?(?:mail ?box|user|account)|would (?:exceed|be over)[^.]{0,30}(?:quota|"
         r"limit of the mailbox)|quota exceed|disk quota|(?:boîte|boite)[^.]{0,60}(?:pleine|"
@@ -159,7 +163,7 @@ TEXT_RULES = (
         r"syntax (?:error )?in (?:\w+ )?(?:parameters? or )?(?:address|recipient|mailbox|forward)|"
         r"not (?:a )?(?:valid |legal )?RFC ?-?(?:2?821|5321|2?822|5322) (?:compliant )?address|"
         r"mailbox name (?:is )?(?:invalid|malformed)|domain missing|missing (?:domain|final '?@)|"
-        r"bad recipient address syntax",
+        r"bad recipient address syntax|malformed (?:recipient|rcpt|to)\b",
     ),
     TextRule(
         "moved",
@@ -234,7 +238,7 @@ TEXT_RULES = (
         r"adress)|(?:usuario|dirección|buz[oó]n|cuenta|casilla|direccion)[^.;]{0,40}(?:desconocid|"
         r"no existe|no (?:fue |se )?encontr|inválid|inexistente)|(?:utente|casella|indirizzo|"
         r"destinatario|account)[^.;]{0,40}(?:sconosciut|inesistente|non (?:esiste|trovat|valid))|"
-        r"(?:usuário|usuario|caixa|endereço|conta|destinatário)[^.;]{0,40}(?:desconhecid|"
+        r"(?:usuário|usuario|caixa|endereço|conta\b|destinatário)[^.;]{0,40}(?:desconhecid|"
         r"não (?:existe|encontrad)|inexistente|inválid)|nieznany (?:użytkownik|odbiorca|adres)|"
         r"(?:konto|użytkownik|skrzynka|adresat|odbiorca)[^.;]{0,30}(?:nie istnieje|nieznan)|"
         r"(?:kein|keine) (?:postfach|benutzer|konto|mailbox|empfänger|adresse)\b|"
@@ -247,6 +251,12 @@ TEXT_RULES = (
         r"tuntematon (?:käyttäjä|vastaanottaja)|(?:uživatel|příjemce|schránka|adresát|"
         r"používateľ|príjemca)[^.;]{0,20}(?:neexistuje|neznám|nenalezen)|neznámý (?:uživatel|příjemce)|"
         r"(?:felhasználó|címzett|postafiók)[^.;]{0,20}(?:nem létezik|ismeretlen|nem található)|"
+        r"nie ma (?:takie|te)\w+ (?:użytkownik|konta|adres|skrzynk|odbiorc)|"
+        r"так(?:ого|ой) (?:пользовател|адрес|ящик|получател|користувач)\w* (?:нет|нема|не )|"
+        r"không (?:tồn tại|tìm thấy)|tidak (?:ditemukan|dikenal|ada|wujud)|"
+        r"okänd (?:användare|mottagare|adress)|bilinmeyen (?:kullanıcı|alıcı|adres)|"
+        r"невідом\w+ (?:користувач|отримувач|одержувач|адрес)|"
+        r"неизвестн\w+ (?:пользовател|получател|адрес)|"
         r"ismeretlen (?:felhasználó|címzett)|(?:utilizator|destinatar)\w*[^.;]{0,20}(?:inexistent|"
         r"necunoscut|nu exist)|(?:користувач|отримувач|адресат)\w*[^.;]{0,20}(?:не існує|не знайден|"
         r"невідом)|άγνωστος (?:χρήστης|παραλήπτης)|"
@@ -295,7 +305,8 @@ TEXT_RULES = (
         r"do(?:es)? not|denied|no|prohibit\w*|we do(?:n['’]t| not)) (?:to )?relay|"
         r"relay[- ]?access|allowed to be relayed|rcpthosts|not (?:a )?local (?:domain|host)|"
         r"TenantAttribution|"
-        r"open relay|domain (?:is )?not (?:handled|hosted|served|allowed|local|configured|"
+        r"open relay|n['’]t (?:allowed|permitted|authori[sz]ed) to relay|"
+        r"domain (?:is )?not (?:handled|hosted|served|allowed|local|configured|"
         r"in my list)|mail for @?[^.;]{0,30} not accepted|not a gateway|"
         r"isn['’]?t in my (?:control|list)|we do not (?:host|serve)",
     ),
@@ -453,6 +464,21 @@ ABOUT_AN_ADDRESS = (
     r"mailbox|recipient|user|account|addressee|address\b|requested action not taken|@"
 )
 
+#: … unless it is about us as well: who sends, from where, what.
+ABOUT_THE_SENDER = r"\bsend|\brelay|\bdns\b|\bclient\b|\bhelo\b|\bconnect|\bauthenticat"
+
+#: With these words a mailbox is not closed for good.
+ONLY_FOR_NOW = (
+    r"temporar(?:y|ily)|for the moment|(?:try|again|retry|back) (?:later|tomorrow|(?:in|after) )|"
+    r"migrat|maintenance"
+)
+
+#: With these words and 4yz a check could not be made; that it was not passed is not said.
+CHECK_NOT_MADE = (
+    ONLY_FOR_NOW
+    + r"|time ?d?[- ]?out|not respond|could not (?:complete|look|check|be checked)|deferred"
+)
+
 #: subject.detail of an enhanced status (RFC 3463) -> (category, severity, whether it outweighs words)
 STATUS_RULES = {
     "1.0": ("unknown_user", HARD),
@@ -552,9 +578,15 @@ PROVIDER_RULES = (
         ("unknown_user", HARD),
     ),
     (r"5\.[01]\.[01]\b", r"recent history of bouncing", ("unknown_user", HARD)),
+    (
+        r"5\.2\.1\b",
+        r"not accept (?:delivery of )?(?:this|your) (?:message|mail)",
+        ("policy", POLICY),
+    ),
     (r"[45]\.7\.32\b", r"aligned|authenticated", ("authentication", POLICY)),
     (r"5\.7\.50[123]\b", r"access denied", ("sender_rejected", POLICY)),
     (r"4\.7\.500\b", r"server busy", ("rate_limited", SOFT)),
+    (r"5\.7\.5\b", r"policy reasons", ("policy", POLICY)),
     (
         r"5\.1\.0\b",  # IronPort's words for the status, then what the server said
         r"unknown address error '?(?![^']{0,200}(?:unknown|no such|exist|invalid|found|mailbox))"
