@@ -1,18 +1,19 @@
 """A stub of the database at the driver: dictionaries that speak the portable dialect and cost little.
 
 For one measurement only: what the dispatcher would do if its database cost nothing. Documents are
-kept by id, with a hash index for each field that a store asks an index for; nothing is written.
+kept by id, with an index for each field that a store asks one for; nothing is written.
 """
 
 import asyncio
-from collections import defaultdict
 from collections.abc import AsyncIterator, Iterable, Iterator, Sequence
+from itertools import islice
 from types import SimpleNamespace
 from typing import Any
 
 from pymongo import DeleteOne, InsertOne, UpdateOne
 from pymongo.errors import BulkWriteError, DuplicateKeyError, OperationFailure
 
+from tests.bench.peers.memory_index import Index, bounds_of_text
 from tests.bench.peers.memory_queries import (
     MISSING,
     Document,
@@ -20,7 +21,6 @@ from tests.bench.peers.memory_queries import (
     change_document,
     get,
     group,
-    hashable,
     matches,
 )
 
@@ -31,28 +31,32 @@ async def _turn() -> None:
 
 
 class Cursor:
-    def __init__(self, found: Iterable[Document]) -> None:
-        self._found = list(found)
+    """`ordered_by`: the field in whose order they come; no more are looked at than are asked for."""
+
+    def __init__(self, found: Iterable[Document], ordered_by: str = "") -> None:
+        self._found, self._ordered_by = found, ordered_by
 
     def sort(self, keys: Any, direction: int = 1) -> "Cursor":
         pairs = [(keys, direction)] if isinstance(keys, str) else list(keys)
+        if pairs == [(self._ordered_by, 1)]:
+            return self
+        found = list(self._found)
         for key, way in reversed(pairs):
-            self._found.sort(
-                key=lambda d, k=key: (get(d, k) is not None, get(d, k)), reverse=way < 0
-            )
+            found.sort(key=lambda d, k=key: (get(d, k) is not None, get(d, k)), reverse=way < 0)
+        self._found = found
         return self
 
     def limit(self, count: int) -> "Cursor":
-        self._found = self._found[:count] if count else self._found
+        self._found = islice(self._found, count) if count else self._found
         return self
 
     async def to_list(self, length: int | None = None) -> list[Document]:
         await _turn()
-        return [dict(document) for document in self._found[:length]]
+        return [dict(document) for document in islice(self._found, length)]
 
     async def __aiter__(self) -> AsyncIterator[Document]:
         await _turn()
-        for document in self._found:
+        for document in list(self._found):
             yield dict(document)
 
 
@@ -60,17 +64,16 @@ class Collection:
     def __init__(self, name: str, database: "Database") -> None:
         self.name, self.database = name, database
         self._documents: dict[Any, Document] = {}
-        self._indexes: dict[str, dict[Any, dict[Any, None]]] = {}
+        self._indexes: dict[str, Index] = {}
         self._unique: set[str] = set()
 
     async def create_index(self, keys: Any, unique: bool = False, **_: Any) -> None:
         names = [keys] if isinstance(keys, str) else [name for name, _ in keys]
         if len(names) != 1 or names[0] in self._indexes:
             return
-        index: dict[Any, dict[Any, None]] = defaultdict(dict)
+        index = self._indexes[names[0]] = Index()
         for id_, document in self._documents.items():
-            index[hashable(get(document, names[0]))][id_] = None
-        self._indexes[names[0]] = index
+            index.add(get(document, names[0]), id_)
         if unique:
             self._unique.add(names[0])
 
@@ -82,7 +85,7 @@ class Collection:
     # -- reading ---------------------------------------------------------------------------------
 
     def _ids(self, query: Document) -> Iterable[Any]:
-        """The smallest set of ids that an index gives for an equality, or all."""
+        """The smallest set of ids that an index gives for an equality; else for bounds; or all."""
         best: list[Any] | None = None
         for field, condition in query.items():
             values = allowed_values(condition)
@@ -90,10 +93,17 @@ class Collection:
                 continue
             if field == "_id":
                 return values
-            index = self._indexes[field]
-            found = [id_ for value in values for id_ in index.get(hashable(value), ())]
+            found = self._indexes[field].equal(values)
             best = found if best is None or len(found) < len(best) else best
+        if best is None and (field := self._bounded(query)):
+            return self._indexes[field].within(query[field])
         return list(self._documents) if best is None else best
+
+    def _bounded(self, query: Document) -> str:
+        """The field that is asked for by bounds alone, and has an index; else ""."""
+        bounded = [name for name, condition in query.items() if bounds_of_text(condition)]
+        alone = len(query) == 1 and len(bounded) == 1
+        return bounded[0] if alone and bounded[0] in self._indexes else ""
 
     def _select(self, query: Document) -> Iterator[Document]:
         for id_ in self._ids(query):
@@ -102,7 +112,8 @@ class Collection:
                 yield document
 
     def find(self, query: Document | None = None, *_: Any, **__: Any) -> Cursor:
-        return Cursor(self._select(query or {}))
+        query = query or {}
+        return Cursor(self._select(query), self._bounded(query))
 
     async def find_one(self, query: Document | None = None, *_: Any, **__: Any) -> Document | None:
         await _turn()
@@ -131,17 +142,17 @@ class Collection:
             return False
         for name in self._unique:
             value = get(document, name)
-            if value is not MISSING and self._indexes[name].get(hashable(value)):
+            if value is not MISSING and self._indexes[name].equal([value]):
                 return False
         self._documents[document["_id"]] = document
         for name, index in self._indexes.items():
-            index[hashable(get(document, name))][document["_id"]] = None
+            index.add(get(document, name), document["_id"])
         return True
 
     def _remove(self, document: Document) -> None:
         del self._documents[document["_id"]]
         for name, index in self._indexes.items():
-            index[hashable(get(document, name))].pop(document["_id"], None)
+            index.remove(get(document, name), document["_id"])
 
     def _update(
         self, query: Document, change: Document, *, many: bool, upsert: bool = False
@@ -161,13 +172,13 @@ class Collection:
         return changed
 
     def _apply(self, document: Document, change: Document) -> None:
-        before = {name: hashable(get(document, name)) for name in self._indexes}
+        before = {name: get(document, name) for name in self._indexes}
         change_document(document, change)
         for name, old in before.items():
-            new = hashable(get(document, name))
+            new = get(document, name)
             if new != old:
-                self._indexes[name][old].pop(document["_id"], None)
-                self._indexes[name][new][document["_id"]] = None
+                self._indexes[name].remove(old, document["_id"])
+                self._indexes[name].add(new, document["_id"])
 
     async def insert_one(self, document: Document) -> Any:
         await _turn()

@@ -87,3 +87,30 @@ async def test_an_index_is_dropped_once(people: Any) -> None:
         "p5",
         "p7",
     ]
+
+
+@pytest.mark.parametrize(
+    ("query", "limit", "expected"),
+    [
+        ({"queue": {"$gte": "a:2", "$lt": "b"}}, 2, ["2", "3"]),
+        ({"queue": {"$gt": "a:2", "$lte": "a:5"}}, 10, ["3", "4", "5"]),
+        ({"queue": {"$gte": "a:8"}}, 10, ["8", "9"]),
+        ({"queue": {"$lt": "a:1"}}, 10, ["0"]),
+        ({"queue": {"$gte": "b"}}, 10, []),
+    ],
+    ids=str,
+)
+async def test_bounds_of_an_indexed_text_are_read_in_its_order_also_after_changes(
+    query: dict[str, Any], limit: int, expected: list[str]
+) -> None:
+    for database in (Database(), mock_database("queues")):
+        queues = database.queues
+        await queues.create_index("queue")
+        put = [{"_id": str(n), "queue": f"z:{n}" if n % 2 else f"a:{n}"} for n in range(9, -1, -1)]
+        await queues.insert_many(put, ordered=False)
+        for n in range(1, 10, 2):
+            await queues.update_one({"_id": str(n)}, {"$set": {"queue": f"a:{n}"}})
+        await queues.insert_one({"_id": "no queue"})
+        assert await _ids(queues.find(query).sort("queue", 1).limit(limit)) == expected
+        found = await queues.find_one(query)
+        assert (found is not None) == bool(expected)
