@@ -18,6 +18,7 @@ E = TypeVar("E", bound=Event, covariant=True)
 
 #: Characters that the NATS binding leaves as they are; all others are percent-encoded.
 _PLAIN = "".join(chr(c) for c in range(0x21, 0x7F) if chr(c) not in '"%')
+_QUOTED = ' "%'  # of what is printable
 MAX_BODY_BYTES = 1_000_000
 
 
@@ -41,7 +42,9 @@ class Announcement:
     def body(self) -> bytes:
         if self.raw is not None:
             return self.raw
-        return self.event.model_dump_json(by_alias=True, exclude_none=True).encode()
+        # `model_dump_json` makes a text of these octets, and its caller octets again.
+        to_json = self.event.__pydantic_serializer__.to_json
+        return to_json(self.event, by_alias=True, exclude_none=True)
 
     def headers(self, service: str) -> dict[str, str]:
         return {
@@ -58,7 +61,8 @@ class Announcement:
 
 def _quoted(text: str) -> str:
     """Ids of ours have nothing to quote; addresses of people may."""
-    return text if text.isascii() and text.isalnum() else quote(text, safe=_PLAIN)
+    plain = text.isascii() and text.isprintable() and not any(sign in text for sign in _QUOTED)
+    return text if plain else quote(text, safe=_PLAIN)
 
 
 @dataclass(frozen=True, slots=True)

@@ -29,16 +29,19 @@ def frame(entry: Framed, more: str) -> bytes:
 
     Raises ValueError for a header that would break its line.
     """
-    lines = [f"{name}: {value}\r\n" for name, value in entry.headers.items()]
-    block = f"NATS/1.0\r\n{''.join(lines)}{more}\r\n"
-    if block.count("\n") != len(lines) + 2 + more.count("\n") or block.count("\r") != block.count(
-        "\n"
-    ):
+    headers, body = entry.headers, entry.body
+    lines = "".join([f"{name}: {value}\r\n" for name, value in headers.items()])
+    if lines.count("\n") != len(headers) or lines.count("\r") != len(headers):
         raise ValueError(f"a header of {entry.subject} has a line end in it")
-    head = block.encode()
+    head = f"NATS/1.0\r\n{lines}{more}\r\n".encode()
     size = len(head)
-    command = f"HPUB {entry.subject} {size} {size + len(entry.body)}\r\n".encode()
-    return b"%b%b%b\r\n" % (command, head, entry.body)
+    return b"HPUB %b %d %d\r\n%b%b\r\n" % (
+        entry.subject.encode(),
+        size,
+        size + len(body),
+        head,
+        body,
+    )
 
 
 async def write(client: Client, frames: Sequence[bytes]) -> None:

@@ -45,4 +45,5 @@ def _day(number: int) -> str:
 
 def iso(moment: datetime) -> str:
     """RFC 3339 in UTC with milliseconds, the form of CloudEvents' `ce-time`."""
-    return moment.astimezone(UTC).isoformat(timespec="milliseconds").replace("+00:00", "Z")
+    utc = moment if moment.tzinfo is UTC else moment.astimezone(UTC)
+    return utc.isoformat(timespec="milliseconds").removesuffix("+00:00") + "Z"

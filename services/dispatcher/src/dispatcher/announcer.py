@@ -7,7 +7,7 @@ import asyncio
 import logging
 from collections import Counter
 from collections.abc import Awaitable, Sequence
-from typing import TypeVar
+from typing import NamedTuple, TypeVar
 
 from pymongo.errors import PyMongoError
 
@@ -34,6 +34,15 @@ _SWEEP_LIMIT = 200
 
 
 _Entry = tuple[Batch, tuple[Settled, ...]]
+
+
+class _Said(NamedTuple):
+    """A settlement whose events are on the bus, if it has any that can be said."""
+
+    settlement: Settlement
+    sayable: bool
+
+
 T = TypeVar("T")
 R = TypeVar("R")
 
@@ -44,7 +53,8 @@ class Announcer:
         self._deliveries = deliveries
         self._bus = bus
         self._written = GroupCommit(self._write, rest=_WRITE_REST)
-        self._announced = GroupCommit(self._announce_once, rest=_ANNOUNCE_REST)
+        self._said = GroupCommit(self._say_once, rest=_ANNOUNCE_REST)
+        self._shown = GroupCommit(self._show_once)  # while the next events are said
         for outcome in Outcome:  # there from the start: no news is a zero
             metrics.deliveries.labels(bus.service, outcome.value)
 
@@ -63,7 +73,7 @@ class Announcer:
         return self._tell(await _until_done(self._written, (batch, tuple(settled))))
 
     async def _tell(self, written: Settlement) -> None:
-        await _until_done(self._announced, written)
+        await _until_done(self._shown, await _until_done(self._said, written))
 
     async def _write(self, entries: Sequence[_Entry]) -> Sequence[Settlement]:
         """One document a batch, however many of its deliveries are ready."""
@@ -76,9 +86,14 @@ class Announcer:
         await self._settlements.insert(list(made.values()))
         return [made[batch.id] for batch, _ in entries]
 
-    async def _announce_once(self, settlements: Sequence[Settlement]) -> Sequence[None]:
-        await self._announce(list({s.id: s for s in settlements}.values()))
-        return [None] * len(settlements)
+    async def _say_once(self, settlements: Sequence[Settlement]) -> Sequence[_Said]:
+        said = await self._say(list({s.id: s for s in settlements}.values()))
+        by_id = {one.settlement.id: one for one in said}
+        return [by_id[s.id] for s in settlements]
+
+    async def _show_once(self, said: Sequence[_Said]) -> Sequence[None]:
+        await self._show(list({one.settlement.id: one for one in said}.values()))
+        return [None] * len(said)
 
     async def say(self, settlements: Sequence[Settlement]) -> int:
         """Publish their events, under the same ids however often; returns how many."""
@@ -91,18 +106,23 @@ class Announcer:
             raise NotConfirmed(list(failed), next(iter(failed.values())))
         return len(events)
 
-    async def _announce(self, settlements: Sequence[Settlement]) -> None:
+    async def _say(self, settlements: Sequence[Settlement]) -> list[_Said]:
         for _ in settlements:
             reach("after-settle")
         told = [_events(one) for one in settlements]
         await self._publish(told)
         for _ in settlements:
             reach("after-publish")
+        pairs = zip(settlements, told, strict=True)
+        return [_Said(one, sayable=events is not None) for one, events in pairs]
+
+    async def _show(self, said: Sequence[_Said]) -> None:
+        """Their rows, then the marks: nothing is announced that people do not see."""
+        settlements = [one.settlement for one in said]
         await self._deliveries.write(
             [(s.batch_id, s.origin, one) for s in settlements for one in s.settled]
         )
-        pairs = zip(settlements, told, strict=True)
-        unsayable = [s.id for s, events in pairs if events is None]
+        unsayable = [one.settlement.id for one in said if not one.sayable]
         if unsayable:  # its rows are written, and nobody waits for it for ever
             gauges.unsayable.inc(len(unsayable))
             await self._settlements.set_aside(unsayable)
@@ -115,7 +135,7 @@ class Announcer:
         """Announce what a crash left; returns how many settlements."""
         left = await self._settlements.unannounced(now_ms() - grace_ms, _SWEEP_LIMIT)
         if left:
-            await self._announce(left)
+            await self._show(await self._say(left))
         return len(left)
 
 

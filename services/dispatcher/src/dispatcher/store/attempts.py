@@ -3,7 +3,6 @@
 from collections.abc import Sequence
 from dataclasses import dataclass
 
-from pymongo import InsertOne
 from pymongo.errors import BulkWriteError
 
 from postfleet.instants import now_ms
@@ -38,13 +37,12 @@ class Attempts:
         know whether its statement arrived repeats it.
         """
         at = now_ms()
-        inserts = [
-            InsertOne({"_id": one.key, "batch_id": one.batch_id, "by": one.by, "at": at})
-            for one in attempts
+        documents = [
+            {"_id": one.key, "batch_id": one.batch_id, "by": one.by, "at": at} for one in attempts
         ]
         taken: set[str] = set()
         try:
-            await self._collection.bulk_write(inserts, ordered=False)
+            await self._collection.insert_many(documents, ordered=False)
         except BulkWriteError as error:
             taken = {attempts[index].key for index in duplicates(error)}
         owners = await self._owners(taken)

@@ -3,7 +3,7 @@
 from collections.abc import Mapping, Sequence
 from typing import Any
 
-from pymongo import InsertOne, UpdateOne
+from pymongo import UpdateOne
 from pymongo.errors import BulkWriteError
 
 from dispatcher.domain.auto_pause import Figures, PauseRules, enough_sends
@@ -45,9 +45,9 @@ class Deliveries:
     async def write(self, rows: Sequence[tuple[str, Origin, Settled]]) -> None:
         """(batch id, origin, settled): insert; a row that is there never goes back in rank."""
         documents = [to_document(*row) for row in rows]
-        inserts = [InsertOne(without_blanks(document)) for document in documents]
         try:
-            await self._relaxed.bulk_write(inserts, ordered=False)
+            new = [without_blanks(document) for document in documents]
+            await self._relaxed.insert_many(new, ordered=False)
         except BulkWriteError as error:
             again = [replacing(documents[index]) for index in duplicates(error)]
             await self._relaxed.bulk_write(again, ordered=False)

@@ -100,11 +100,11 @@ _BLANKS: Document = {
 def without_blanks(document: Document) -> Document:
     """For a new row. One that waits keeps its time: it is looked for by that."""
     waits = document["state"] in WAITING
-    return {
-        name: value
-        for name, value in document.items()
-        if name not in _BLANKS or value != _BLANKS[name] or (waits and name == "next_attempt_at")
-    }
+    kept = document.copy()
+    for name, blank in _BLANKS.items():
+        if kept[name] == blank and not (waits and name == "next_attempt_at"):
+            del kept[name]
+    return kept
 
 
 def replacing(document: Document) -> UpdateOne:

@@ -4,6 +4,7 @@ a new one is announced (events, rows) and then marked."""
 import uuid
 from collections.abc import Sequence
 from dataclasses import asdict, dataclass
+from operator import attrgetter
 
 from dispatcher.domain.ledger import Batch, Item, Origin, Settled
 from dispatcher.domain.outcomes import Outcome
@@ -102,6 +103,7 @@ _TEXTS = (
 )
 _NUMBERS = ("reply_code", "retry_at")
 _FLAGS = ("soft_bounce", "same_outage")
+_texts, _numbers, _flags = (attrgetter(*names) for names in (_TEXTS, _NUMBERS, _FLAGS))
 
 
 def _item_document(settled: Settled) -> Document:
@@ -112,15 +114,12 @@ def _item_document(settled: Settled) -> Document:
         "outcome": settled.outcome.value,
         "at": settled.at,
     }
-    for name in _TEXTS:
-        if text := getattr(settled, name):
-            document[name] = text
-    for name in _NUMBERS:
-        if (number := getattr(settled, name)) is not None:
+    document |= {name: text for name, text in zip(_TEXTS, _texts(settled), strict=True) if text}
+    for name, number in zip(_NUMBERS, _numbers(settled), strict=True):
+        if number is not None:
             document[name] = number
-    for name in _FLAGS:
-        if getattr(settled, name):
-            document[name] = 1
+    if any(flags := _flags(settled)):
+        document |= {name: 1 for name, flag in zip(_FLAGS, flags, strict=True) if flag}
     return document
 
 
