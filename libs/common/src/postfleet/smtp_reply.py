@@ -53,7 +53,7 @@ _TEXTS = [(rule, phrases(plain_letters(rule.pattern))) for rule in TEXT_RULES]
 _PROVIDERS = [
     (re.compile(status), phrases(words), verdict) for status, words, verdict in PROVIDER_RULES
 ]
-_ABOUT_AN_ADDRESS = phrases(ABOUT_AN_ADDRESS)
+_ABOUT_AN_ADDRESS = phrases(plain_letters(ABOUT_AN_ADDRESS))
 _ABOUT_THE_SENDER = phrases(ABOUT_THE_SENDER)
 _ONLY_FOR_NOW = phrases(ONLY_FOR_NOW)
 _CHECK_NOT_MADE = phrases(CHECK_NOT_MADE)

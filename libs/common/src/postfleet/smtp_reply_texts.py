@@ -73,7 +73,7 @@ TEXT_RULES = (
         r"blocked senders?\b|verification failed for|sender callout|domain of sender|"
         r"header from address|"
         r"sender'?s? (?:domain|address)[^;]{0,60}(?:resolve|exist|not found|invalid|not valid)|"
-        r"sender (?:<?@>? )?has no (?:a|mx|dns|valid)\b|"
+        r"sender (?:<?@>? )?has (?:no (?:a|mx|dns|valid)|(?:a )?null mx)\b|"
         r"not owned by (?:auth )?user|SendAsDenied|\bforge[dr]|null sender is not|(?:reverse|"
         r"return)[- ]path[^.]{0,30}(?:invalid|reject)|mail from[: ]<?@?>?[^.]{0,30}(?:not allowed|"
         r"denied|refused|rejected)|you are not allowed to send (?:mail )?from|expéditeur (?:refus|"
@@ -130,6 +130,7 @@ TEXT_RULES = (
         r"excessive (?:rate|number|volume)|going over quota|has exceeded (?:its|their|"
         r"the) (?:message|limit|threshold)|trop de (?:connexions|messages|destinataires)|"
         r"OFR\d*_10[3-5]|\bRP:(?:QRC|TRC)|\bHL:(?:ITC|IFC|ICC)|\bMI:(?:CEL|DMC|CCL)|RL0000\d\d|"
+        r"\brate (?:\w+ ){0,2}(?:above|too high|higher)|"
         r"ratelimit|SubmissionQuota|limits for how many messages|too much mail from",
     ),
     TextRule(
@@ -167,6 +168,7 @@ TEXT_RULES = (
     ),
     TextRule(
         "moved",
+        r"recipient changed (?:the|his|her) |"
         r"(?:has|have) (?:moved|changed (?:its|their|his|her|the)? ?(?:e-?mail )?address)|"
         r"user not local; please try|please (?:use|try|update|"
         r"note)[^.]{0,30}new (?:e-?mail )?address|mailbox (?:has )?moved|address (?:has )?changed|"
@@ -174,6 +176,7 @@ TEXT_RULES = (
     ),
     TextRule(
         "disabled",
+        r"hibernat|"
         r"\b"
         + _WHO
         + r"s?\b[^.;]{0,40}?\b(?:is |are |has been |have been |was |were |being |temporarily |"
@@ -272,7 +275,9 @@ TEXT_RULES = (
         r"kullanıcı (?:bulunamadı|yok)|(?:用户|收件人|邮箱|地址|信箱|收件者)[^.;]{0,12}"
         r"(?:不存在|未找到|无效|不正確|不明)|"
         r"宛先[^.;]{0,20}(?:不明|見つかり|存在)|"
-        r"(?:ユーザ|アドレス|メールアドレス)[^.;]{0,20}(?:存在し|見つかり|不明)|"
+        r"(?:ユーザ|アドレス|メールアドレス)[^.;]{0,20}(?:存在し|見つかり|不明|いません)|"
+        r"[無无]此|aucun (?:utilisateur|destinataire|compte)|(?:alıcı|hesap) bulunamadı|"
+        r"no existe (?:la|el|esa|ese|tal) (?:cuenta|buz|direc|usuario|destinat)|"
         r"사용자[^.;]{0,10}(?:없|알 수)|존재하지 않",
     ),
     TextRule(
@@ -319,7 +324,7 @@ TEXT_RULES = (
         r"listed|bloqu[ée]e|gesperrt)|blocked (?:using|for|-? ?see)|"
         r"bl(?:oc)?ked from|(?:your|from) (?:ip|network|server|host|isp)\b[^.;]{0,80}(?:block|ban|"
         r"reject|denied|spam|not allowed|refus)|is on (?:our|a|the) (?:\w+ )?list|AS\(\d+\)|"
-        r"dynamic(?:ally)? (?:ip|assigned|address)|dial-?up|residential|"
+        r"dynamic(?:ally)? (?:ip|assigned|address|network|range|pool)|dial-?up|residential|"
         r"not accepting mail from (?:you|your)|no smtp service|OFR\d*_102|DNS:NR|\bdul\b|S\d{7}|"
         r"\((?:CON|DYN|RLY):[A-Z]\w\)|suspicious network|open proxy|tosa@|\(BL\)|"
         r"access to this mail system has been rejected|your access to|"
@@ -461,7 +466,12 @@ TEXT_RULES = (
 
 #: What only says that it is about an address: with 550, 551 or 553 enough to call it dead.
 ABOUT_AN_ADDRESS = (
-    r"mailbox|recipient|user|account|addressee|address\b|requested action not taken|@"
+    r"mailbox|recipient|user|account|addressee|address\b|requested action not taken|@|"
+    r"utilisateur|destinat|usu[aá]rio|cuenta|utente|casella|empf[aä]nger|benutzer|postfach|odbiorc|"
+    r"użytkown|skrzynk|gebruiker|ontvanger|geadresseerde|mottag|modtag|bruker|bruger|användar|"
+    r"vastaanott|příjem|uživatel|schránk|címzett|felhasznál|utilizator|alıcı|kullanıcı|"
+    r"получател|пользовател|адресат|ящик|отримувач|користувач|收件人|收件者|用户|使用者|"
+    r"ユーザ|宛先|受信者|수신자|사용자|người (?:dùng|nhận)|penerima|pengguna"
 )
 
 #: … unless it is about us as well: who sends, from where, what.
@@ -569,7 +579,11 @@ STATUS_RULES = {
 
 #: (status, words): what a provider means by a status and words that others mean otherwise.
 PROVIDER_RULES = (
-    (r"[45]\.4\.1\b", r"recipient address rejected: access denied", ("unknown_user", HARD)),
+    (
+        r"[45]\.4\.1\b",
+        r"recipient address(?:es)? rejected ?: access denied",
+        ("unknown_user", HARD),
+    ),
     (r"5\.5\.0\b", r"mailbox unavailable|requested action not taken", ("unknown_user", HARD)),
     (
         r"5\.7\.1\b",
