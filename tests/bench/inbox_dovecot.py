@@ -40,7 +40,7 @@ class _Form:
 
 
 def results(quick: bool) -> Iterator[Figure]:
-    return _measured(_Form(60, 100, 10.0) if quick else _Form(150, 300, 15.0))
+    return _measured(_Form(60, 100, 10.0) if quick else _Form(150, 300, 10.0))
 
 
 def long_results() -> Iterator[Figure]:

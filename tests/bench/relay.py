@@ -31,7 +31,7 @@ _PEER = "a bare aiosmtpd handler"
 
 
 def results(quick: bool) -> list[Figure]:
-    rounds, mails = (2, 500) if quick else (5, 1500)
+    rounds, mails = (2, 500) if quick else (5, 1000)
     figures = []
     with MongoServer() as mongo, tempfile.TemporaryDirectory() as folder:
         for name, kept in (("a connection a mail", ()), ("kept connections", ("-d",))):

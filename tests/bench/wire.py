@@ -45,7 +45,7 @@ def results(quick: bool) -> list[Figure]:
     if reason := Sink.missing():
         return [skipped("wire", reason)]
     mailpeers.prepare()
-    rounds, share = (3, 0.25) if quick else (5, 0.6)
+    rounds, share = (3, 0.25) if quick else (5, 0.5)
     return [
         *_small(rounds, share),
         *_large(rounds),

@@ -37,7 +37,7 @@ class Shared:
 def results(quick: bool) -> list[Figure]:
     if reason := Sink.missing():
         return [skipped("worker processes", reason)]
-    rounds, leads = (3, 1_000) if quick else (5, 6_000)
+    rounds, leads = (3, 1_000) if quick else (5, 5_000)
     one, two = [], []
     for _ in range(rounds):
         one.append(asyncio.run(_campaign(leads, 1)))
