@@ -50,6 +50,7 @@ class Run:
     mails: int
     seconds: float
     cpu_seconds: float
+    kernel_seconds: float = 0.0  # of these, where it was asked
 
     @property
     def rate(self) -> float:
@@ -59,6 +60,11 @@ class Run:
     def cpu_us(self) -> float:
         """Microseconds of CPU a mail, in user and kernel mode."""
         return self.cpu_seconds / self.mails * 1e6
+
+    @property
+    def kernel_us(self) -> float:
+        """Of these, in kernel mode: what system calls and TCP cost whatever the language."""
+        return self.kernel_seconds / self.mails * 1e6
 
 
 class ClientFailed(Exception):
@@ -84,7 +90,7 @@ def smtp_source(job: Job, pinned: bool = True) -> Run:
     process.returncode = os.waitstatus_to_exitcode(status)
     if process.returncode or said:
         raise ClientFailed(f"smtp-source ended with {process.returncode}: {said[-2000:]}")
-    return Run(job.count, seconds, used.ru_utime + used.ru_stime)
+    return Run(job.count, seconds, used.ru_utime + used.ru_stime, used.ru_stime)
 
 
 def python_peer(name: str) -> Client:
@@ -126,7 +132,8 @@ def _script(argv: list[str], job: Job, pinned: bool, env: Mapping[str, str]) -> 
     if done.returncode:
         raise ClientFailed(f"{argv[:-1]} ended with {done.returncode}\n{done.stderr[-3000:]}")
     result = json.loads(done.stdout.splitlines()[-1])
-    return Run(result["mails"], result["seconds"], result["cpu_seconds"])
+    kernel = result.get("kernel_seconds", 0.0)
+    return Run(result["mails"], result["seconds"], result["cpu_seconds"], kernel)
 
 
 def pin_argv(core: int, argv: list[str]) -> list[str]:

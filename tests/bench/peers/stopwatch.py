@@ -20,15 +20,17 @@ def read_content(job: dict[str, Any]) -> bytes:
 
 class Stopwatch:
     def __init__(self) -> None:
-        self._cpu, self._began = _cpu(), time.perf_counter()
+        self._used, self._began = _used(), time.perf_counter()
 
     def tell(self, mails: int, **more: float) -> None:
         """Print the result; interpreter start and imports are not in it."""
         seconds = time.perf_counter() - self._began
-        result = {"mails": mails, "seconds": seconds, "cpu_seconds": _cpu() - self._cpu, **more}
-        print(json.dumps(result))
+        user, kernel = (now - then for now, then in zip(_used(), self._used, strict=True))
+        cpu = {"cpu_seconds": user + kernel, "kernel_seconds": kernel}
+        print(json.dumps({"mails": mails, "seconds": seconds, **cpu, **more}))
 
 
-def _cpu() -> float:
+def _used() -> tuple[float, float]:
+    """Seconds of CPU in user and kernel mode."""
     used = resource.getrusage(resource.RUSAGE_SELF)
-    return used.ru_utime + used.ru_stime
+    return used.ru_utime, used.ru_stime
