@@ -71,7 +71,8 @@ TEXT_RULES = (
         r"(?:does )?not (?:exist|found|allowed|permitted|accepted|verified|listed))|(?:unknown|"
         r"invalid|bad|illegal|unauthori[sz]ed|blocked|banned) (?:outbound )?sender\b|"
         r"blocked senders?\b|verification failed for|sender callout|domain of sender|"
-        r"header from address|"
+        r"header from address|invalid ip\b|"
+        r"not accept (?:any )?(?:e-?)?(?:mail|message)s? from (?:this|the) sender|"
         r"sender'?s? (?:domain|address)[^;]{0,60}(?:resolve|exist|not found|invalid|not valid)|"
         r"sender (?:<?@>? )?has (?:no (?:a|mx|dns|valid)|(?:a )?null mx)\b|"
         r"not owned by (?:auth )?user|SendAsDenied|\bforge[dr]|null sender is not|(?:reverse|"
@@ -293,7 +294,7 @@ TEXT_RULES = (
         r"isn['’]t registered)|weren['’]?t able to find the recipient domain|BadRcptDomain|"
         r"no (?:mx|mail exchanger|valid mail)[^.;]{0,30}(?:found|exist|record|host)|"
         r"\bMX\b[^.;]{0,40}(?:non-?existent|no SMTP service)|does not (?:accept|"
-        r"receive) (?:any )?(?:e-?)?mail(?! from)|never accept\w* mail|no route (?:found )?(?:to|"
+        r"receive) (?:any )?(?:e-?)?mail(?!s? from)|never accept\w* mail|no route (?:found )?(?:to|"
         r"for) domain|no data record of requested type|Host unknown|domain (?:has )?expired|"
         r"domaine? (?:inconnu|inexistant)|domäne? (?:unbekannt|existiert nicht)|"
         r"dominio (?:desconocido|sconosciuto|inexistente|inesistente)|does not appear to be registered",
@@ -390,7 +391,7 @@ TEXT_RULES = (
         r"couldn['’]?t|not able|wasn['’]?t able) (?:to )?(?:connect|establish|contact|reach|"
         r"open (?:a )?connection)|did(?:n['’]?t| not) (?:respond|answer|accept (?:our|my) )|"
         r"not respond|lost connection|(?:timed? ?out|timeout) |timed out|host (?:is )?(?:down|"
-        r"unreachable|not reachable)|no answer from|unreachable|conversation with|"
+        r"unreachable)|not reachable|no answer from|unreachable|conversation with|"
         r"server (?:is )?(?:busy|too busy|down)|socket|hung up|closed (?:the )?connection|"
         r"connect to \S+ fail|broken pipe|EOF|no (?:servers|hosts) (?:available|could be reached)|"
         r"communication (?:problem|fail)",
@@ -600,6 +601,7 @@ PROVIDER_RULES = (
     (r"[45]\.7\.32\b", r"aligned|authenticated", ("authentication", POLICY)),
     (r"5\.7\.50[123]\b", r"access denied", ("sender_rejected", POLICY)),
     (r"4\.7\.500\b", r"server busy", ("rate_limited", SOFT)),
+    (r"5\.1\.2\b", r"\buser reject", ("restricted", POLICY)),
     (r"5\.7\.5\b", r"policy reasons", ("policy", POLICY)),
     (
         r"5\.1\.0\b",  # IronPort's words for the status, then what the server said
