@@ -8,6 +8,7 @@ import asyncio
 import resource
 import time
 from collections.abc import Awaitable, Callable, Sequence
+from dataclasses import asdict
 
 import uvloop
 from pymongo import UpdateOne, monitoring
@@ -79,6 +80,7 @@ async def _measure(nats_url: str, mongo_url: str, rounds: int, mails: int) -> li
     for number in range(rounds):
         mongo = Mongo(mongo_url, "dispatcher", f"bench{number}_")
         before = _statements.count
+        await _prepare(mongo)
         work = _batches(mails, f"a{number}")
         wall, used = await _timed(_appended(mongo, bus, work))
         statements.append((_statements.count - before) / mails * 100)
@@ -96,6 +98,20 @@ async def _measure(nats_url: str, mongo_url: str, rounds: int, mails: int) -> li
         figure("ledger and bus, client CPU", cpu, "µs/mail", goal="<= 60"),
         figure("database statements", statements, "per 100 mails", goal="<= 10"),
     ]
+
+
+async def _prepare(mongo: Mongo) -> None:
+    """Every ledger has its tables and indexes before the first mail; and both have the rows that
+    people query, with the same indexes."""
+    database = mongo.database
+    for store in (
+        Batches(database.batches),
+        Settlements(database.settlements),
+        Deliveries(database.deliveries),
+        Deliveries(database.rows),
+    ):
+        await store.ensure_indexes()
+    await database.attempts.insert_one({"_id": "first"})  # its key is its only index
 
 
 async def _timed(work: Awaitable[None]) -> tuple[float, float]:
@@ -186,9 +202,12 @@ async def _row_per_state(mongo: Mongo, bus: Bus, work: Sequence[Batch]) -> None:
     updates go to the database by groups of 50 as well.
     """
     facts, rest = mongo.database.rows, mongo.relaxed.rows
-    everything = [item for batch in work for item in batch.items]
     await rest.insert_many(
-        [{"_id": i.delivery_id, "state": "scheduled", "to": i.recipient} for i in everything],
+        [
+            {"_id": item.delivery_id, "state": "scheduled", **_told_to_people(batch, item)}
+            for batch in work
+            for item in batch.items
+        ],
         ordered=False,
     )
 
@@ -213,9 +232,20 @@ async def _row_per_state(mongo: Mongo, bus: Bus, work: Sequence[Batch]) -> None:
             lambda id_: {"$set": {"state": "accepted", "outbox": told[id_].body().decode()}},
         )
         await bus.publish_each(told.values())
-        await move(rest, mine, "accepted", lambda _: {"$unset": {"outbox": ""}})
+        await move(rest, mine, "accepted", lambda _: {"$set": {"outbox": ""}})
 
     await _in_lanes(work, run)
+
+
+def _told_to_people(batch: Batch, item: Item) -> Document:
+    """What is known of a delivery before it is sent, as in a row of ours."""
+    return {
+        **asdict(batch.origin),
+        "lead_id": item.lead_id,
+        "recipient": item.recipient,
+        "batch_id": batch.id,
+        "updated_at": batch.created_at,
+    }
 
 
 def _announcement(batch: Batch, one: Settled) -> Announcement:
