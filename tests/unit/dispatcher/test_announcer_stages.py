@@ -11,6 +11,7 @@ from dispatcher.announcer import Announcer
 from dispatcher.store.deliveries import Deliveries
 from dispatcher.store.settlements import Settlements
 from postfleet.bus import Bus
+from tests.support.busworld import until
 from tests.unit.dispatcher.test_ledger_edges import Said, accepted, batch
 
 
@@ -35,16 +36,13 @@ async def test_the_next_events_are_said_while_rows_wait_and_once_though_rows_fai
     announcer = Announcer(settlements, cast(Deliveries, rows), cast(Bus, said))
     first, second = batch("first"), batch("second")
     one = asyncio.create_task(announcer.settle(first, [accepted(first)]))
-    while not rows.writes:
-        await asyncio.sleep(0)
+    await until(lambda: rows.writes == 1)
     two = asyncio.create_task(announcer.settle(second, [accepted(second)]))
-    async with asyncio.timeout(30):
-        while len(said.events) < 2:  # the rows of the first are not written yet
-            await asyncio.sleep(0.001)
-        assert not one.done()
-        assert len(await settlements.unannounced(2**62, 9)) == 2, "no mark before the rows"
-        rows.go.set()
-        await asyncio.gather(one, two)
+    await until(lambda: len(said.events) == 2)  # the rows of the first are not written yet
+    assert not one.done()
+    assert len(await settlements.unannounced(2**62, 9)) == 2, "no mark before the rows"
+    rows.go.set()
+    await asyncio.gather(one, two)
     assert [event.event.aggregate_id for event in said.events] == ["d-first", "d-second"]
     assert rows.writes == 3
     assert await announcer.sweep(grace_ms=0) == 0
