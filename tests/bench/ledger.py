@@ -229,11 +229,19 @@ async def _row_per_state(mongo: Mongo, bus: Bus, work: Sequence[Batch]) -> None:
             for id_ in mine
         ]
         await facts.bulk_write(begun, ordered=False)
-        told = {one.item.delivery_id: _announcement(batch, one) for one in _settled(batch)}
+        settled = _settled(batch)
+        told = {one.item.delivery_id: _announcement(batch, one) for one in settled}
+        answers = {one.item.delivery_id: _answer(one) for one in settled}
         accepted = [
             UpdateOne(
                 {"_id": id_, "state": "transmitting"},
-                {"$set": {"state": "accepted", "outbox": told[id_].body().decode()}},
+                {
+                    "$set": {
+                        "state": "accepted",
+                        **answers[id_],
+                        "outbox": told[id_].body().decode(),
+                    }
+                },
             )
             for id_ in mine
         ]
@@ -252,6 +260,19 @@ def _told_to_people(batch: Batch, item: Item) -> Document:
         "recipient": item.recipient,
         "batch_id": batch.id,
         "updated_at": batch.created_at,
+    }
+
+
+def _answer(one: Settled) -> Document:
+    """What people are told of it afterwards, as in a row of ours."""
+    return {
+        "message_id": one.message_id,
+        "author": one.author,
+        "mail_subject": one.mail_subject,
+        "reply_code": 250,
+        "reply_text": one.reply_text,
+        "accepted_at": one.at,
+        "updated_at": one.at,
     }
 
 
