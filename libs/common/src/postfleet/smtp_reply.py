@@ -20,6 +20,8 @@ from postfleet.smtp_reply_texts import (
     CHECK_NOT_MADE,
     CODE_RULES,
     HARD,
+    IS_GONE,
+    NO_RECIPIENT,
     ONLY_FOR_NOW,
     PHASE_RULES,
     PROVIDER_RULES,
@@ -47,6 +49,7 @@ _STATUS = re.compile(r"(?<![\d.])([245])\.(\d{1,3})\.(\d{1,3})(?![\d.])")
 _CODE = re.compile(r"(?<![\d.:/=-])([45]\d\d)(?=[ \-#,:;]|$)")
 _ADDRESS = re.compile(r"[\w.!#$%&'*+/=?^`{|}~-]{1,200}@[\w.-]{1,255}")
 _HOST = re.compile(r"\b(?:host|server|from|by|to|with) [\w-]{1,63}(?:\.[\w-]{1,63}){1,10}")
+_IN_REPLY_TO = re.compile(r"\(in reply to [\w ]{1,40} command\)", re.IGNORECASE)  # says Postfix
 _IP_ADDRESS = re.compile(r"\bip address\b", re.IGNORECASE)  # is no address of a person
 _SPACE = re.compile(r"\s+(?:[45]\d\d[- ](?:#?[45]\.\d{1,3}\.\d{1,3} )?)?")
 _TEXTS = [(rule, phrases(plain_letters(rule.pattern))) for rule in TEXT_RULES]
@@ -55,6 +58,8 @@ _PROVIDERS = [
 ]
 _ABOUT_AN_ADDRESS = phrases(plain_letters(ABOUT_AN_ADDRESS))
 _ABOUT_THE_SENDER = phrases(ABOUT_THE_SENDER)
+_IS_GONE = phrases(plain_letters(IS_GONE))
+_NO_RECIPIENT = phrases(NO_RECIPIENT)
 _ONLY_FOR_NOW = phrases(ONLY_FOR_NOW)
 _CHECK_NOT_MADE = phrases(CHECK_NOT_MADE)
 _CHECKS = ("policy", "authentication", "sender_rejected", "virus")
@@ -64,7 +69,8 @@ _CODES_OF_ADDRESSES = (550, 551, 553)
 _VAGUE = ("policy", "temporary", "system_problem", "protocol", "content")
 #: With a code of addresses this refuses the address and tells nothing else.
 _REFUSAL = phrases(
-    r"recipient (?:address )?(?:rejected|refused|denied)\W*$|requested action not taken: mailbox"
+    r"(?:recipient|rcpt|user) (?:address )?(?:\W{0,2}@\W{1,2})?(?:rejected|refused|denied)\W*$|"
+    r"requested action not taken: mailbox"
     r"|^\W*\d{3}[- ]\W*@\W*(?:rejected|refused)\W*$"
 )
 
@@ -118,6 +124,7 @@ def judge(
 def _words(text: str) -> str:
     """In one line of small plain letters, without addresses and hosts' names: those may be any word."""
     plain = _ADDRESS.sub("@", _SPACE.sub(" ", text[:MAX_TEXT]))
+    plain = _IN_REPLY_TO.sub(" ", plain)
     return plain_letters(_IP_ADDRESS.sub("ip", _HOST.sub(" ", plain)).lower())
 
 
@@ -171,11 +178,18 @@ def _by_code(code: int | None, words: str) -> Classification | None:
     if code < 500:
         return _verdict("temporary", "", f"code {code}")
     says_nothing = not any(character.isalpha() for character in words)
-    named = _ABOUT_AN_ADDRESS.search(words) and not _ABOUT_THE_SENDER.search(words)
-    if code in _CODES_OF_ADDRESSES and (says_nothing or named):
+    if code in _CODES_OF_ADDRESSES and (says_nothing or _is_of_the_recipient(words)):
         return _verdict("unknown_user", HARD, f"code {code} about an address")
     category, severity = CODE_RULES.get(code, ("other", ""))
     return _verdict(category, severity, f"code {code}")
+
+
+def _is_of_the_recipient(words: str) -> bool:
+    """Whether someone is refused who can only be the recipient: named, or said to be gone."""
+    if _ABOUT_THE_SENDER.search(words):
+        return False
+    gone = _IS_GONE.search(words) and not _NO_RECIPIENT.search(words)
+    return bool(gone or _ABOUT_AN_ADDRESS.search(words))
 
 
 def _is_transient(status: str, code: int | None, text: str) -> bool:

@@ -69,7 +69,14 @@ TEXT_RULES = (
         r"sender (?:address |domain |e-?mail |id )?(?:<?@>? )?(?:was |is |has been |could not be |"
         r"not )?(?:rejected|denied|refused|blocked|blacklisted|unknown|invalid|verif\w+|verify|"
         r"(?:does )?not (?:exist|found|allowed|permitted|accepted|verified|listed))|(?:unknown|"
-        r"invalid|bad|illegal|unauthori[sz]ed|blocked|banned) (?:outbound )?sender\b|"
+        r"invalid|bad|illegal|unauthori[sz]ed|unrout\w+|undeliverable|blocked|banned) (?:outbound )?"
+        r"sender\b|(?:sending|sender'?s?|originat\w+|return|from|your) (?![^;]{0,80}"
+        r"(?:dmarc|dkim|\bspf|authentic|aligned))(?:(?:e-?)?mail )?(?:address|domain|user|"
+        r"account|mailbox|name)s?\W{1,3}(?:@ )?(?:is |was |has |been |does |could |currently |"
+        r"temporarily )*(?:not|n['’]t|un\w+|in(?:valid|active)|blocked|black\w+|rejected|refused|"
+        r"denied|disabled|suspended|locked)\b|\bvalid from\b(?! header)|"
+        r"(?:mail ?from|envelope sender)(?: domain| address)?\W{1,3}(?:@\W{1,3})?(?:is |was )?(?:must|"
+        r"mismatch|fail|invalid|denied|refused|rejected)|"
         r"blocked senders?\b|verification failed for|sender callout|domain of sender|"
         r"header from address|invalid ip\b|"
         r"not accept (?:any )?(?:e-?)?(?:mail|message)s? from (?:this|the) sender|"
@@ -90,11 +97,11 @@ TEXT_RULES = (
     ),
     TextRule(
         "mailbox_full",
-        r"(?:mail ?box|in-?box|account|box|mail ?drop|maildir|mail folder|"
+        r"(?:mail ?box|in-?box|account|box|mail ?drop|maildir|mail ?folder|storage|"
         r"user)\W{1,3}(?:@ )?(?:is |was |has |over ?|size |disk |already |currently |"
         r"too )*(?:full|over ?quota|quota|over (?:its|the|his) )|over ?[- ]?quota|"
-        r"quota[- ](?:exceed\w*|limit|violation|is full|has been)|OverQuota|(?<!Submission)QuotaExceeded|"
-        r"quota des empfängers|"
+        r"quota[- ](?:exceed\w*|limit|violation|is full|has been)|OverQuota|"
+        r"(?<!Submission)QuotaExceeded|quota des empfängers|"
         r"(?:exceed\w*|over|out ?of|beyond|above)[^.]{0,40}\b(?:disk ?)?(?:quota|storage|"
         r"mailbox size|mailbox limit|disk space limit|size of (?:the )?mailbox)|(?:not enough|"
         r"insufficient|no) (?:free |disk |mail |available )?(?:storage|space)[^.]{0,30}(?:mailbox|"
@@ -105,7 +112,13 @@ TEXT_RULES = (
         r"(?:storage|quota|space|mailbox)[^.;]{0,30}exhausted|"
         r"mailbox exceeds|mailbox full|"
         r"mail(?:box)? quota[^.;]{0,30}exceeded|quota (?:of|for) [^.;]{0,30}exceeded|"
-        r"MailboxFull|too (?:much|many) (?:mail|messages|data) (?:in|on) (?:the |this |"
+        r"MailboxFull|mail ?file size exceeds|(?:not|n['’]t) (?:have )?(?:enough|"
+        r"sufficient) (?:\w+ )?(?:space|"
+        r"room|storage)[^.;]{0,30}\b(?:mail|user|account|recipient)|\b(?:mail ?box|user|account|"
+        r"recipient)"
+        r"\b[^.;]{0,40}(?:not|n['’]t) (?:have )?(?:enough|sufficient) (?:\w+ )?(?:space|room|storage)|"
+        r"\bspace[^.;]{0,20}used up|(?:writing|append|access)[^;]{0,120}: file too large|"
+        r"too (?:much|many) (?:mail|messages|data) (?:in|on) (?:the |this |"
         r"that )?(?:mail ?box|user|account)|would (?:exceed|be over)[^.]{0,30}(?:quota|"
         r"limit of the mailbox)|quota exceed|disk quota|(?:boîte|boite)[^.]{0,60}(?:pleine|"
         r"saturée)|dépass\w+ (?:le|son) quota|(?:postfach|mailbox|speicher\w*)[^.]{0,60}(?:voll\b|"
@@ -132,6 +145,8 @@ TEXT_RULES = (
         r"the) (?:message|limit|threshold)|trop de (?:connexions|messages|destinataires)|"
         r"OFR\d*_10[3-5]|\bRP:(?:QRC|TRC)|\bHL:(?:ITC|IFC|ICC)|\bMI:(?:CEL|DMC|CCL)|RL0000\d\d|"
         r"\brate (?:\w+ ){0,2}(?:above|too high|higher)|"
+        r"temporarily (?:deferred|delayed) due to|(?:disabled|blocked|"
+        r"suspended) temporar\w+ (?:for|due|because)|"
         r"ratelimit|SubmissionQuota|limits for how many messages|too much mail from",
     ),
     TextRule(
@@ -177,8 +192,7 @@ TEXT_RULES = (
     ),
     TextRule(
         "disabled",
-        r"hibernat|"
-        r"\b"
+        r"hibernat|\b"
         + _WHO
         + r"s?\b[^.;]{0,40}?\b(?:is |are |has been |have been |was |were |being |temporarily |"
         r"currently )*(?:disabled|inactiv\w*|deactivated|de-activated|suspended|closed|expired|"
@@ -230,7 +244,9 @@ TEXT_RULES = (
         r"local|does not|recipient|mailbox|address))|#5\.1\.0 address rejected|"
         r"(?<!recipient )(?<!sender )(?<!client )\baddress rejected(?!: )|"
         r"#?5\.1\.1[ :#)-]{0,3}(?:bad destination|address|mailbox|user|delivery)|"
-        r"mailbox unavailable or access denied|addressee unknown|delivery error: dd|"
+        r"not found in (?:the |our |an? )?(?:\w+ )?(?:ldap|directory|address book|table|database)|"
+        r"account (?:is )?unavailable|mailbox unavailable or access denied|addressee unknown|"
+        r"delivery error: dd|"
         r"not (?:a )?(?:valid|known) (?:user|recipient|mailbox|address|account)|typo(?:s|"
         r"graph)? in|e-?mail account (?:that you tried to reach )?does not exist|"
         r"does not (?:currently )?have a mailbox|destin\w+ (?:inconnu|invalide|inexistant|"
@@ -265,17 +281,17 @@ TEXT_RULES = (
         r"necunoscut|nu exist)|(?:користувач|отримувач|адресат)\w*[^.;]{0,20}(?:не існує|не знайден|"
         r"невідом)|άγνωστος (?:χρήστης|παραλήπτης)|"
         r"(?:korisnik|primatelj|primalac|uporabnik|prejemnik)\w*[^.;]{0,20}(?:ne postoji|nije pronađen|"
-        r"ne obstaja|nepoznat|neznan)|(?:nepoznat|neznan)[ai]? (?:korisnik|primatelj|primalac|uporabnik|"
-        r"prejemnik)|(?:потребител|корисник|прималац)\w*[^.;]{0,20}(?:не съществува|не постоји|непознат)|"
-        r"непознат (?:корисник|потребител|получател)|tundmatu (?:kasutaja|saaja)|"
+        r"ne obstaja|nepoznat|neznan)|(?:nepoznat|neznan)[ai]? (?:korisnik|primatelj|primalac|"
+        r"uporabnik|"
+        r"prejemnik)|(?:потребител|корисник|прималац)\w*[^.;]{0,20}(?:не съществува|не постоји|"
+        r"непознат)|непознат (?:корисник|потребител|получател)|tundmatu (?:kasutaja|saaja)|"
         r"nav tāda (?:lietotāja|adresāta)|nėra tokio (?:vartotojo|gavėjo)|"
         r"(?:użytkownik|skrzynka|adres|konto)[^.;]{0,30}nie istnieje|(?:пользовател\w+|адрес\w*|"
         r"ящик\w*|получател\w+)[^.;]{0,40}(?:не (?:найден|существует|зарегистр)|неизвест)|"
         r"(?:gebruiker|adres|postvak)[^.;]{0,40}(?:onbekend|bestaat niet|niet gevonden)|"
         r"(?:användare|mottagare|adress)\w*[^.;]{0,30}(?:okänd|finns inte)|"
         r"kullanıcı (?:bulunamadı|yok)|(?:用户|收件人|邮箱|地址|信箱|收件者)[^.;]{0,12}"
-        r"(?:不存在|未找到|无效|不正確|不明)|"
-        r"宛先[^.;]{0,20}(?:不明|見つかり|存在)|"
+        r"(?:不存在|未找到|无效|不正確|不明)|宛先[^.;]{0,20}(?:不明|見つかり|存在)|"
         r"(?:ユーザ|アドレス|メールアドレス)[^.;]{0,20}(?:存在し|見つかり|不明|いません)|"
         r"[無无]此|aucun (?:utilisateur|destinataire|compte)|(?:alıcı|hesap) bulunamadı|"
         r"no existe (?:la|el|esa|ese|tal) (?:cuenta|buz|direc|usuario|destinat)|"
@@ -284,8 +300,7 @@ TEXT_RULES = (
     TextRule(
         "bad_domain",
         r"\bNXDOMAIN\b|NonExistentDomain|null ?-?mx|unknown (?:mail )?(?:host|domain)|"
-        r"unroute?able (?:mail )?domain|"
-        r"no such (?:host|domain)|(?:host|"
+        r"unroute?able (?:mail )?domain|no such (?:host|domain)|(?:host|"
         r"domain)(?: or domain)?(?: name)?(?: \S+)? (?:is )?(?:unknown|not found|invalid|"
         r"does(?:n['’]?t| not) (?:exist|have (?:any )?(?:mail|mx))|not exist|"
         r"couldn['’]?t be found|no longer exists)(?!,? try again)|couldn['’]?t find (?:any|"
@@ -301,7 +316,8 @@ TEXT_RULES = (
     ),
     TextRule(
         "routing_loop",
-        r"\bloop(?:s|ing)?\b|too many hops|hop ?count|hops? exceeded|loops? back|"
+        r"\bloop(?:s|ing)?\b|\bpoints? (?:back|to itself)|too many hops|hop ?count|hops? exceeded|"
+        r"loops? back|"
         r"too many (?:\"?received|routing)|best-preference MX",
     ),
     TextRule(
@@ -310,8 +326,7 @@ TEXT_RULES = (
         r"disabled|refused|access)|unable to relay|(?:not (?:permitted|allowed)|cannot|won['’]?t|"
         r"do(?:es)? not|denied|no|prohibit\w*|we do(?:n['’]t| not)) (?:to )?relay|"
         r"relay[- ]?access|allowed to be relayed|rcpthosts|not (?:a )?local (?:domain|host)|"
-        r"TenantAttribution|"
-        r"open relay|n['’]t (?:allowed|permitted|authori[sz]ed) to relay|"
+        r"TenantAttribution|open relay|n['’]t (?:allowed|permitted|authori[sz]ed) to relay|"
         r"domain (?:is )?not (?:handled|hosted|served|allowed|local|configured|"
         r"in my list)|mail for @?[^.;]{0,30} not accepted|not a gateway|"
         r"isn['’]?t in my (?:control|list)|we do not (?:host|serve)",
@@ -323,6 +338,7 @@ TEXT_RULES = (
         r"reputation|sender ?score|banned sending ip|senderbase|(?:client host|ip(?: address)?|"
         r"host|network|connection|server|sending mta)\b[^.;]{0,60}(?:blocked|banned|refused by|"
         r"listed|bloqu[ée]e|gesperrt)|blocked (?:using|for|-? ?see)|"
+        r"connection (?:was |is )?(?:refused|rejected|denied)[, (]{0,2}(?:due to|because|for)\b|"
         r"bl(?:oc)?ked from|(?:your|from) (?:ip|network|server|host|isp)\b[^.;]{0,80}(?:block|ban|"
         r"reject|denied|spam|not allowed|refus)|is on (?:our|a|the) (?:\w+ )?list|AS\(\d+\)|"
         r"dynamic(?:ally)? (?:ip|assigned|address|network|range|pool)|dial-?up|residential|"
@@ -393,8 +409,8 @@ TEXT_RULES = (
         r"not respond|lost connection|(?:timed? ?out|timeout) |timed out|host (?:is )?(?:down|"
         r"unreachable)|not reachable|no answer from|unreachable|conversation with|"
         r"server (?:is )?(?:busy|too busy|down)|socket|hung up|closed (?:the )?connection|"
-        r"connect to \S+ fail|broken pipe|EOF|no (?:servers|hosts) (?:available|could be reached)|"
-        r"communication (?:problem|fail)",
+        r"connect to \S+ fail|broken pipe|(?<!: )EOF|no (?:servers|hosts) (?:available|"
+        r"could be reached)|communication (?:problem|fail)",
         SOFT,
     ),
     TextRule(
@@ -467,7 +483,8 @@ TEXT_RULES = (
 
 #: What only says that it is about an address: with 550, 551 or 553 enough to call it dead.
 ABOUT_AN_ADDRESS = (
-    r"mailbox|recipient|user|account|addressee|address\b|requested action not taken|@|"
+    r"mailbox|recipient|user|account|addressee|address\b|requested action not taken|@|\brcpt\b|"
+    r"\b[ck]onto\b|indirizzo|\badres(?!se ip)|"
     r"utilisateur|destinat|usu[aá]rio|cuenta|utente|casella|empf[aä]nger|benutzer|postfach|odbiorc|"
     r"użytkown|skrzynk|gebruiker|ontvanger|geadresseerde|mottag|modtag|bruker|bruger|användar|"
     r"vastaanott|příjem|uživatel|schránk|címzett|felhasznál|utilizator|alıcı|kullanıcı|"
@@ -476,11 +493,27 @@ ABOUT_AN_ADDRESS = (
 )
 
 #: … unless it is about us as well: who sends, from where, what.
-ABOUT_THE_SENDER = r"\bsend|\brelay|\bdns\b|\bclient\b|\bhelo\b|\bconnect|\bauthenticat"
+ABOUT_THE_SENDER = (
+    r"\bsend|\brelay|\bdns\b|\bclient\b|\bhelo\b|\bconnect|\bauthenticat|\bspam|\bip\b(?!=)|"
+    r"\byour (?:e-?mail|address|domain|network|account)"
+)
+
+#: What says that someone or something is not there (any more), and not who: with such a code it is
+#: the recipient …
+IS_GONE = (
+    r"(?:not|n['’]t) exist|no longer|not known|(?:@|^\W*\d*)\W*unknown|\binactive|"
+    r"\bis (?:now )?disabled|employee|istniej|not (?:an? )?active\b"
+)
+
+#: … unless there is something else that it can be said of.
+NO_RECIPIENT = (
+    r"\bfrom\b|\bmessage\b|\bcontent|command|\bfile|\berror|\btls\b|\bservice (?:is|was|has)\b|"
+    r"\bdomain\b|\blist\b|\bfeature|\bsupport"
+)
 
 #: With these words a mailbox is not closed for good.
 ONLY_FOR_NOW = (
-    r"temporar(?:y|ily)|for the moment|(?:try|again|retry|back) (?:later|tomorrow|(?:in|after) )|"
+    r"tempor\w+|for the moment|(?:try|again|retry|back) (?:later|tomorrow|(?:in|after) )|"
     r"migrat|maintenance"
 )
 
