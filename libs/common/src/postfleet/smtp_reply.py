@@ -69,7 +69,9 @@ _CODES_OF_ADDRESSES = (550, 551, 553)
 _VAGUE = ("policy", "temporary", "system_problem", "protocol", "content")
 #: With a code of addresses this refuses the address and tells nothing else.
 _REFUSAL = phrases(
-    r"(?:recipient|rcpt|user) (?:address )?(?:\W{0,2}@\W{1,2})?(?:rejected|refused|denied)\W*$|"
+    r"(?:recipient|rcpt|user) (?:address |mailbox )?(?:\W{0,2}@\W{1,2})?(?:is |was )?(?:rejected|"
+    r"refused|denied|"
+    r"not (?:allowed|accepted))\W*$|rejected (?:the )?recipients?\W*$|"
     r"requested action not taken: mailbox"
     r"|^\W*\d{3}[- ]\W*@\W*(?:rejected|refused)\W*$"
 )

@@ -57,12 +57,16 @@ class TextRule(NamedTuple):
     severity: str = ""  # "": that of the category
 
 
-_WHO = r"(?:user|recipient|mail ?box|account|address|e-?mail|addressee|person|alias|id|customer|subscriber)"
+_WHO = (
+    r"(?:user|recipient|mail ?box|account|(?:mail)?address|e-?mail|addressee|person|alias|id|"
+    r"customer|subscriber)"
+)
 
 TEXT_RULES = (
     TextRule(
         "dns",
-        r"not found,? (?:please )?try again|temporary (?:dns|lookup|resolution)|dns check fail",
+        r"not found,? (?:please )?try again|temporary (?:dns|lookup|resolution)|dns check fail|"
+        r"(?:malformed|unexpected) name server",
     ),
     TextRule(
         "sender_rejected",
@@ -78,8 +82,9 @@ TEXT_RULES = (
         r"(?:mail ?from|envelope sender)(?: domain| address)?\W{1,3}(?:@\W{1,3})?(?:is |was )?(?:must|"
         r"mismatch|fail|invalid|denied|refused|rejected)|"
         r"blocked senders?\b|verification failed for|sender callout|domain of sender|"
-        r"header from address|invalid ip\b|"
-        r"not accept (?:any )?(?:e-?)?(?:mail|message)s? from (?:this|the) sender|"
+        r"header from address|invalid ip\b|sender (?:e-?mail|address) is not in\b|backscatter|\bBATV\b|"
+        r"not accept(?:ing|s)? (?:any )?(?:e-?)?(?:mail|message)s? from (?:this sender|the sender|"
+        r"you\b)|"
         r"sender'?s? (?:domain|address)[^;]{0,60}(?:resolve|exist|not found|invalid|not valid)|"
         r"sender (?:<?@>? )?has (?:no (?:a|mx|dns|valid)|(?:a )?null mx)\b|"
         r"not owned by (?:auth )?user|SendAsDenied|\bforge[dr]|null sender is not|(?:reverse|"
@@ -112,8 +117,8 @@ TEXT_RULES = (
         r"(?:storage|quota|space|mailbox)[^.;]{0,30}exhausted|"
         r"mailbox exceeds|mailbox full|"
         r"mail(?:box)? quota[^.;]{0,30}exceeded|quota (?:of|for) [^.;]{0,30}exceeded|"
-        r"MailboxFull|mail ?file size exceeds|(?:not|n['’]t) (?:have )?(?:enough|"
-        r"sufficient) (?:\w+ )?(?:space|"
+        r"larger than the (?:available |remaining )?space|MailboxFull|mail ?file size exceeds|"
+        r"(?:not|n['’]t) (?:have )?(?:enough|sufficient) (?:\w+ )?(?:space|"
         r"room|storage)[^.;]{0,30}\b(?:mail|user|account|recipient)|\b(?:mail ?box|user|account|"
         r"recipient)"
         r"\b[^.;]{0,40}(?:not|n['’]t) (?:have )?(?:enough|sufficient) (?:\w+ )?(?:space|room|storage)|"
@@ -140,18 +145,21 @@ TEXT_RULES = (
         r"\brate (?:limit )?(?:was |has been |is )?exceed|exceed\w*[^.]{0,60}(?:per (?:hour|day|"
         r"minute|second)|rate limit|message rate|"
         r"sending limit|daily)|limit exceeded for|unusual rate|slow down|over the (?:rate|limit)|"
-        r"(?:is |been )deferred due to (?:user )?(?:complaints|unusual|excessive)|\[TSS0[1-9]\]|"
+        r"(?:is |been )deferred due to (?:user )?(?:complaints|unusual|excessive)|"
+        r"\[TSS0[1-9]\](?! [^;]{0,60}(?:permanently|not be accepted))|"
         r"excessive (?:rate|number|volume)|going over quota|has exceeded (?:its|their|"
         r"the) (?:message|limit|threshold)|trop de (?:connexions|messages|destinataires)|"
         r"OFR\d*_10[3-5]|\bRP:(?:QRC|TRC)|\bHL:(?:ITC|IFC|ICC)|\bMI:(?:CEL|DMC|CCL)|RL0000\d\d|"
-        r"\brate (?:\w+ ){0,2}(?:above|too high|higher)|"
+        r"\brate (?:(?!at )\w+ ){0,2}(?:above|too high|higher)|"
         r"temporarily (?:deferred|delayed) due to|(?:disabled|blocked|"
         r"suspended) temporar\w+ (?:for|due|because)|"
+        r"number of recipients[^.;]{0,40}exceed|message (?:count|threshold)\b|outbound thread limit|"
         r"ratelimit|SubmissionQuota|limits for how many messages|too much mail from",
     ),
     TextRule(
         "encryption",
-        r"must issue a STARTTLS|(?:TLS|SSL|encrypt\w+|STARTTLS)[^.]{0,25}(?:required|needed|"
+        r"must issue a STARTTLS|requires? (?:\w+ )?(?:encryption|TLS\b|SSL\b)|(?:TLS|SSL|"
+        r"encrypt\w+|STARTTLS)[^.]{0,25}(?:required|needed|"
         r"mandatory|not offered|not available|negotiation|handshake|failed)|TLS is required|"
         r"certificate[^.]{0,40}(?:trusted|verif|expired|invalid)|MTA-?STS|\bDANE\b|"
         r"cannot start TLS|TLSA record|certificate[^.]{0,20}(?:not match|mismatch)",
@@ -160,17 +168,19 @@ TEXT_RULES = (
         "authentication",
         r"\bSPF\b|\bDKIM\b|\bDMARC\b|unauthenticated|sender policy framework|"
         r"not pass(?:ing)? authentication|authentication (?:checks?|information) |(?:lack|"
-        r"missing)\w* (?:of )?(?:valid )?authentication|not authenticated to send|anti-?spoof|"
+        r"missing)\w* (?:of )?(?:valid )?authentication|not authenticated to send|"
+        r"authentication fail|\buser ?names? (?:or|and) password|anti-?spoof|"
         r"spoof|not aligned with the authenticated",
     ),
     TextRule(
         "reverse_dns",
-        r"reverse[- ]?(?:dns|hostname|lookup|mapping|record|resolution)|\bPTR\b|"
+        r"reverse (?:\(address|dns)|(?:cannot|can['’]?t|unable to|could not) (?:resolve|"
+        r"look ?up) your\b|reverse[- ]?(?:dns|hostname|lookup|mapping|record|resolution)|\bPTR\b|"
         r"cannot find your (?:reverse )?hostname|(?:no|without|missing|invalid|bad|"
         r"generic) (?:valid )?(?:r|reverse )dns\b|fcrdns|rdns\b|client host rejected: cannot find|"
         r"\bhelo\b[^.;]{0,60}(?:resolve|invalid|reject|mismatch)|"
         r"(?:invalid|bad|illegal|forged|mismatch\w*|unresolv\w+)[^.;]{0,20}\b[he][he]lo\b|"
-        r"ip (?:address )?(?:does not resolve|has no name|lookup fail)|dns (?:lookup|"
+        r"ip (?:address )?(?:does not resolve|has no name|(?:name )?lookup fail)|dns (?:lookup|"
         r"verification) (?:of|for) (?:your|the connecting)|unresolvable (?:client|ip)",
     ),
     TextRule(
@@ -180,7 +190,8 @@ TEXT_RULES = (
         r"syntax (?:error )?in (?:\w+ )?(?:parameters? or )?(?:address|recipient|mailbox|forward)|"
         r"not (?:a )?(?:valid |legal )?RFC ?-?(?:2?821|5321|2?822|5322) (?:compliant )?address|"
         r"mailbox name (?:is )?(?:invalid|malformed)|domain missing|missing (?:domain|final '?@)|"
-        r"bad recipient address syntax|malformed (?:recipient|rcpt|to)\b",
+        r"malformed (?:e-?)?(?:mail ?)?address(?! (?:in|of|for))|bad recipient address syntax|"
+        r"malformed (?:recipient|rcpt|to)\b",
     ),
     TextRule(
         "moved",
@@ -192,9 +203,12 @@ TEXT_RULES = (
     ),
     TextRule(
         "disabled",
-        r"hibernat|\b"
+        r"hibernat|receiving (?:is )?disabled|(?:user|account|mailbox|"
+        r"recipient)\b[^.;]{0,30}(?:can ?not|can['’]t|"
+        r"unable to) receive|\b"
         + _WHO
         + r"s?\b[^.;]{0,40}?\b(?:is |are |has been |have been |was |were |being |temporarily |"
+        r"administratively |permanently |"
         r"currently )*(?:disabled|inactiv\w*|deactivated|de-activated|suspended|closed|expired|"
         r"terminated|discontinued|cancell?ed|archived|locked|blocked due to inactivity|frozen|"
         r"dormant|on hold|revoked|retired|abandoned|not active|not activated|no longer active|"
@@ -203,11 +217,12 @@ TEXT_RULES = (
         r"mail drop|e-?mail)|DisabledUser|InactiveUser|account[^.]{0,20}not in use|"
         r"not accepting (?:any )?(?:mail|messages|e-?mail)s? (?:for|from|to) (?:this|that|the|@)|"
         r"(?:mailbox|user|recipient|account|address|employee|@>?) (?:is |are )?(?:no longer|"
-        r"not) accept\w* |no longer (?:\w+ ){0,2}?(?:active|available|valid|employed|works?|"
+        r"not) accept\w* (?!(?:any )?(?:e-?)?(?:mail|message)s? from)|"
+        r"no longer (?:\w+ ){0,2}?(?:active|available|valid|employed|works?|"
         r"accepts?|in use|in service|exists?|with (?:us|the)|receiv\w+|monitored|a (?:valid|"
         r"customer|member))|boite du destinataire archivee|OFR\d*_417|mailbox disabled|"
         r"user (?:is )?terminated|(?:account|mailbox|user) (?:has been )?(?:deleted|removed|"
-        r"purged)|compte (?:\w+ ){0,2}(?:désactivé|fermé|suspendu|cl[oô]turé)|konto (?:ist |"
+        r"purged)|compte (?:\w+ ){0,4}(?:désactivé|fermé|suspendu|bloqué|cl[oô]turé)|konto (?:ist |"
         r"wurde )?(?:deaktiviert|"
         r"gesperrt|geschlossen)|cuenta (?:\w+ ){0,2}(?:deshabilitada|desactivada|suspendida|"
         r"cancelada)|conta (?:\w+ ){0,2}(?:desativada|inativa|suspensa)|"
@@ -245,7 +260,8 @@ TEXT_RULES = (
         r"(?<!recipient )(?<!sender )(?<!client )\baddress rejected(?!: )|"
         r"#?5\.1\.1[ :#)-]{0,3}(?:bad destination|address|mailbox|user|delivery)|"
         r"not found in (?:the |our |an? )?(?:\w+ )?(?:ldap|directory|address book|table|database)|"
-        r"account (?:is )?unavailable|mailbox unavailable or access denied|addressee unknown|"
+        r"reject\w*:? no (?:such )?user|account (?:is )?unavailable|"
+        r"mailbox unavailable or access denied|addressee unknown|"
         r"delivery error: dd|"
         r"not (?:a )?(?:valid|known) (?:user|recipient|mailbox|address|account)|typo(?:s|"
         r"graph)? in|e-?mail account (?:that you tried to reach )?does not exist|"
@@ -309,7 +325,8 @@ TEXT_RULES = (
         r"isn['’]t registered)|weren['’]?t able to find the recipient domain|BadRcptDomain|"
         r"no (?:mx|mail exchanger|valid mail)[^.;]{0,30}(?:found|exist|record|host)|"
         r"\bMX\b[^.;]{0,40}(?:non-?existent|no SMTP service)|does not (?:accept|"
-        r"receive) (?:any )?(?:e-?)?mail(?!s? from)|never accept\w* mail|no route (?:found )?(?:to|"
+        r"receive) (?:any )?(?:e-?)?mail(?!s? (?:from|over|with|via|by))|never accept\w* mail|"
+        r"no route (?:found )?(?:to|"
         r"for) domain|no data record of requested type|Host unknown|domain (?:has )?expired|"
         r"domaine? (?:inconnu|inexistant)|domäne? (?:unbekannt|existiert nicht)|"
         r"dominio (?:desconocido|sconosciuto|inexistente|inesistente)|does not appear to be registered",
@@ -417,7 +434,8 @@ TEXT_RULES = (
         "restricted",
         r"not (?:authori[sz]ed|allowed|permitted|privileged)[^.;]{0,40}(?:to (?:send|mail|post|"
         r"deliver|contact)|recipient|group|list|user)|AuthRequired|RESOLVER\.RST|RestrictedDL|"
-        r"accepts? (?:e-?mail|mail|messages)[^.;]{0,60}\bonly\b|approved senders?\b|"
+        r"recipient['’]s (?:preferences|privacy|settings)|accepts? (?:e-?mail|mail|"
+        r"messages)[^.;]{0,60}\bonly\b|approved senders?\b|"
         r"only (?:accepts?|members|authenticated|allow|internal|authori[sz]ed|subscribers)|"
         r"(?:do(?:es)? not|don['’]?t) have (?:the )?(?:permission|necessary|right)|"
         r"permission (?:to send|denied)|requires? (?:sender )?authentication|"
@@ -469,7 +487,8 @@ TEXT_RULES = (
     ),
     TextRule(
         "policy",
-        r"polic(?:y|ies)|access denied|denied|not (?:authori[sz]ed|allowed|permitted|accepted|"
+        r"permanently deferred|polic(?:y|ies)|access denied|denied|not (?:authori[sz]ed|allowed|"
+        r"permitted|accepted|"
         r"acceptable)|prohibit\w*|refused|reject|block|banned|abuse|security|administrat|"
         r"unwelcome|not want|disallow|filter|transaction failed|message not|won['’]t accept|"
         r"abgelehnt|refus[ée]|rechazad|rifiutat|recusad|odrzucon|отклон|拒[绝否収]",
@@ -494,7 +513,7 @@ ABOUT_AN_ADDRESS = (
 
 #: … unless it is about us as well: who sends, from where, what.
 ABOUT_THE_SENDER = (
-    r"\bsend|\brelay|\bdns\b|\bclient\b|\bhelo\b|\bconnect|\bauthenticat|\bspam|\bip\b(?!=)|"
+    r"\bsend|\brelay|\bdns\b|\bclient\b|\bhelo\b|\bconnect|\bauthenticat|\bspam|\bip(?:v6)?\b(?!=)|"
     r"\byour (?:e-?mail|address|domain|network|account)"
 )
 
@@ -502,13 +521,14 @@ ABOUT_THE_SENDER = (
 #: the recipient …
 IS_GONE = (
     r"(?:not|n['’]t) exist|no longer|not known|(?:@|^\W*\d*)\W*unknown|\binactive|"
-    r"\bis (?:now )?disabled|employee|istniej|not (?:an? )?active\b"
+    r"\bis (?:now )?disabled|employee|istniej|no exist|sconosciut|desconocid|expirado|no such\b|"
+    r"not[ _]found|badrcptto|mail-box|incorrectly addressed|not (?:an? )?active\b"
 )
 
 #: … unless there is something else that it can be said of.
 NO_RECIPIENT = (
     r"\bfrom\b|\bmessage\b|\bcontent|command|\bfile|\berror|\btls\b|\bservice (?:is|was|has)\b|"
-    r"\bdomain\b|\blist\b|\bfeature|\bsupport"
+    r"\bdomain\b|\bhost|\brecord|\breverse|\bkey\b|\blist\b|\bfeature|\bsupport"
 )
 
 #: With these words a mailbox is not closed for good.
@@ -642,6 +662,7 @@ PROVIDER_RULES = (
         r"[^']{0,200}(?:spam|block|polic|reputation|black)",
         ("policy", POLICY),
     ),
+    (r"", r"unusual rate[^;]{0,200}has been blocked", ("reputation", POLICY)),
     (r"", r"suppress(?:ed|ion)", ("restricted", POLICY)),
     (r"", r"\btriplet\b", ("greylisted", SOFT)),  # of address, sender and recipient: see it again
     (r"[45]\.4\.4\b", r"no mail-enabled subscriptions", ("system_problem", SOFT)),
