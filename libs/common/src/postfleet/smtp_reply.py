@@ -25,6 +25,7 @@ from postfleet.smtp_reply_texts import (
     ONLY_FOR_NOW,
     PHASE_RULES,
     PROVIDER_RULES,
+    SENDERS_SIDE,
     STATUS_RULES,
     TEXT_RULES,
 )
@@ -58,11 +59,14 @@ _PROVIDERS = [
 ]
 _ABOUT_AN_ADDRESS = phrases(plain_letters(ABOUT_AN_ADDRESS))
 _ABOUT_THE_SENDER = phrases(ABOUT_THE_SENDER)
+_SENDERS_SIDE = phrases(SENDERS_SIDE)
+_A_RECIPIENT = phrases(r"\b(?:recipient|rcpt|addressee)")
 _IS_GONE = phrases(plain_letters(IS_GONE))
 _NO_RECIPIENT = phrases(NO_RECIPIENT)
 _ONLY_FOR_NOW = phrases(ONLY_FOR_NOW)
 _CHECK_NOT_MADE = phrases(CHECK_NOT_MADE)
 _CHECKS = ("policy", "authentication", "sender_rejected", "virus")
+_GONE = ("unknown_user", "disabled", "bad_domain", "bad_address")
 _LATER = phrases(r"(?:try|retry|again|come back)\W{1,3}(?:\w+\W{1,3}){0,3}?(?:later|again|minutes)")
 _CODES_OF_ADDRESSES = (550, 551, 553)
 #: Words of these categories tell less than an enhanced status does.
@@ -115,6 +119,9 @@ def judge(
     if verdict.severity is Severity.HARD and _is_transient(status, code, text):
         reason = f"{verdict.reason}; but a transient code"
         return Classification(Severity.SOFT, verdict.category, reason)
+    if verdict.category in _GONE and _is_of_the_sender(words):
+        reason = f"{verdict.reason}; but of the sender's side"
+        return Classification(Severity.POLICY, "sender_rejected", reason)
     if verdict.category == "disabled" and _ONLY_FOR_NOW.search(words):
         return Classification(Severity.SOFT, "mailbox_problem", f"{verdict.reason}; but for now")
     undone = verdict.category in _CHECKS and (_LATER.search(words) or _CHECK_NOT_MADE.search(words))
@@ -192,6 +199,10 @@ def _is_of_the_recipient(words: str) -> bool:
         return False
     gone = _IS_GONE.search(words) and not _NO_RECIPIENT.search(words)
     return bool(gone or _ABOUT_AN_ADDRESS.search(words))
+
+
+def _is_of_the_sender(words: str) -> bool:
+    return bool(_SENDERS_SIDE.search(words)) and not _A_RECIPIENT.search(words)
 
 
 def _is_transient(status: str, code: int | None, text: str) -> bool:

@@ -115,8 +115,8 @@ TEXT_RULES = (
         r"storage (?:limit|quota|allocation)|exceeded storage|full mailbox|"
         r"remaining (?:\w+ )?(?:space|quota|storage)|"
         r"(?:storage|quota|space|mailbox)[^.;]{0,30}exhausted|"
-        r"mailbox exceeds|mailbox full|"
-        r"mail(?:box)? quota[^.;]{0,30}exceeded|quota (?:of|for) [^.;]{0,30}exceeded|"
+        r"\bquota (?:is |was )(?:over|used|reached)|mailbox exceeds|mailbox full|"
+        r"mail(?:box)? quota[^.;]{0,30}exceeded|quota (?:of|for) [^.;]{0,30}(?:exceeded|reached|used up)|"
         r"larger than the (?:available |remaining )?space|MailboxFull|mail ?file size exceeds|"
         r"(?:not|n['’]t) (?:have )?(?:enough|sufficient) (?:\w+ )?(?:space|"
         r"room|storage)[^.;]{0,30}\b(?:mail|user|account|recipient)|\b(?:mail ?box|user|account|"
@@ -141,7 +141,7 @@ TEXT_RULES = (
         r"(?:frequency|concurrent \w+) (?:is )?limit|(?:daily|hourly|monthly|per (?:hour|day|"
         r"minute))[^.]{0,30}(?:limit|quota|maximum)|(?:sending|message|mail|recipient|submission|"
         r"relay|connection|outgoing)s? (?:rate |count )?(?:limit|quota) (?:\w+ ){0,3}(?:exceed|"
-        r"reach)|max(?:imum)? (?:defers|emails?|number of (?:messages|recipients|connections))|"
+        r"reach)|max(?:imum)? (?:defers|e-?mails?(?! size)|number of (?:messages|recipients|connections))|"
         r"\brate (?:limit )?(?:was |has been |is )?exceed|exceed\w*[^.]{0,60}(?:per (?:hour|day|"
         r"minute|second)|rate limit|message rate|"
         r"sending limit|daily)|limit exceeded for|unusual rate|slow down|over the (?:rate|limit)|"
@@ -169,7 +169,7 @@ TEXT_RULES = (
         r"\bSPF\b|\bDKIM\b|\bDMARC\b|unauthenticated|sender policy framework|"
         r"not pass(?:ing)? authentication|authentication (?:checks?|information) |(?:lack|"
         r"missing)\w* (?:of )?(?:valid )?authentication|not authenticated to send|"
-        r"authentication fail|\buser ?names? (?:or|and) password|anti-?spoof|"
+        r"authentication fail|invalid credentials|\buser ?names? (?:or|and) password|anti-?spoof|"
         r"spoof|not aligned with the authenticated",
     ),
     TextRule(
@@ -323,7 +323,8 @@ TEXT_RULES = (
         r"a) (?:host|mail|mx|exchanger)|(?:invalid|nonexistent|bad|illegal) (?:destination |mail |"
         r"recipient )?(?:domain|host)\b|domain[^.;]{0,60}(?:wasn['’]t found|could not be found|"
         r"isn['’]t registered)|weren['’]?t able to find the recipient domain|BadRcptDomain|"
-        r"no (?:mx|mail exchanger|valid mail)[^.;]{0,30}(?:found|exist|record|host)|"
+        r"no mail (?:host|server|exchanger)s? (?:found )?for (?:the )?domain|no (?:mx|"
+        r"mail exchanger|valid mail)[^.;]{0,30}(?:found|exist|record|host)|"
         r"\bMX\b[^.;]{0,40}(?:non-?existent|no SMTP service)|does not (?:accept|"
         r"receive) (?:any )?(?:e-?)?mail(?!s? (?:from|over|with|via|by))|never accept\w* mail|"
         r"no route (?:found )?(?:to|"
@@ -342,7 +343,7 @@ TEXT_RULES = (
         r"\brelay(?:ing|ed)?\b[^.;]{0,40}(?:denied|not (?:permitted|allowed|authori)|prohibit|"
         r"disabled|refused|access)|unable to relay|(?:not (?:permitted|allowed)|cannot|won['’]?t|"
         r"do(?:es)? not|denied|no|prohibit\w*|we do(?:n['’]t| not)) (?:to )?relay|"
-        r"relay[- ]?access|allowed to be relayed|rcpthosts|not (?:a )?local (?:domain|host)|"
+        r"relay[- ]?access|\bas a relay\b|allowed to be relayed|rcpthosts|not (?:a )?local (?:domain|host)|"
         r"TenantAttribution|open relay|n['’]t (?:allowed|permitted|authori[sz]ed) to relay|"
         r"domain (?:is )?not (?:handled|hosted|served|allowed|local|configured|"
         r"in my list)|mail for @?[^.;]{0,30} not accepted|not a gateway|"
@@ -418,7 +419,7 @@ TEXT_RULES = (
     ),
     TextRule(
         "connection",
-        r"connection[^.;]{0,40}(?:refused|timed? ?out|reset|lost|dropped|closed|fail\w*|aborted|"
+        r"connection[^.;]{0,40}(?:expired|refused|timed? ?out|reset|lost|dropped|closed|fail\w*|aborted|"
         r"interrupted|died|broken|cannot|could not|terminat\w+|unexpectedly)|"
         r"network (?:is )?unreachable|no route to host|(?:unable|failed|cannot|could not|"
         r"couldn['’]?t|not able|wasn['’]?t able) (?:to )?(?:connect|establish|contact|reach|"
@@ -483,7 +484,7 @@ TEXT_RULES = (
         r"syntax error|bad sequence|command (?:not|unrecogni[sz]ed|unknown|parameter|"
         r"too long)|unrecogni[sz]ed command|not implemented|protocol|unknown command|"
         r"out of (?:order|sequence)|invalid (?:command|argument)|HELO|EHLO|need (?:MAIL|RCPT)|"
-        r"no valid recipients|improper use",
+        r"(?:554|503) [^;]{0,30}no valid recipients|improper use",
     ),
     TextRule(
         "policy",
@@ -514,7 +515,13 @@ ABOUT_AN_ADDRESS = (
 #: … unless it is about us as well: who sends, from where, what.
 ABOUT_THE_SENDER = (
     r"\bsend|\brelay|\bdns\b|\bclient\b|\bhelo\b|\bconnect|\bauthenticat|\bspam|\bip(?:v6)?\b(?!=)|"
-    r"\byour (?:e-?mail|address|domain|network|account)"
+    r"\byou are not\b|\byour (?:e-?mail|address|domain|network|account)"
+)
+
+#: Who or what is unknown or invalid is of the sender's side, where no recipient is named beside it.
+SENDERS_SIDE = (
+    r"\b(?:helo|ehlo)\b(?!=)|return[- ]path\b(?!:)|envelope[- ](?:sender|from)\b(?!:)|"
+    r"reply[- ]to\b(?!:)|send(?:ing)? from\b|\burl (?:domain|host|is|does)"
 )
 
 #: What says that someone or something is not there (any more), and not who: with such a code it is
@@ -638,6 +645,7 @@ PROVIDER_RULES = (
         r"recipient address(?:es)? rejected ?: access denied",
         ("unknown_user", HARD),
     ),
+    (r"5\.4\.1\b", r"(?:mail|message) (?:was )?reject", ("policy", POLICY)),
     (r"5\.5\.0\b", r"mailbox unavailable|requested action not taken", ("unknown_user", HARD)),
     (
         r"5\.7\.1\b",
@@ -689,6 +697,7 @@ CODE_RULES = {
     510: ("bad_address", HARD),
     511: ("unknown_user", HARD),
     512: ("bad_domain", HARD),
+    513: ("bad_address", HARD),
     521: ("bad_domain", HARD),
     523: ("too_large", POLICY),
     530: ("encryption", SOFT),
