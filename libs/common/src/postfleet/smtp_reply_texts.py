@@ -528,14 +528,14 @@ SENDERS_SIDE = (
 #: the recipient …
 IS_GONE = (
     r"(?:not|n['’]t) exist|no longer|not known|(?:@|^\W*\d*)\W*unknown|\binactive|"
-    r"\bis (?:now )?disabled|employee|istniej|no exist|sconosciut|desconocid|expirado|no such\b|"
-    r"not[ _]found|badrcptto|mail-box|incorrectly addressed|not (?:an? )?active\b"
+    r"\bis (?:now )?disabled|due to inactivity|employee|istniej|no exist|sconosciut|desconocid|"
+    r"expirado|no such\b|not[ _]found|badrcptto|mail-box|incorrectly addressed|not (?:an? )?active\b"
 )
 
 #: … unless there is something else that it can be said of.
 NO_RECIPIENT = (
     r"\bfrom\b|\bmessage\b|\bcontent|command|\bfile|\berror|\btls\b|\bservice (?:is|was|has)\b|"
-    r"\bdomain\b|\bhost|\brecord|\breverse|\bkey\b|\blist\b|\bfeature|\bsupport"
+    r"(?<!this )\bdomain\b|\bhost|\brecord|\breverse|\bkey\b|\blist\b|\bfeature|\bsupport"
 )
 
 #: With these words a mailbox is not closed for good.
