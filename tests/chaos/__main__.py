@@ -1,12 +1,11 @@
 """`make chaos`: breaks things on purpose while mail is sent, and counts what it cost.
 
-QUICK=1 runs the short form; SEED=n another seed; ONLY=text the scenarios with that text; LIMIT=n at
-most n runs of each. Writes docs/chaos/report.json and report.md as it goes, for the whole takes hours:
-rows of scenarios that are not played stay; ADD=1 adds to a row instead of beginning it anew. The short
-form writes none.
+QUICK=1 runs the short form, most of it on one platform; SEED=n another seed; ONLY=text the scenarios
+with that text; LIMIT=n at most n runs of each. Writes docs/chaos/report.json and report.md as it goes,
+for the whole takes hours: rows of scenarios that are not played stay; ADD=1 adds to a row instead of
+beginning it anew. The short form writes none.
 """
 
-import contextlib
 import os
 import random
 import signal
@@ -20,7 +19,8 @@ from pathlib import Path
 from tests.chaos.accounting import Result, account
 from tests.chaos.report import Report, Row, bad, line, row_of
 from tests.chaos.scenarios import Scenario, scenarios
-from tests.chaos.stage import Run, Setting, Stage, open_stage
+from tests.chaos.stage import Run, Stage, open_stage
+from tests.chaos.stages import Stages
 
 _QUICK_MAILS = 400
 _RUNS_A_STAGE = 20  # the mail world keeps every mail in memory
@@ -34,41 +34,44 @@ def main() -> int:
     limit = int(os.environ.get("LIMIT", "1000000"))
     report = Report([scenario.name for scenario in scenarios()], silent=quick)
     rows: list[Row] = []
-    for scenario in scenarios():
-        runs = min(scenario.quick if quick else scenario.runs, limit)
-        if not runs or only not in scenario.name:
-            continue
-        if reason := scenario.missing():
-            print(f"not played: {scenario.name}: {reason}", flush=True)
-            continue
-        mails = min(scenario.mails, _QUICK_MAILS) if quick else scenario.mails
-        rng = random.Random(f"{seed} {scenario.name}")
-        rows.append(_play(scenario, runs, mails, rng, report))
-        print(line(rows[-1]), flush=True)
+    with Stages(shared=quick) as stages:
+        for scenario in scenarios():
+            runs = min(scenario.quick if quick else scenario.runs, limit)
+            if not runs or only not in scenario.name:
+                continue
+            if reason := scenario.missing():
+                print(f"not played: {scenario.name}: {reason}", flush=True)
+                continue
+            mails = min(scenario.mails, _QUICK_MAILS) if quick else scenario.mails
+            rng = random.Random(f"{seed} {scenario.name}")
+            rows.append(_play(_results(stages, scenario, runs, mails, rng), scenario.name, report))
+            print(line(rows[-1]), flush=True)
     return 1 if any(map(bad, rows)) else 0
 
 
-def _play(scenario: Scenario, runs: int, mails: int, rng: random.Random, report: Report) -> Row:
+def _play(played: Iterator[Result], name: str, report: Report) -> Row:
     """All runs of a scenario; what broke a promise that has no column is told as `broken`."""
     results: list[Result] = []
     broken = ""
     started = time.monotonic()
     try:
-        for result in _results(scenario, runs, mails, rng):
+        for result in played:
             results.append(result)
-            report.tell(row_of(scenario.name, results, ""))
+            report.tell(row_of(name, results, ""))
             for detail in result.details:
-                print(f"    {scenario.name}: {detail}", file=sys.stderr)
+                print(f"    {name}: {detail}", file=sys.stderr)
     except AssertionError as error:
-        print(f"    {scenario.name}: {error}", file=sys.stderr)
+        print(f"    {name}: {error}", file=sys.stderr)
         broken = (str(error) or repr(error)).splitlines()[0]
     print(f"    {len(results)} runs in {time.monotonic() - started:.0f} s", file=sys.stderr)
-    row = row_of(scenario.name, results, broken)
+    row = row_of(name, results, broken)
     report.tell(row)
     return row
 
 
-def _results(scenario: Scenario, runs: int, mails: int, rng: random.Random) -> Iterator[Result]:
+def _results(
+    stages: Stages, scenario: Scenario, runs: int, mails: int, rng: random.Random
+) -> Iterator[Result]:
     """Many on one platform; a fail point needs a fresh one each time."""
     if scenario.setting.fail_point:
         for _ in range(runs):
@@ -76,18 +79,9 @@ def _results(scenario: Scenario, runs: int, mails: int, rng: random.Random) -> I
         return
     for start in range(0, runs, _RUNS_A_STAGE):
         end = min(start + _RUNS_A_STAGE, runs)
-        with _stage(scenario.setting) as stage:
+        with stages.of(scenario) as stage:
             for first in range(start, end, scenario.group):
                 yield from _group(stage, scenario, min(scenario.group, end - first), mails, rng)
-
-
-@contextlib.contextmanager
-def _stage(setting: Setting) -> Iterator[Stage]:
-    with (
-        tempfile.TemporaryDirectory(prefix="chaos.") as directory,
-        open_stage(Path(directory), setting) as stage,
-    ):
-        yield stage
 
 
 def _at_point(scenario: Scenario, mails: int, rng: random.Random) -> Result:
